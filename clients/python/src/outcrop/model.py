@@ -1,0 +1,82 @@
+"""Model: what a served model says of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The model behind a set of scores, as the service names it and the score table records it.
+
+    Attributes
+    ----------
+    name, version : str
+    sha256 : str
+        Checksum of the bundle's manifest, which holds those of all its files.
+    sample : str
+        What it was trained on: ``simulated``, or ``desi`` with the release, as ``desi edr``.
+    wave : (M,) float64
+        Centres of the rest-frame bins, vacuum Å.
+    latents : int
+        Size of the latent space.
+    redshift_range : (float, float)
+    thresholds : mapping
+        ``wmse`` (flagged above) and ``nof`` (flagged below).
+    p_level : float
+        Spectra with a smaller p_value are anomalies.
+    packages : mapping
+        Versions of the packages that score.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    sample: str
+    wave: NDArray[np.float64]
+    latents: int
+    redshift_range: tuple[float, float]
+    thresholds: Mapping[str, float]
+    p_level: float
+    packages: Mapping[str, str]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the model was trained on a made-up sky."""
+        return self.sample.startswith("simulated")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that `GET /model` answers."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "sha256": self.sha256,
+            "sample": self.sample,
+            "wave": {"first": self.wave[0], "last": self.wave[-1], "bins": len(self.wave)},
+            "latents": self.latents,
+            "redshift_range": list(self.redshift_range),
+            "thresholds": dict(self.thresholds),
+            "p_level": self.p_level,
+            "packages": dict(self.packages),
+        }
+
+    @staticmethod
+    def from_json(answer: Mapping[str, Any]) -> "Model":
+        """Read what `to_json` wrote; KeyError, TypeError or ValueError where it is not that."""
+        wave = answer["wave"]
+        low, high = answer["redshift_range"]
+        return Model(
+            name=str(answer["name"]),
+            version=str(answer["version"]),
+            sha256=str(answer["sha256"]),
+            sample=str(answer["sample"]),
+            wave=np.linspace(float(wave["first"]), float(wave["last"]), int(wave["bins"])),
+            latents=int(answer["latents"]),
+            redshift_range=(float(low), float(high)),
+            thresholds={str(k): float(v) for k, v in answer["thresholds"].items()},
+            p_level=float(answer["p_level"]),
+            packages={str(k): str(v) for k, v in answer["packages"].items()},
+        )

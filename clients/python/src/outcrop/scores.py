@@ -1,0 +1,148 @@
+"""Scores: what Outcrop says of each spectrum, and the status bits that qualify it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import IntFlag
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Status(IntFlag):
+    """What is to be known of a spectrum before its scores are believed.
+
+    The first five, LOW_COVERAGE and NO_SPECTRUM make it ineligible: its scores, where they can
+    be computed, are reported but never flagged, ranked or counted.
+    """
+
+    NO_DATA = 1 << 0
+    """No good pixel."""
+    NO_REDSHIFT = 1 << 1
+    """No redshift given, not finite, or ZWARN says NODATA."""
+    Z_OUT_OF_RANGE = 1 << 2
+    """The redshift lies outside the model's range."""
+    NOT_TARGET = 1 << 3
+    """OBJTYPE is not TGT: a sky fibre, for instance."""
+    BAD_FIBER = 1 << 4
+    """COADD_FIBERSTATUS has more than the harmless bits."""
+    LOW_SNR = 1 << 5
+    """S/N below 5; the paper's sample ends there."""
+    LOW_COVERAGE = 1 << 6
+    """Less than 0.9 of the rest-frame bins are good."""
+    MISSING_CAMERA = 1 << 7
+    """One of the three cameras is absent."""
+    BAD_PIXELS = 1 << 8
+    """Non-finite flux or ivar, or ivar < 0, where no mask says so."""
+    NO_SPECTRUM = 1 << 9
+    """A redrock row without a row in the coadd."""
+    DUPLICATE = 1 << 10
+    """The TARGETID occurs more than once in the input."""
+    IN_TRAINING = 1 << 11
+    """The TARGETID belongs to the model's training sample."""
+    EXTRAPOLATED = 1 << 12
+    """The S/N lies outside the calibrated range: p_value is that of the nearest cell."""
+
+
+INELIGIBLE: Final = (
+    Status.NO_DATA
+    | Status.NO_REDSHIFT
+    | Status.Z_OUT_OF_RANGE
+    | Status.NOT_TARGET
+    | Status.BAD_FIBER
+    | Status.LOW_COVERAGE
+    | Status.NO_SPECTRUM
+)
+MIN_SNR: Final = 1.0
+"""Eligible spectra have at least this S/N."""
+
+
+def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which spectra count: none of the `INELIGIBLE` bits, and S/N >= 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outcrop.scores import eligible
+    >>> eligible(np.array([0, Status.NO_DATA, Status.LOW_SNR], np.int32), np.array([9.0, 9.0, 3.0]))
+    array([ True, False,  True])
+    """
+    # NaN >= 1 is false, as it should be.
+    return ((status & int(INELIGIBLE)) == 0) & (snr >= MIN_SNR)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """One row per spectrum, in the order of the input.
+
+    Attributes
+    ----------
+    targetid : (N,) int64
+    status : (N,) int32
+        `Status` bits.
+    snr : (N,) float32
+        Median over good rest-frame bins of flux·√ivar.
+    coverage : (N,) float32
+        Share of the rest-frame bins that are good, 0 to 1.
+    norm : (N,) float32
+        ‖flux‖ before normalisation, in the input's flux unit.
+    latent : (N, L) float32
+        Mean of the encoder's posterior.
+    wmse : (N,) float32
+        Weighted mean squared error (Nicolaou et al. 2025, Eq. 6); larger is stranger, and noise
+        alone gives about 1 times the coverage.
+    nof : (N,) float32
+        Negative outlier factor; smaller is stranger, ordinary spectra have about −1.
+    wmse_anomaly, nof_anomaly : (N,) bool
+        The paper's two flags at the model's thresholds; eligible spectra with S/N >= 5 only.
+    p_value : (N,) float64
+        Probability that an ordinary spectrum scores as strange, in (0, 1); smaller is stranger.
+        NaN for ineligible spectra.
+    anomaly : (N,) bool
+        p_value below the model's level.
+    reconstruction, rest_flux, rest_ivar : (N, M) float32, optional
+        The decoded spectrum, the preprocessed spectrum and its inverse variance, on the model's
+        rest-frame grid in the input's flux unit.
+    """
+
+    targetid: NDArray[np.int64]
+    status: NDArray[np.int32]
+    snr: NDArray[np.float32]
+    coverage: NDArray[np.float32]
+    norm: NDArray[np.float32]
+    latent: NDArray[np.float32]
+    wmse: NDArray[np.float32]
+    nof: NDArray[np.float32]
+    wmse_anomaly: NDArray[np.bool_]
+    nof_anomaly: NDArray[np.bool_]
+    p_value: NDArray[np.float64]
+    anomaly: NDArray[np.bool_]
+    reconstruction: NDArray[np.float32] | None = None
+    rest_flux: NDArray[np.float32] | None = None
+    rest_ivar: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        for name, column in self.columns().items():
+            if len(column) != len(self.targetid):
+                raise ValueError(
+                    f"{name} has {len(column)} rows, targetid has {len(self.targetid)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.targetid)
+
+    @property
+    def eligible(self) -> NDArray[np.bool_]:
+        """(N,) bool: which rows thresholds, rankings and shares count."""
+        return eligible(self.status, self.snr)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the fields that are present, by name."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @staticmethod
+    def concatenate(parts: "Sequence[Scores]") -> "Scores":
+        """Join scores of consecutive chunks; all must have the same fields."""
+        columns = [part.columns() for part in parts]
+        return Scores(**{name: np.concatenate([c[name] for c in columns]) for name in columns[0]})

@@ -1,0 +1,153 @@
+"""Spectra: what a DESI coadd holds, in the observed frame, before any preprocessing.
+
+DESI records each fibre with three cameras, b, r and z, on fixed wavelength grids with a step
+of 0.8 Å in vacuum. A coadd has either one band per camera or one common band, here ``brz``.
+Wavelengths are therefore not carried along: a band's name fixes them (`WAVE`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEP: Final = 0.8
+CAMERAS: Final = ("b", "r", "z")
+
+
+def _grid(first: float, pixels: int) -> NDArray[np.float64]:
+    wave = first + STEP * np.arange(pixels, dtype=np.float64)
+    wave.flags.writeable = False
+    return wave
+
+
+WAVE: Final[Mapping[str, NDArray[np.float64]]] = {
+    "b": _grid(3600.0, 2751),
+    "r": _grid(5760.0, 2326),
+    "z": _grid(7520.0, 2881),
+    "brz": _grid(3600.0, 7781),
+}
+"""Pixel centres of each band, observed frame, vacuum Å."""
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Flux of N spectra in one band.
+
+    Attributes
+    ----------
+    flux : (N, P) float32
+        Flux density, 1e-17 erg / (s cm2 Å), observed frame.
+    ivar : (N, P) float32
+        Its inverse variance; 0 where there is no information.
+    mask : (N, P) integer or bool, optional
+        DESI spectral mask; every value other than 0 marks a bad pixel.
+    """
+
+    flux: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+    mask: NDArray[np.integer | np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if self.flux.ndim != 2:
+            raise ValueError(f"flux has shape {self.flux.shape}; expected (spectra, pixels)")
+        for name, array in (("ivar", self.ivar), ("mask", self.mask)):
+            if array is not None and array.shape != self.flux.shape:
+                raise ValueError(
+                    f"{name} has shape {array.shape}, flux has {self.flux.shape}; they must agree"
+                )
+        for name, array in (("flux", self.flux), ("ivar", self.ivar)):
+            if array.dtype != np.float32 or not array.dtype.isnative:
+                raise ValueError(
+                    f"{name} has dtype {array.dtype.str}; "
+                    "convert with np.ascontiguousarray(x, dtype=np.float32)"
+                )
+
+    def rows(self, index: slice | NDArray[np.intp]) -> "Band":
+        """Return the band of the chosen spectra."""
+        return Band(
+            self.flux[index], self.ivar[index], None if self.mask is None else self.mask[index]
+        )
+
+    def folded(self) -> "Band":
+        """Return an equivalent band without a mask: flux and ivar are 0 where it was set."""
+        if self.mask is None:
+            return self
+        bad = self.mask != 0
+        zero = np.float32(0)
+        return Band(np.where(bad, zero, self.flux), np.where(bad, zero, self.ivar))
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """N spectra of one coadd with their redshifts.
+
+    Attributes
+    ----------
+    bands : mapping of str to Band
+        One to three of ``b``, ``r``, ``z``, or ``brz`` alone.
+    z : (N,) float64
+        Redshift; NaN where none is known.
+    targetid : (N,) int64
+    status : (N,) int32
+        `Status` bits that only the file knows (NO_REDSHIFT, NOT_TARGET, BAD_FIBER,
+        MISSING_CAMERA, NO_SPECTRUM, DUPLICATE). Default: 0.
+    zwarn : (N,) int64, optional
+        redrock's warning bits.
+    spectype : (N,) str, optional
+        redrock's class: GALAXY, QSO or STAR.
+    ra, dec : (N,) float64, optional
+        Degrees, J2000.
+    fiber, petal, tileid : (N,) int32, optional
+    """
+
+    bands: Mapping[str, Band]
+    z: NDArray[np.float64]
+    targetid: NDArray[np.int64]
+    status: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    zwarn: NDArray[np.int64] | None = None
+    spectype: NDArray[np.str_] | None = None
+    ra: NDArray[np.float64] | None = None
+    dec: NDArray[np.float64] | None = None
+    fiber: NDArray[np.int32] | None = None
+    petal: NDArray[np.int32] | None = None
+    tileid: NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        names = tuple(self.bands)
+        if names != ("brz",) and (not names or tuple(b for b in CAMERAS if b in names) != names):
+            raise ValueError(
+                f"bands are {list(names)}; expected one to three of b, r, z in this order, "
+                "or brz alone"
+            )
+        if self.status.shape == (0,) and len(self.z):
+            object.__setattr__(self, "status", np.zeros(len(self.z), np.int32))
+        for name, band in self.bands.items():
+            expected = (len(self.z), len(WAVE[name]))
+            if band.flux.shape != expected:
+                raise ValueError(
+                    f"band {name} has flux of shape {band.flux.shape}; expected {expected}: "
+                    "one row per redshift, one column per pixel of DESI's grid"
+                )
+        for name, column in self.columns().items():
+            if column.shape != self.z.shape:
+                raise ValueError(
+                    f"{name} has shape {column.shape}; expected {self.z.shape}, one per spectrum"
+                )
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns that are present, by name: z, targetid, status and the optional."""
+        values: dict[str, Any] = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name != "bands"
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    def rows(self, index: slice | NDArray[np.intp]) -> "Spectra":
+        """Return the chosen spectra, in the order of the index."""
+        bands = {name: band.rows(index) for name, band in self.bands.items()}
+        columns = {name: column[index] for name, column in self.columns().items()}
+        return replace(self, bands=bands, **columns)

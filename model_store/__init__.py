@@ -1,0 +1,1 @@
+"""What a model is: bundles on disk, and where they are kept."""

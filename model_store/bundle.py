@@ -1,0 +1,248 @@
+"""Bundle: a model as a folder of files, described by a manifest that holds their checksums.
+
+README.md beside this module is the normative description. Opening a bundle reads every file
+once and compares its sha256 with the manifest's; what is used afterwards are the bytes that were
+checked. Nothing in a bundle is or may be a pickle.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MANIFEST = "manifest.json"
+FILES = ("encoder.onnx", "decoder.onnx", "eigenspectra.npz", "density.npz", "calibration.npz")
+FORMAT_VERSION = 1
+
+
+class BundleError(ValueError):
+    """A bundle cannot be read or written; the message names the file and the remedy."""
+
+
+# A plain name: a manifest must not reach outside its folder.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Grid(_Strict):
+    """Rest-frame bins of equal width between two outer edges, vacuum Å."""
+
+    first: float = Field(gt=0)
+    last: float = Field(gt=0)
+    bins: int = Field(gt=0)
+
+
+class Thresholds(_Strict):
+    """Spectra with a larger wmse, or a smaller nof, are flagged."""
+
+    wmse: float
+    nof: float
+
+
+class Sample(_Strict):
+    """What the model was trained on."""
+
+    kind: Literal["simulated", "desi"]
+    release: str | None = None
+    counts: dict[str, int]
+    """Rows left after each cut, in the order of the cuts."""
+
+    @property
+    def label(self) -> str:
+        """``simulated``, ``desi``, or ``desi`` with its release."""
+        return " ".join(filter(None, (self.kind, self.release)))
+
+
+class File(_Strict):
+    """One file of the bundle."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+
+
+class Manifest(_Strict):
+    """manifest.json: everything that scoring must know and a user may ask."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: str = Field(default="outcrop", pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    version: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    created: datetime
+    sample: Sample
+    configuration: dict[str, Any]
+    grid: Grid
+    redshift_range: tuple[float, float]
+    latents: int = Field(gt=0)
+    neighbours: int = Field(gt=0)
+    thresholds: Thresholds
+    paper_thresholds: Thresholds
+    p_level: float = Field(gt=0, lt=1)
+    code: str
+    """Version of the code that trained it."""
+    packages: dict[str, str]
+    files: dict[FileName, File] = Field(default_factory=dict)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """An opened, verified bundle.
+
+    Attributes
+    ----------
+    path : Path
+    manifest : Manifest
+    sha256 : str
+        Of manifest.json, and so of the whole model.
+    """
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+    _contents: Mapping[str, bytes]
+
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> "Bundle":
+        """Read and verify every file.
+
+        Raises
+        ------
+        BundleError
+            Naming the file that is missing, unreadable, of another format version, or not what
+            the manifest says.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise BundleError(f"{folder} is not a folder; expected a bundle written by training")
+        raw = _read(folder / MANIFEST)
+        manifest = _parse_manifest(folder / MANIFEST, raw)
+        contents: dict[str, bytes] = {}
+        for name, entry in manifest.files.items():
+            contents[name] = _read(folder / name)
+            found = _sha256(contents[name])
+            if found != entry.sha256:
+                raise BundleError(
+                    f"{folder / name} has sha256 {found[:12]}…, the manifest says "
+                    f"{entry.sha256[:12]}…: the file is damaged or of another model; "
+                    "copy the bundle again"
+                )
+        return Bundle(folder, manifest, _sha256(raw), contents)
+
+    def bytes(self, name: str) -> bytes:
+        """Return the verified content of one file."""
+        return self._contents[name]
+
+    def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays of one verified .npz file."""
+        with np.load(io.BytesIO(self._contents[name]), allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be read ({error.strerror}); a bundle holds {MANIFEST} and "
+            f"{', '.join(FILES)}"
+        ) from error
+
+
+def _parse_manifest(path: Path, raw: bytes) -> Manifest:
+    try:
+        content = json.loads(raw)
+    except ValueError as error:
+        raise BundleError(f"{path} is not JSON ({error}); copy the bundle again") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{path} has format_version {version!r}; this software reads {FORMAT_VERSION}: "
+            "use the release of Outcrop that wrote it, or train again"
+        )
+    try:
+        manifest = Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BundleError(f"{path}: field {place}: {first['msg']}; train again") from error
+    missing = sorted(set(FILES) - set(manifest.files))
+    if missing:
+        raise BundleError(f"{path} lists no {', '.join(missing)}; copy the bundle again")
+    return manifest
+
+
+def _encode(content: bytes | Mapping[str, NDArray[np.generic]]) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    buffer = io.BytesIO()
+    # Not savez: it would accept, and pickle, arrays of objects.
+    for name, array in content.items():
+        if array.dtype.hasobject:
+            raise BundleError(f"array {name} holds Python objects; expected numbers")
+    np.savez(buffer, allow_pickle=False, **content)
+    return buffer.getvalue()
+
+
+def write_bundle(
+    path: str | os.PathLike[str],
+    manifest: Manifest,
+    files: Mapping[str, bytes | Mapping[str, NDArray[np.generic]]],
+) -> Bundle:
+    """Write a bundle and open it; nothing is left behind if either fails.
+
+    Parameters
+    ----------
+    path : path-like
+        Must not exist yet.
+    manifest : Manifest
+        Its `files` are filled in here.
+    files : mapping
+        Content of each of `FILES`: bytes, or arrays for an .npz file. Further files for people,
+        such as a model card, may be among them.
+
+    Raises
+    ------
+    BundleError
+        If path exists or a file is missing from `files`.
+    """
+    folder = Path(path)
+    if folder.exists():
+        raise BundleError(f"{folder} exists already; remove it or choose another --output")
+    missing = sorted(set(FILES) - set(files))
+    if missing:
+        raise BundleError(f"a bundle needs {', '.join(missing)}; got {', '.join(sorted(files))}")
+    contents = {name: _encode(content) for name, content in files.items()}
+    entries = {name: File(sha256=_sha256(c), bytes=len(c)) for name, c in contents.items()}
+    complete = manifest.model_copy(update={"files": entries})
+    contents[MANIFEST] = (complete.model_dump_json(indent=2) + "\n").encode()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for name, content in contents.items():
+            with (temporary / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        Bundle.open(temporary)
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return Bundle.open(folder)

@@ -1,0 +1,1 @@
+"""The science: raw DESI spectra to scores. No HTTP, no fitting."""

@@ -1,0 +1,106 @@
+"""p-values: uniform for ordinary spectra at every S/N, strict in order, never 0, never tied."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scoring.calibration import Calibration
+
+Sample = tuple[NDArray[np.float32], ...]
+
+
+def ordinary(count: int, seed: int) -> Sample:
+    """S/N, coverage, wmse and NOF as they behave: misfit grows with S/N, isolation with noise."""
+    rng = np.random.default_rng(seed)
+    snr = np.exp(rng.normal(2.5, 0.9, count)).clip(1, 200)
+    coverage = np.where(rng.random(count) < 0.05, rng.uniform(0.9, 1, count), 1.0)
+    misfit = 1 + 0.045 * rng.normal(size=count) + 1e-4 * snr**2 * rng.exponential(size=count)
+    nof = -(1 + np.exp(rng.normal(-2.5, 0.5, count)) * (1 + 3 / snr))
+    return tuple(x.astype(np.float32) for x in (snr, coverage, misfit * coverage, nof))
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    return Calibration.fit(*ordinary(8000, 1))
+
+
+def test_one_in_a_hundred_ordinary_spectra_has_p_below_one_percent(
+    calibration: Calibration,
+) -> None:
+    sample = ordinary(40000, 2)
+    p_value = calibration.p_value(*sample)
+    snr = sample[0]
+    for low, high in [
+        (1, 5),
+        *zip(
+            *[np.quantile(snr, q) for q in ([0, 0.25, 0.5, 0.75], [0.25, 0.5, 0.75, 1])],
+            strict=True,
+        ),
+    ]:
+        share = (p_value[(snr >= low) & (snr <= high)] < 0.01).mean()
+        # Calibration noise: about 80 calibration spectra decide each quartile's share.
+        assert share == pytest.approx(0.01, abs=0.004)
+
+
+def test_p_is_uniform(calibration: Calibration) -> None:
+    p_value = np.sort(calibration.p_value(*ordinary(20000, 3)))
+    uniform = (np.arange(20000) + 0.5) / 20000
+    assert np.abs(p_value - uniform).max() < 0.03
+
+
+def one(count: int, **values: float) -> Sample:
+    default = {"snr": 12.0, "coverage": 1.0, "wmse": 1.0, "nof": -1.05} | values
+    return tuple(np.full(count, v, np.float32) for v in default.values())
+
+
+def test_p_falls_strictly_with_either_score_and_never_reaches_zero(
+    calibration: Calibration,
+) -> None:
+    snr, coverage, wmse, nof = one(400)
+    rising = np.geomspace(1.2, 1e30, 400).astype(np.float32)
+    by_wmse = calibration.p_value(snr, coverage, rising, nof)
+    by_nof = calibration.p_value(snr, coverage, wmse, -rising)
+    for p_value in (by_wmse, by_nof):
+        assert (np.diff(p_value) < 0).all()
+        assert (p_value > 0).all()
+        assert (p_value < 1).all()
+
+
+def test_ordinary_test_spectra_do_not_tie(calibration: Calibration) -> None:
+    sample = ordinary(5000, 4)
+    assert len(np.unique(calibration.p_value(*sample))) > 4990
+
+
+def test_the_same_misfit_is_stranger_where_the_noise_is_larger(
+    calibration: Calibration,
+) -> None:
+    # wmse = 1.3 is ordinary at S/N 100, where template misfit shows, and strange at S/N 5.
+    snr, coverage, wmse, nof = one(2, wmse=1.3)
+    snr = np.array([5, 100], np.float32)
+    faint, bright = calibration.p_value(snr, coverage, wmse, nof)
+    assert faint < 0.01 < bright
+
+
+def test_masked_bins_do_not_make_a_spectrum_look_better(calibration: Calibration) -> None:
+    whole = calibration.p_value(*one(1, wmse=1.2))
+    masked = calibration.p_value(*one(1, wmse=1.2 * 0.92, coverage=0.92))
+    np.testing.assert_allclose(whole, masked, rtol=1e-4)
+
+
+def test_beyond_the_calibrated_range_the_nearest_cell_counts(calibration: Calibration) -> None:
+    edge = calibration.combined.log_snr[-1]
+    at_edge = calibration.p_value(*one(1, snr=float(np.exp(edge)), wmse=1.5))
+    beyond = calibration.p_value(*one(1, snr=5000, wmse=1.5))
+    np.testing.assert_allclose(at_edge, beyond, rtol=1e-5)
+
+
+def test_arrays_hold_all_of_it(calibration: Calibration) -> None:
+    again = Calibration.from_arrays(calibration.to_arrays())
+    sample = ordinary(100, 5)
+    np.testing.assert_array_equal(again.p_value(*sample), calibration.p_value(*sample))
+    assert again.snr_range == calibration.snr_range
+
+
+def test_too_small_a_sample_is_refused() -> None:
+    with pytest.raises(ValueError, match="49 calibration spectra"):
+        Calibration.fit(*ordinary(49, 6))

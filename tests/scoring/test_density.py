@@ -1,0 +1,70 @@
+"""NOF agrees with scikit-learn, and a training spectrum keeps the NOF it had in training."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.neighbors import LocalOutlierFactor as SklearnLOF
+
+from scoring.density import LocalOutlierFactor
+
+K = 20
+
+
+def fitted(reference: NDArray[np.float32], k: int = K) -> tuple[LocalOutlierFactor, SklearnLOF]:
+    peer = SklearnLOF(n_neighbors=k, novelty=True).fit(reference)
+    ours = LocalOutlierFactor(
+        reference,
+        peer._distances_fit_X_[:, -1].astype(np.float32),
+        peer._lrd.astype(np.float32),
+        k,
+    )
+    return ours, peer
+
+
+@pytest.fixture(scope="module")
+def reference() -> NDArray[np.float32]:
+    rng = np.random.default_rng(6)
+    return np.vstack([rng.normal(size=(3000, 10)), rng.normal(4, 0.2, (500, 10))]).astype("f4")
+
+
+def test_new_points_agree_with_scikit_learn(reference: NDArray[np.float32]) -> None:
+    ours, peer = fitted(reference)
+    new = np.random.default_rng(7).normal(0, 2, (500, 10)).astype(np.float32)
+    np.testing.assert_allclose(ours.nof(new), peer.score_samples(new), rtol=1e-5)
+
+
+def test_training_points_keep_their_training_score(reference: NDArray[np.float32]) -> None:
+    ours, peer = fitted(reference)
+    jitter = np.random.default_rng(8).normal(0, 1e-7, reference.shape).astype(np.float32)
+    np.testing.assert_allclose(
+        ours.nof(reference + jitter), peer.negative_outlier_factor_, rtol=1e-5
+    )
+
+
+def test_a_line_of_points_worked_by_hand() -> None:
+    # Reference 0, 1, 2, 3, 4 with k = 2. Two nearest of each: distances to the 2nd
+    # are 2, 1, 1, 1, 2; reachability densities 1/1.5, 1/1.5, 1, 1/1.5, 1/1.5.
+    reference = np.arange(5, dtype=np.float32)[:, None]
+    k_distances = np.array([2, 1, 1, 1, 2], np.float32)
+    densities = np.array([2 / 3, 2 / 3, 1, 2 / 3, 2 / 3], np.float32)
+    lof = LocalOutlierFactor(reference, k_distances, densities, 2)
+    # 10 has neighbours 4 (distance 6) and 3 (distance 7): mean reach 6.5, mean density 2/3.
+    np.testing.assert_allclose(lof.nof(np.array([[10.0]], np.float32)), [-6.5 * 2 / 3], rtol=1e-6)
+
+
+def test_isolated_points_score_lower(reference: NDArray[np.float32]) -> None:
+    ours, _ = fitted(reference)
+    distances = np.array([0, 5, 10, 100], np.float32)
+    line = np.zeros((4, 10), np.float32)
+    line[:, 0] = distances
+    assert (np.diff(ours.nof(line)) < 0).all()
+    assert ours.nof(line)[0] == pytest.approx(-1, abs=0.15)
+
+
+def test_no_points_give_no_scores(reference: NDArray[np.float32]) -> None:
+    assert fitted(reference)[0].nof(np.empty((0, 10), np.float32)).shape == (0,)
+
+
+def test_too_few_reference_points_are_refused(reference: NDArray[np.float32]) -> None:
+    with pytest.raises(ValueError, match="k is 20 with 20"):
+        LocalOutlierFactor(reference[:20], np.ones(20, "f4"), np.ones(20, "f4"), 20)
