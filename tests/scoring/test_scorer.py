@@ -1,0 +1,185 @@
+"""From raw spectra to scores: what one row is does not depend on its neighbours."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from outcrop import Band, Scores, Spectra, Status, find_petals, read_spectra
+from outcrop.scores import INELIGIBLE
+from outcrop.spectra import WAVE
+from scoring.scorer import Scorer
+
+FLOATS = ("snr", "coverage", "norm", "latent", "wmse", "nof", "p_value")
+
+
+@pytest.fixture(scope="module")
+def scorer(bundle: Path) -> Scorer:
+    return Scorer.open(bundle)
+
+
+@pytest.fixture(scope="module")
+def scores(scorer: Scorer, spectra: Spectra) -> Scores:
+    return scorer.score(spectra, reconstruction=True)
+
+
+def assert_same(one: Scores, other: Scores) -> None:
+    for name in FLOATS:
+        np.testing.assert_allclose(
+            getattr(one, name), getattr(other, name), rtol=2e-5, atol=1e-5, err_msg=name
+        )
+    for name in ("targetid", "status", "anomaly", "wmse_anomaly", "nof_anomaly"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_a_batch_equals_batches_of_one(scorer: Scorer, spectra: Spectra, scores: Scores) -> None:
+    singles = [
+        scorer.score(spectra.rows(slice(i, i + 1)), reconstruction=True)
+        for i in range(len(spectra))
+    ]
+    assert_same(Scores.concatenate(singles), scores)
+
+
+def test_bad_neighbours_change_nothing(scorer: Scorer, spectra: Spectra, scores: Scores) -> None:
+    bands = {
+        name: Band(band.flux.copy(), band.ivar.copy(), band.mask)
+        for name, band in spectra.bands.items()
+    }
+    spoilt = np.arange(0, len(spectra), 7)
+    for i, row in enumerate(spoilt):
+        for band in bands.values():
+            band.flux[row] = [np.nan, np.inf, 3e38, -1e30, 0, 1e-40][i % 6]
+            band.ivar[row] = [np.nan, -1, 3e38, 0, np.inf, 1][i % 6]
+    z = spectra.z.copy()
+    z[spoilt[::2]] = np.nan
+    after = scorer.score(replace(spectra, bands=bands, z=z), reconstruction=True)
+    kept = np.setdiff1d(np.arange(len(spectra)), spoilt)
+    assert_same(_rows(after, kept), _rows(scores, kept))
+
+
+def test_wmse_is_equation_six(scores: Scores) -> None:
+    computed = np.isfinite(scores.wmse)
+    assert scores.rest_flux is not None
+    assert scores.rest_ivar is not None
+    assert scores.reconstruction is not None
+    residual = (scores.rest_flux - scores.reconstruction)[computed].astype(float)
+    expected = (scores.rest_ivar[computed] * residual**2).sum(axis=1) / residual.shape[1]
+    np.testing.assert_allclose(scores.wmse[computed], expected, rtol=1e-3)
+
+
+def test_norm_and_snr_are_those_of_the_rest_frame_spectrum(scores: Scores) -> None:
+    assert scores.rest_flux is not None
+    assert scores.rest_ivar is not None
+    rows = np.flatnonzero(np.isfinite(scores.wmse))
+    np.testing.assert_allclose(
+        np.linalg.norm(scores.rest_flux[rows], axis=1), scores.norm[rows], rtol=1e-4
+    )
+    for row in rows[:50]:
+        good = scores.rest_ivar[row] > 0
+        snr = np.median(scores.rest_flux[row, good] * np.sqrt(scores.rest_ivar[row, good]))
+        assert scores.snr[row] == pytest.approx(snr, rel=1e-4, abs=1e-4)
+        assert scores.coverage[row] == pytest.approx(good.mean())
+
+
+def test_noise_alone_gives_a_wmse_of_one_times_coverage(scorer: Scorer) -> None:
+    # The decoder's own output, put back into the observed frame with known noise, scored against
+    # itself: what remains is noise.
+    rng = np.random.default_rng(9)
+    count, sigma = 400, 0.05
+    wave = WAVE["brz"]
+    z = rng.uniform(0.01, 0.29, count)
+    truth = 1 + wave / 1e4
+    flux = truth + sigma * rng.normal(size=(count, len(wave)))
+    ivar = np.full((count, len(wave)), sigma**-2, np.float32)
+    ivar[:, 1000:1400] = 0
+    made = Spectra({"brz": Band(flux.astype(np.float32), ivar)}, z, np.arange(1, count + 1))
+    clean = Spectra(
+        {"brz": Band(np.broadcast_to(truth, flux.shape).astype(np.float32), ivar)},
+        z,
+        made.targetid,
+    )
+    noisy = scorer.preprocessor.to_rest_frame(made)
+    expected = scorer.preprocessor.to_rest_frame(clean)
+    wmse = (noisy.ivar * (noisy.flux - expected.flux) ** 2).mean(axis=1)
+    assert (wmse / noisy.coverage).mean() == pytest.approx(1, abs=0.01)
+
+
+def test_ineligible_rows_keep_what_can_be_computed(scores: Scores) -> None:
+    ineligible = ~scores.eligible
+    assert ineligible.any()
+    assert np.isnan(scores.p_value[ineligible]).all()
+    assert not scores.anomaly[ineligible].any()
+    assert not scores.wmse_anomaly[ineligible].any()
+    beyond = (scores.status == int(Status.Z_OUT_OF_RANGE)) & (scores.coverage > 0.5)
+    assert beyond.any()
+    assert np.isfinite(scores.wmse[beyond]).all()
+    no_data = (scores.status & int(Status.NO_DATA)) != 0
+    assert no_data.any()
+    assert np.isnan(scores.wmse[no_data]).all()
+    assert np.isfinite(scores.p_value[scores.eligible]).all()
+
+
+def test_the_paper_flags_start_at_snr_5(scores: Scores, scorer: Scorer) -> None:
+    bright = scores.eligible & (scores.snr >= 5)
+    thresholds = scorer.model.thresholds
+    np.testing.assert_array_equal(scores.wmse_anomaly, bright & (scores.wmse > thresholds["wmse"]))
+    np.testing.assert_array_equal(scores.nof_anomaly, bright & (scores.nof < thresholds["nof"]))
+    np.testing.assert_array_equal(scores.anomaly, scores.p_value < scorer.model.p_level)
+
+
+def test_training_spectra_are_named(scorer: Scorer, sky: Path) -> None:
+    petal = find_petals(sky)[0]
+    trained = scorer.score(read_spectra(petal.coadd, petal.redrock))
+    inside = (trained.status & int(Status.IN_TRAINING)) != 0
+    assert 100 < inside.sum() < 500
+
+
+def test_no_spectra_give_no_rows(scorer: Scorer, spectra: Spectra) -> None:
+    empty = scorer.score(spectra.rows(slice(0, 0)), reconstruction=True)
+    assert len(empty) == 0
+    assert empty.latent.shape == (0, scorer.model.latents)
+
+
+def test_one_camera_alone_is_a_row_with_a_bit(scorer: Scorer, spectra: Spectra) -> None:
+    red = scorer.score(replace(spectra, bands={"r": spectra.bands["r"]}))
+    assert ((red.status & int(Status.MISSING_CAMERA)) != 0).all()
+    assert not red.eligible.any()
+
+
+values = st.one_of(
+    st.floats(width=32), st.sampled_from([0.0, 1.0, -1.0, 3e38, -3e38, 1e-45, 1e-30, 1e30])
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    flux=hnp.arrays(np.float32, 30, elements=values),
+    ivar=hnp.arrays(np.float32, 30, elements=values),
+    z=st.floats(),
+    repeat=st.sampled_from([1, 40, 300]),
+)
+def test_no_nan_without_a_status_bit(
+    scorer: Scorer, flux: np.ndarray, ivar: np.ndarray, z: float, repeat: int
+) -> None:
+    pixels = len(WAVE["brz"])
+    band = Band(
+        np.resize(np.repeat(flux, repeat), (1, pixels)).astype(np.float32),
+        np.resize(np.repeat(ivar, repeat), (1, pixels)).astype(np.float32),
+    )
+    row = scorer.score(Spectra({"brz": band}, np.array([z]), np.array([1])), reconstruction=True)
+    unscored = int(Status.NO_DATA | Status.NO_REDSHIFT | Status.NO_SPECTRUM | Status.LOW_COVERAGE)
+    for name in ("norm", "latent", "wmse", "nof", "reconstruction", "rest_flux"):
+        if not np.isfinite(getattr(row, name)).all():
+            assert row.status[0] & unscored, name
+    if np.isnan(row.p_value[0]):
+        assert row.status[0] & int(INELIGIBLE) or row.snr[0] < 1
+    else:
+        assert 0 < row.p_value[0] < 1
+
+
+def _rows(scores: Scores, index: np.ndarray) -> Scores:
+    return Scores(**{name: value[index] for name, value in scores.columns().items()})
