@@ -88,7 +88,8 @@ class Spectra:
     bands : mapping of str to Band
         One to three of ``b``, ``r``, ``z``, or ``brz`` alone.
     z : (N,) float64
-        Redshift; NaN where none is known.
+        Redshift, as the file or the caller gives it; NaN where none is given. Not to be used
+        where status has NO_REDSHIFT: redrock writes 0 for spectra without data.
     targetid : (N,) int64
     status : (N,) int32
         `Status` bits that only the file knows (NO_REDSHIFT, NOT_TARGET, BAD_FIBER,
@@ -100,6 +101,7 @@ class Spectra:
     ra, dec : (N,) float64, optional
         Degrees, J2000.
     fiber, petal, tileid : (N,) int32, optional
+        −1 where unknown.
     """
 
     bands: Mapping[str, Band]

@@ -1,0 +1,62 @@
+"""Outcrop: find the DESI spectra that stand out.
+
+Read a coadd with its redrock file, have a service score them, write the score table::
+
+    import outcrop
+
+    spectra = outcrop.read_spectra("coadd.fits", "redrock.fits")
+    with outcrop.Client("http://127.0.0.1:3000") as client:
+        scores = client.score(spectra)
+        outcrop.write_scores("outliers.fits", spectra, scores, client.model())
+"""
+
+from .client import AsyncClient, Client
+from .desi import Petal, find_petals, is_simulated, read_spectra, write_scores
+from .errors import (
+    BadRequest,
+    ConnectionFailed,
+    InputError,
+    OutcropError,
+    RateLimited,
+    ServerError,
+    StatusError,
+    Timeout,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+    WireError,
+)
+from .model import Model
+from .scores import Scores, Status, eligible
+from .spectra import WAVE, Band, Spectra
+from .table import check_output
+
+__all__ = [
+    "WAVE",
+    "AsyncClient",
+    "BadRequest",
+    "Band",
+    "Client",
+    "ConnectionFailed",
+    "InputError",
+    "Model",
+    "OutcropError",
+    "Petal",
+    "RateLimited",
+    "Scores",
+    "ServerError",
+    "Spectra",
+    "Status",
+    "StatusError",
+    "Timeout",
+    "TooLarge",
+    "Unauthorized",
+    "UnsupportedMediaType",
+    "WireError",
+    "check_output",
+    "eligible",
+    "find_petals",
+    "is_simulated",
+    "read_spectra",
+    "write_scores",
+]

@@ -1,0 +1,12 @@
+"""Everything that can be tuned in how the clients behave."""
+
+from typing import Final
+
+URL: Final = "http://127.0.0.1:3000"
+TIMEOUT: Final = 60.0  # s, of a call, retries included
+CHUNK: Final = 500  # spectra in a request: a petal
+RETRIED: Final = frozenset({429, 502, 503, 504})
+CONNECTION_TRIES: Final = 5  # about 4 s: a restart, but not a wrong address for a minute
+FIRST_WAIT: Final = 0.25  # s, doubled with every try
+LONGEST_WAIT: Final = 8.0  # s, unless the service asks for more
+JITTER: Final = 0.25  # s at most, added to every wait

@@ -1,0 +1,248 @@
+"""FITS files opened with suspicion: by EXTNAME, native arrays, and an InputError for any damage.
+
+astropy answers a truncated or damaged file with a warning, or with an array of whatever the disk
+held. Here a file whose HDUs do not end exactly where the file does is refused before any of them
+is read, and everything astropy raises later names the file and the HDU.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+import gzip
+import io
+import struct
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+BLOCK: Final = 2880
+_GZIP: Final = b"\x1f\x8b"
+
+
+def _damage() -> tuple[type[BaseException], ...]:
+    """Return what astropy, gzip and struct raise on damaged bytes."""
+    from astropy.io.fits import VerifyError
+
+    return (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        TypeError,
+        ValueError,
+        VerifyError,
+        # Where the caller made warnings errors.
+        Warning,
+        struct.error,
+        zlib.error,
+    )
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Generator[None]:
+    """Turn whatever a damaged file raises into an `InputError` that names the file and `what`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; check the name") from error
+    except _damage() as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{path}: {what} cannot be read: {reason}; the file is damaged or not what it should "
+            "be: fetch or make it again"
+        ) from error
+
+
+class FitsFile:
+    """A FITS file, plain or gzipped, open for reading; a context manager.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    InputError
+        Where the file does not exist, is not FITS, is cut off or otherwise damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # astropy takes half a second to import: only those who read files pay.
+        from astropy.io import fits
+
+        self.path = path
+        with reading(path, "the file"):
+            with path.open("rb") as stream:
+                start = stream.read(6)
+                size = stream.seek(0, io.SEEK_END)
+            source: Any = path
+            if start.startswith(_GZIP):
+                # Seeking in a gzip stream starts over each time; in memory it is free.
+                with gzip.open(path) as stream:
+                    content = stream.read()
+                start, size, source = content[:6], len(content), io.BytesIO(content)
+            if start != b"SIMPLE":
+                raise InputError(
+                    f"{path} is not a FITS file: it begins with {start!r}, not with SIMPLE"
+                )
+            if size % BLOCK:
+                raise InputError(
+                    f"{path} has {size} bytes, not a multiple of {BLOCK} as FITS files have; "
+                    "it is cut off: fetch or make it again"
+                )
+            # No memory map: astropy refuses it for unsigned integers, and a file that shrinks
+            # under a map kills the process. Data are read per HDU, when asked for.
+            self._hdus: Any = fits.open(source, memmap=False)
+        try:
+            with reading(path, "the list of HDUs"):
+                self._by_name = self._index(size)
+        except BaseException:
+            self._hdus.close()
+            raise
+
+    def _index(self, size: int) -> dict[str, Any]:
+        by_name: dict[str, Any] = {}
+        end = 0
+        for hdu in self._hdus:
+            name = str(hdu.name).upper()
+            place = hdu.fileinfo()
+            end = int(place["datLoc"]) + int(place["datSpan"])
+            if end > size:
+                raise InputError(
+                    f"{self.path} is cut off: HDU {name} ends at byte {end}, the file at {size}; "
+                    "fetch or make it again"
+                )
+            if name in by_name:
+                raise InputError(f"{self.path} has two HDUs named {name}; expected one")
+            by_name[name] = hdu
+        if end != size:
+            raise InputError(
+                f"{self.path} is damaged: {size - end} bytes after HDU {list(by_name)[-1]} are not "
+                "FITS; fetch or make it again"
+            )
+        return by_name
+
+    def __enter__(self) -> "FitsFile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._hdus.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def _hdu(self, name: str) -> Any:
+        if name not in self._by_name:
+            raise InputError(
+                f"{self.path} has no HDU {name}; it has {', '.join(self._by_name)}: "
+                "is it the right file?"
+            )
+        return self._by_name[name]
+
+    def image(
+        self, name: str, kinds: str, dtype: type[np.generic], dimensions: int
+    ) -> NDArray[Any]:
+        """Return an image HDU as a contiguous native array.
+
+        Parameters
+        ----------
+        name : str
+            EXTNAME.
+        kinds : str
+            Kinds of numpy dtype the stored numbers may have.
+        dtype : numpy type
+            To convert to.
+        dimensions : int
+        """
+        hdu = self._hdu(name)
+        with reading(self.path, f"HDU {name}"):
+            if not hdu.is_image:
+                raise InputError(f"{self.path}: HDU {name} is a table; expected an image")
+            shape = tuple(hdu.shape)
+            if len(shape) != dimensions:
+                raise InputError(
+                    f"{self.path}: HDU {name} has shape {shape}; expected {dimensions} dimensions"
+                )
+            if 0 in shape:
+                return np.zeros(shape, dtype)
+            data = hdu.data
+            # Wider integers would lose bits; wider floats only digits.
+            narrowed = data.dtype.kind != "f" and data.dtype.itemsize > np.dtype(dtype).itemsize
+            if data.dtype.kind not in kinds or data.shape != shape or narrowed:
+                raise InputError(
+                    f"{self.path}: HDU {name} holds {data.dtype} of shape {data.shape}; "
+                    f"expected numbers for {np.dtype(dtype)} of shape {shape}"
+                )
+            # float64 beyond float32's range becomes infinite, which a status bit reports.
+            with np.errstate(over="ignore"):
+                native = np.ascontiguousarray(data, dtype=dtype)
+            del data, hdu.data
+            return native
+
+    def table(self, name: str) -> "FitsTable":
+        """Return a binary table HDU."""
+        hdu = self._hdu(name)
+        with reading(self.path, f"HDU {name}"):
+            # The primary HDU is an image even where it is empty.
+            if hdu.is_image:
+                raise InputError(f"{self.path}: HDU {name} is an image; expected a table")
+            return FitsTable(self.path, name, hdu.data)
+
+
+class FitsTable:
+    """A binary table whose columns come out as native one-dimensional arrays."""
+
+    def __init__(self, path: Path, name: str, data: Any) -> None:
+        self._path = path
+        self._name = name
+        self._data = data
+        self._names = [str(column).upper() for column in data.names]
+
+    def __contains__(self, column: str) -> bool:
+        return column in self._names
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def _column(self, column: str, kinds: str, expected: str) -> NDArray[Any]:
+        if column not in self:
+            raise InputError(
+                f"{self._path}: HDU {self._name} has no column {column}; "
+                f"it has {', '.join(self._names)}: is it the right file?"
+            )
+        with reading(self._path, f"column {column} of HDU {self._name}"):
+            values = np.asarray(self._data[column])
+            if values.dtype.kind not in kinds or values.ndim != 1:
+                raise InputError(
+                    f"{self._path}: column {column} of HDU {self._name} holds {values.dtype} of "
+                    f"shape {values.shape}; expected one {expected} per row"
+                )
+            return values
+
+    def integers(self, column: str) -> NDArray[np.int64]:
+        """Return a column of integers of any width."""
+        return self._column(column, "iu", "integer").astype(np.int64)
+
+    def floats(self, column: str) -> NDArray[np.float64]:
+        """Return a column of numbers."""
+        return self._column(column, "fiu", "number").astype(np.float64)
+
+    def strings(self, column: str) -> NDArray[np.str_]:
+        """Return a column of strings without their padding."""
+        return np.char.strip(self._column(column, "SU", "string").astype(np.str_))

@@ -1,0 +1,201 @@
+"""The command line: ``outcrop score | health | model``."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Final, cast
+
+import numpy as np
+from tqdm import tqdm
+
+from ._answers import chunks
+from ._constants import TIMEOUT, URL
+from .client import Client
+from .desi import is_simulated, read_spectra
+from .errors import InputError, OutcropError
+from .model import Model
+from .scores import Scores, Status
+from .table import check_output, write_scores
+
+logger = logging.getLogger(__name__)
+
+_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+
+_EXAMPLE: Final = """\
+example:
+  outcrop score --coadd coadd-0-80613-thru20210324.fits \\
+                --redrock redrock-0-80613-thru20210324.fits --output outliers.fits
+
+environment:
+  OUTCROP_URL     address of the service, where --url is not given
+  OUTCROP_TOKEN   bearer token, where the service wants one
+  DESI_LOGLEVEL   debug, info (default), warning, error or critical
+"""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        Arguments without the program's name. Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong.
+
+    Examples
+    --------
+    >>> from outcrop.cli import main
+    >>> main(["health", "--url", "nowhere"])
+    1
+    """
+    try:
+        options = _parser().parse_args(args)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    run = cast(Callable[[argparse.Namespace], int], options.run)
+    try:
+        with _logging(os.environ.get("DESI_LOGLEVEL", "info")):
+            return run(options)
+    except (OutcropError, OSError, MemoryError) as error:
+        print(f"outcrop: error: {str(error) or type(error).__name__}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("outcrop: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="outcrop",
+        description="Find the DESI spectra that stand out.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    service = argparse.ArgumentParser(add_help=False)
+    service.add_argument(
+        "--url",
+        default=os.environ.get("OUTCROP_URL", URL),
+        help="address of the service (default: %(default)s)",
+    )
+    service.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="S",
+        help="seconds until a chunk of spectra must be scored (default: %(default)g)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="score | health | model")
+
+    score = commands.add_parser(
+        "score",
+        parents=[service],
+        help="score the spectra of a coadd and write the score table",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    score.add_argument("-i", "--coadd", required=True, metavar="C", help="coadd file")
+    score.add_argument("-r", "--redrock", required=True, metavar="R", help="its redrock file")
+    score.add_argument("-o", "--output", required=True, metavar="O", help="score table to write")
+    score.add_argument(
+        "--reconstruction", action="store_true", help="write spectra and reconstructions too"
+    )
+    score.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    score.set_defaults(run=_score)
+
+    health = commands.add_parser(
+        "health", parents=[service], help="say whether the service can score; exit status 0 if so"
+    )
+    health.set_defaults(run=_health)
+
+    model = commands.add_parser("model", parents=[service], help="print what the model is, as JSON")
+    model.set_defaults(run=_model)
+    return parser
+
+
+@contextmanager
+def _logging(level: str) -> Generator[None]:
+    """Send this package's log to stderr for the time of a call, and leave logging as it was."""
+    if level.lower() not in _LEVELS:
+        raise InputError(f"DESI_LOGLEVEL is {level!r}; expected one of {', '.join(_LEVELS)}")
+    package = logging.getLogger("outcrop")
+    before = package.level
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("outcrop: %(levelname)s: %(message)s"))
+    package.addHandler(handler)
+    package.setLevel(level.upper())
+    try:
+        yield
+    finally:
+        package.setLevel(before)
+        package.removeHandler(handler)
+
+
+def _client(options: argparse.Namespace) -> Client:
+    token = os.environ.get("OUTCROP_TOKEN")
+    return Client(options.url, timeout=options.timeout, token=token)
+
+
+def _score(options: argparse.Namespace) -> int:
+    check_output(options.output, options.overwrite)
+    spectra = read_spectra(options.coadd, options.redrock)
+    with _client(options) as client:
+        model = client.model()
+        if model.simulated and not is_simulated(options.coadd):
+            logger.warning(
+                "model %s %s was trained on a made-up sky, and %s is not made up: "
+                "do not take its scores for DESI results",
+                model.name,
+                model.version,
+                options.coadd,
+            )
+        parts: list[Scores] = []
+        # disable=None: only on a terminal; delay: only where there is time to look at it.
+        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
+            for chunk in chunks(spectra):
+                parts.append(client.score(chunk, options.reconstruction))
+                bar.update(len(chunk))
+        scores = Scores.concatenate(parts or [client.score(spectra, options.reconstruction)])
+        if client.model().sha256 != model.sha256:
+            raise OutcropError("the service changed its model during the call; score again")
+    write_scores(options.output, spectra, scores, model, options.overwrite)
+    print(summary(scores, model))
+    print(f"written to {options.output}")
+    return 0
+
+
+def summary(scores: Scores, model: Model) -> str:
+    """Return one line on what was scored and found."""
+    eligible = scores.eligible
+    bits = ", ".join(
+        f"{count} {status.name}"
+        for status in Status
+        if (count := np.count_nonzero(scores.status & int(status)))
+    )
+    return (
+        f"{len(scores)} spectra, {np.count_nonzero(eligible)} eligible, "
+        f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
+        f"model {model.name} {model.version}, sample {model.sample}; "
+        f"status: {bits or 'all clear'}"
+    )
+
+
+def _health(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        ready = client.health()
+    print(f"{options.url} is {'ready' if ready else 'not ready'}")
+    return 0 if ready else 1
+
+
+def _model(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        model = client.model()
+    print(json.dumps(model.to_json(), indent=2))
+    return 0

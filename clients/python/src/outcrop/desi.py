@@ -1,0 +1,275 @@
+"""DESI's files: a coadd and its redrock table become one `Spectra`.
+
+A coadd holds the spectra of one petal, tile or healpixel, per camera or on one common grid
+(``BRZ``); redrock's table holds their redshifts. HDUs are found by EXTNAME, never by position,
+and rows are joined by TARGETID: what comes out has redrock's rows in redrock's order. The
+resolution matrix, four fifths of a coadd's bytes, is never read.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+import logging
+import os
+from collections import defaultdict, deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._fits import FitsFile, FitsTable, reading
+from .errors import InputError
+from .petals import Petal, find_petals
+from .scores import Status
+from .spectra import CAMERAS, WAVE, Band, Spectra
+from .table import write_scores
+
+__all__ = ["Petal", "find_petals", "is_simulated", "read_spectra", "write_scores"]
+
+logger = logging.getLogger(__name__)
+
+WAVE_TOLERANCE: Final = 1e-4
+"""Å; wavelengths in real files carry float dust such as 5800.0000000005."""
+
+ZWARN_NODATA: Final = 1 << 9
+# 3 is RESTRICTED, a positioner that could reach less of its patrol area. 20 is MANYBADCOL before
+# desispec 0.71, whose bad columns have ivar = 0 and so speak for themselves, and VARIABLE, a
+# property of the target, from then on.
+HARMLESS_FIBERSTATUS: Final = (1 << 3) | (1 << 20)
+
+_UNKNOWN: Final = {"ra": np.nan, "dec": np.nan, "fiber": -1, "petal": -1, "tileid": -1}
+_KINDS: Final = ("WAVELENGTH", "FLUX", "IVAR", "MASK")
+
+
+def read_spectra(
+    coadd: str | os.PathLike[str],
+    redrock: str | os.PathLike[str] | None = None,
+    *,
+    z: ArrayLike | None = None,
+) -> Spectra:
+    """Read spectra with their redshifts.
+
+    Parameters
+    ----------
+    coadd : path
+        A DESI coadd, ``.fits`` or ``.fits.gz``, with any of the cameras b, r and z or with one
+        common band BRZ.
+    redrock : path, optional
+        Its redrock file, or an older zbest file. The spectra then are redrock's rows in redrock's
+        order: the k-th row of a TARGETID gets the coadd's k-th row of it; a row without one gets
+        ivar = 0 and NO_SPECTRUM; coadd rows that redrock does not have are left out.
+    z : float or (N,) array, optional
+        Redshifts in the order of the coadd's rows, instead of a redrock file. Without either,
+        redshifts are NaN and every row has NO_REDSHIFT.
+
+    Returns
+    -------
+    Spectra
+        With the status bits that only the files know: NO_REDSHIFT, NOT_TARGET, BAD_FIBER,
+        MISSING_CAMERA, NO_SPECTRUM, DUPLICATE. Where a row has NO_REDSHIFT its z may be a
+        number all the same (redrock writes 0) and is not to be used.
+
+    Raises
+    ------
+    InputError
+        Where a file is missing, damaged or not what it should be, or `z` does not fit.
+
+    Examples
+    --------
+    >>> from outcrop import read_spectra
+    >>> read_spectra("coadd-0-1-thru20210101.fits")
+    Traceback (most recent call last):
+    ...
+    outcrop.errors.InputError: coadd-0-1-thru20210101.fits does not exist; check the name
+    """
+    if redrock is not None and z is not None:
+        raise InputError("both redrock and z are given; give the one or the other")
+    with FitsFile(Path(coadd)) as file:
+        fibermap = file.table("FIBERMAP")
+        targetid = fibermap.integers("TARGETID")
+        bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
+        status = _fiber_status(fibermap) | _bit(_repeated(targetid), Status.DUPLICATE)
+        places = _places(file, fibermap, targetid)
+    spectra = Spectra(bands, z=_given(z, len(targetid)), targetid=targetid, status=status, **places)
+    if redrock is not None:
+        spectra = _joined(spectra, Path(coadd), Path(redrock))
+    unknown = ~np.isfinite(spectra.z)
+    if spectra.zwarn is not None:
+        unknown |= (spectra.zwarn & ZWARN_NODATA) != 0
+    status = spectra.status | _bit(unknown, Status.NO_REDSHIFT)
+    if set(bands) < set(CAMERAS):
+        status |= np.int32(Status.MISSING_CAMERA)
+    return replace(spectra, status=status)
+
+
+def _band_names(file: FitsFile) -> list[str]:
+    present = {
+        band
+        for band in ("brz", *CAMERAS)
+        if any(f"{band.upper()}_{kind}" in file for kind in _KINDS)
+    }
+    if not present:
+        raise InputError(
+            f"{file.path} has no spectra: no HDU B_FLUX, R_FLUX, Z_FLUX or BRZ_FLUX; is it a coadd?"
+        )
+    if "brz" in present and len(present) > 1:
+        raise InputError(
+            f"{file.path} has both BRZ and single cameras {sorted(present - {'brz'})}; "
+            "keep one kind in a file"
+        )
+    return ["brz"] if "brz" in present else [band for band in CAMERAS if band in present]
+
+
+def _band(file: FitsFile, band: str, rows: int) -> Band:
+    prefix = band.upper()
+    _check_wave(file, f"{prefix}_WAVELENGTH", WAVE[band])
+    flux = file.image(f"{prefix}_FLUX", "f", np.float32, 2)
+    ivar = file.image(f"{prefix}_IVAR", "f", np.float32, 2)
+    mask = None
+    if f"{prefix}_MASK" in file:
+        mask = file.image(f"{prefix}_MASK", "iu", np.int32, 2)
+    for kind, array in (("FLUX", flux), ("IVAR", ivar), ("MASK", mask)):
+        expected = (rows, len(WAVE[band]))
+        if array is not None and array.shape != expected:
+            raise InputError(
+                f"{file.path}: HDU {prefix}_{kind} has shape {array.shape}; expected {expected}, "
+                "the rows of FIBERMAP by the pixels of the camera: make the file again"
+            )
+    return Band(flux, ivar, mask)
+
+
+def _check_wave(file: FitsFile, name: str, expected: NDArray[np.float64]) -> None:
+    wave = file.image(name, "f", np.float64, 1)
+    remedy = (
+        f"expected {len(expected)} pixels from {expected[0]:g} to {expected[-1]:g} Å in steps of "
+        "0.8: other grids need resampling first"
+    )
+    if len(wave) != len(expected):
+        raise InputError(f"{file.path}: HDU {name} has {len(wave)} pixels; {remedy}")
+    # Written so that NaN counts as wrong.
+    wrong = np.flatnonzero(~(np.abs(wave - expected) <= WAVE_TOLERANCE))
+    if len(wrong):
+        raise InputError(
+            f"{file.path}: HDU {name} has {wave[wrong[0]]:.6f} Å at pixel {wrong[0]}; {remedy}"
+        )
+
+
+def _bit(where: NDArray[np.bool_], bit: Status) -> NDArray[np.int32]:
+    return np.where(where, np.int32(bit), np.int32(0))
+
+
+def _fiber_status(fibermap: FitsTable) -> NDArray[np.int32]:
+    not_target = fibermap.strings("OBJTYPE") != "TGT"
+    bad = (fibermap.integers("COADD_FIBERSTATUS") & ~HARMLESS_FIBERSTATUS) != 0
+    return _bit(not_target, Status.NOT_TARGET) | _bit(bad, Status.BAD_FIBER)
+
+
+def _places(
+    file: FitsFile, fibermap: FitsTable, targetid: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    places: dict[str, NDArray[Any]] = {}
+    for field, column in (("ra", "TARGET_RA"), ("dec", "TARGET_DEC")):
+        if column in fibermap:
+            places[field] = fibermap.floats(column)
+    exposures = file.table("EXP_FIBERMAP") if "EXP_FIBERMAP" in file else None
+    for field, column in (("fiber", "FIBER"), ("petal", "PETAL_LOC"), ("tileid", "TILEID")):
+        if column in fibermap:
+            places[field] = fibermap.integers(column).astype(np.int32)
+        elif exposures is not None and column in exposures and "TARGETID" in exposures:
+            # A healpixel's target may have been observed through several fibres: the first.
+            ids, first = np.unique(exposures.integers("TARGETID"), return_index=True)
+            values = exposures.integers(column)[first]
+            at = np.searchsorted(ids, targetid).clip(max=max(len(ids) - 1, 0))
+            known = np.isin(targetid, ids)
+            place = np.full(len(targetid), -1, np.int32)
+            place[known] = values[at[known]]
+            places[field] = place
+    return places
+
+
+def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
+    ids, counts = np.unique(targetid, return_counts=True)
+    return np.isin(targetid, ids[counts > 1])
+
+
+def _given(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
+    try:
+        redshift = np.asarray(np.nan if z is None else z, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"z is {z!r}; expected a number or one per row of the coadd") from error
+    if redshift.ndim == 0:
+        return np.full(rows, redshift)
+    if redshift.shape != (rows,):
+        raise InputError(f"z has shape {redshift.shape}; the coadd has {rows} rows")
+    return redshift.copy()
+
+
+def _joined(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
+    with FitsFile(redrock) as file:
+        table = file.table("ZBEST" if "ZBEST" in file else "REDSHIFTS")
+        targetid = table.integers("TARGETID")
+        z = table.floats("Z")
+        zwarn = table.integers("ZWARN")
+        spectype = table.strings("SPECTYPE")
+    rows = _matches(spectra.targetid, targetid)
+    missing = rows < 0
+    if len(rows) and missing.all():
+        logger.warning(
+            "%s and %s have no TARGETID in common: are they of the same petal?", coadd, redrock
+        )
+    bands, status = spectra.bands, spectra.status
+    columns = {name: getattr(spectra, name) for name in _UNKNOWN}
+    if not np.array_equal(rows, np.arange(len(spectra))):
+        bands = {name: _taken(band, rows) for name, band in bands.items()}
+        status = _take(status, rows, 0)
+        columns = {
+            name: None if column is None else _take(column, rows, _UNKNOWN[name])
+            for name, column in columns.items()
+        }
+    status = (
+        status | _bit(missing, Status.NO_SPECTRUM) | _bit(_repeated(targetid), Status.DUPLICATE)
+    )
+    return Spectra(
+        bands, z=z, targetid=targetid, status=status, zwarn=zwarn, spectype=spectype, **columns
+    )
+
+
+def _matches(have: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return for each wanted id the row of its next unused occurrence, or -1."""
+    places: defaultdict[int, deque[int]] = defaultdict(deque)
+    for row, one in enumerate(have.tolist()):
+        places[one].append(row)
+    return np.array(
+        [places[one].popleft() if places[one] else -1 for one in wanted.tolist()], np.intp
+    )
+
+
+def _take(values: NDArray[Any], rows: NDArray[np.intp], unknown: float) -> NDArray[Any]:
+    """Return rows of an array; `unknown` where a row is -1."""
+    taken = np.full((len(rows), *values.shape[1:]), unknown, values.dtype)
+    taken[rows >= 0] = values[rows[rows >= 0]]
+    return taken
+
+
+def _taken(band: Band, rows: NDArray[np.intp]) -> Band:
+    mask = None if band.mask is None else _take(band.mask, rows, 0)
+    return Band(_take(band.flux, rows, 0), _take(band.ivar, rows, 0), mask)
+
+
+def is_simulated(coadd: str | os.PathLike[str]) -> bool:
+    """Return whether a coadd says of itself that its sky is made up.
+
+    Simulated files carry the card ``SIMULATD = T`` in their primary header.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing or not FITS.
+    """
+    from astropy.io import fits
+
+    path = Path(coadd)
+    with reading(path, "the primary header"):
+        header = cast(Any, fits.getheader(path, 0))
+        return header.get("SIMULATD", False) is True

@@ -1,0 +1,158 @@
+"""Small DESI files, spectra, scores and a model, all of them recognisable by their values."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import ArrayLike
+
+from outcrop import WAVE, Band, Model, Scores, Spectra
+
+LATENTS = 3
+BINS = 7
+
+
+def pixels(band: str, targetid: ArrayLike) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Flux that tells by its values which target and which band it belongs to."""
+    row = np.array(targetid, np.float64)[:, None] % 1000
+    return (row + np.linspace(0, 0.5, len(WAVE[band]))).astype(np.float32)
+
+
+def image(data: ArrayLike, name: str) -> fits.ImageHDU:
+    return fits.ImageHDU(np.asarray(data), name=name)
+
+
+def table(name: str, **columns: tuple[str, ArrayLike]) -> fits.BinTableHDU:
+    return fits.BinTableHDU.from_columns(
+        [
+            fits.Column(name=column, format=form, array=np.asarray(values))
+            for column, (form, values) in columns.items()
+        ],
+        name=name,
+    )
+
+
+def band_hdus(
+    band: str, targetid: Sequence[int], mask: type[np.integer[Any]] | None = np.int32
+) -> list[fits.ImageHDU]:
+    flux = pixels(band, targetid)
+    hdus = [
+        image(WAVE[band] + 5e-10, f"{band}_WAVELENGTH"),
+        image(flux, f"{band}_FLUX"),
+        image(np.full_like(flux, 4.0), f"{band}_IVAR"),
+    ]
+    if mask is not None:
+        values = np.zeros(flux.shape, mask)
+        values[:, 5] = 4
+        hdus.append(image(values, f"{band}_MASK"))
+    hdus.append(image(np.zeros((len(targetid), 2, 3), np.float32), f"{band}_RESOLUTION"))
+    return hdus
+
+
+def fibermap(
+    targetid: Sequence[int], without: Sequence[str] = (), **changed: tuple[str, ArrayLike]
+) -> fits.BinTableHDU:
+    n = len(targetid)
+    columns: dict[str, tuple[str, ArrayLike]] = {
+        "TARGETID": ("K", np.array(targetid, np.int64)),
+        "OBJTYPE": ("3A", np.full(n, "TGT", "S3")),
+        "COADD_FIBERSTATUS": ("J", np.zeros(n, np.int32)),
+        "TARGET_RA": ("D", np.arange(n) + 150.0),
+        "TARGET_DEC": ("D", np.arange(n) + 2.0),
+        "FIBER": ("J", np.arange(n) + 1000),
+        "PETAL_LOC": ("I", np.full(n, 2)),
+        "TILEID": ("J", np.full(n, 80613)),
+    }
+    columns |= changed
+    return table("FIBERMAP", **{name: columns[name] for name in columns if name not in without})
+
+
+def write(path: Path, hdus: Sequence[Any], **header: Any) -> Path:
+    primary = fits.PrimaryHDU()
+    primary.header.update(header)
+    fits.HDUList([primary, *hdus]).writeto(path)
+    return path
+
+
+def write_coadd(
+    path: Path, targetid: Sequence[int], bands: Sequence[str] = ("b", "r", "z"), **header: Any
+) -> Path:
+    hdus = [hdu for band in bands for hdu in band_hdus(band, targetid)]
+    return write(path, [fibermap(targetid), *hdus], **header)
+
+
+def write_redrock(
+    path: Path,
+    targetid: Sequence[int],
+    z: Sequence[float] | None = None,
+    zwarn: Sequence[int] | None = None,
+    name: str = "REDSHIFTS",
+    without: str = "",
+) -> Path:
+    n = len(targetid)
+    columns: dict[str, tuple[str, ArrayLike]] = {
+        "TARGETID": ("K", np.array(targetid, np.int64)),
+        "Z": ("D", np.arange(n) * 0.01 + 0.1 if z is None else np.array(z)),
+        "ZWARN": ("K", np.zeros(n, np.int64) if zwarn is None else np.array(zwarn)),
+        "SPECTYPE": ("6A", np.full(n, "GALAXY", "S6")),
+    }
+    return write(path, [table(name, **{c: columns[c] for c in columns if c != without})])
+
+
+def read_table(path: Path, name: str = "OUTLIERS") -> Any:
+    """The rows of a binary table."""
+    return fits.getdata(path, name)
+
+
+def some_spectra(n: int, first: int = 1, bands: Sequence[str] = ("r",)) -> Spectra:
+    ids = np.arange(first, first + n)
+    return Spectra(
+        {
+            band: Band(pixels(band, ids), np.ones((n, len(WAVE[band])), np.float32))
+            for band in bands
+        },
+        z=np.linspace(0.01, 0.29, n),
+        targetid=ids,
+        status=np.arange(n, dtype=np.int32) % 8,
+    )
+
+
+def some_scores(spectra: Spectra, reconstruction: bool = False) -> Scores:
+    """Scores that can be told apart by their TARGETID and redshift."""
+    n = len(spectra)
+    floats = spectra.targetid.astype(np.float32)
+    spectrum = np.outer(floats, np.ones(BINS)).astype(np.float32)
+    return Scores(
+        targetid=spectra.targetid,
+        status=spectra.status,
+        snr=np.full(n, 9, np.float32),
+        coverage=np.ones(n, np.float32),
+        norm=floats,
+        latent=np.outer(floats, np.arange(LATENTS)).astype(np.float32),
+        wmse=spectra.z.astype(np.float32),
+        nof=np.full(n, -1, np.float32),
+        wmse_anomaly=np.zeros(n, np.bool_),
+        nof_anomaly=spectra.targetid % 2 == 0,
+        p_value=np.where(spectra.targetid % 5 == 0, np.nan, 1 / (1.0 + spectra.targetid)),
+        anomaly=spectra.targetid % 3 == 0,
+        **(dict.fromkeys(("reconstruction", "rest_flux", "rest_ivar"), spectrum))
+        if reconstruction
+        else {},
+    )
+
+
+def some_model(sample: str = "desi edr") -> Model:
+    return Model(
+        name="outcrop",
+        version="20260101",
+        sha256="ab" * 32,
+        sample=sample,
+        wave=np.linspace(3600.0, 7556.0, BINS),
+        latents=LATENTS,
+        redshift_range=(-0.002, 0.3),
+        thresholds={"wmse": 2.55, "nof": -1.44},
+        p_level=0.01,
+        packages={"numpy": "2.4.6", "onnxruntime": "1.31.0"},
+    )

@@ -1,0 +1,447 @@
+"""Reading DESI's files: every layout gives the same spectra, every damage one clear error."""
+
+import gzip
+import logging
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from outcrop import InputError, Spectra, Status, is_simulated, read_spectra
+from tests.outcrop_sdk.sample import (
+    band_hdus,
+    fibermap,
+    image,
+    pixels,
+    table,
+    write,
+    write_coadd,
+    write_redrock,
+)
+
+IDS = [39633345008634465, 11, 2**61 + 5, -7008279]
+CAMERAS = ("b", "r", "z")
+
+
+def check(spectra: Spectra, ids: Sequence[int], bands: Sequence[str] = CAMERAS) -> None:
+    """Hold spectra to what the sample files hold for these targets."""
+    assert spectra.targetid.tolist() == list(ids)
+    assert list(spectra.bands) == list(bands)
+    for name, band in spectra.bands.items():
+        np.testing.assert_array_equal(band.flux, pixels(name, ids))
+        assert (band.ivar == 4).all()
+        for array in (band.flux, band.ivar, band.mask):
+            assert array is not None
+            assert array.dtype.isnative
+            assert array.flags.c_contiguous
+        assert band.mask is not None
+        assert band.mask[:, 5].tolist() == [4] * len(ids)
+        assert np.count_nonzero(band.mask) == len(ids)
+
+
+def test_a_petal_has_redrocks_rows_in_redrocks_order(tmp_path: Path) -> None:
+    order = [IDS[2], IDS[0], IDS[3], IDS[1]]
+    spectra = read_spectra(
+        write_coadd(tmp_path / "coadd.fits", IDS), write_redrock(tmp_path / "redrock.fits", order)
+    )
+    check(spectra, order)
+    assert spectra.status.tolist() == [0, 0, 0, 0]
+    np.testing.assert_allclose(spectra.z, [0.1, 0.11, 0.12, 0.13])
+    assert (spectra.zwarn is not None, spectra.spectype is not None) == (True, True)
+    columns = {name: column.tolist() for name, column in spectra.columns().items()}
+    assert columns["zwarn"] == [0, 0, 0, 0]
+    assert columns["spectype"] == ["GALAXY"] * 4
+    assert columns["ra"] == [152.0, 150.0, 153.0, 151.0]
+    assert columns["dec"] == [4.0, 2.0, 5.0, 3.0]
+    assert columns["fiber"] == [1002, 1000, 1003, 1001]
+    assert columns["petal"] == [2, 2, 2, 2]
+    assert columns["tileid"] == [80613] * 4
+
+
+@pytest.mark.parametrize("bands", [("b", "r", "z"), ("brz",), ("b",), ("r", "z")])
+def test_every_set_of_bands_is_read(tmp_path: Path, bands: Sequence[str]) -> None:
+    spectra = read_spectra(write_coadd(tmp_path / "coadd.fits", IDS, bands), z=0.1)
+    check(spectra, IDS, bands)
+    missing = int(Status.MISSING_CAMERA) if set(bands) < set(CAMERAS) else 0
+    assert spectra.status.tolist() == [missing] * 4
+
+
+def test_the_order_of_hdus_is_free(tmp_path: Path) -> None:
+    hdus = [fibermap(IDS), *(hdu for band in "bzr" for hdu in band_hdus(band, IDS))]
+    check(read_spectra(write(tmp_path / "coadd.fits", hdus[::-1]), z=0.1), IDS)
+
+
+@pytest.mark.parametrize("mask", [np.int32, np.uint32, np.int16, np.uint8])
+def test_masks_of_every_width_are_read(tmp_path: Path, mask: type[np.integer[Any]]) -> None:
+    path = write(tmp_path / "coadd.fits", [fibermap(IDS), *band_hdus("r", IDS, mask)])
+    check(read_spectra(path, z=0.1), IDS, ["r"])
+
+
+def test_a_coadd_without_masks_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "coadd.fits", [fibermap(IDS), *band_hdus("r", IDS, None)])
+    assert read_spectra(path, z=0.1).bands["r"].mask is None
+
+
+def test_gzipped_files_are_read(tmp_path: Path) -> None:
+    plain = (
+        write_coadd(tmp_path / "coadd.fits", IDS),
+        write_redrock(tmp_path / "redrock.fits", IDS),
+    )
+    packed = [path.with_name(path.name + ".gz") for path in plain]
+    for path, target in zip(plain, packed, strict=True):
+        target.write_bytes(gzip.compress(path.read_bytes(), 1))
+    check(read_spectra(*packed), IDS)
+
+
+def test_the_resolution_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_coadd(tmp_path / "coadd.fits", IDS)
+    touched: list[str] = []
+    load = fits.ImageHDU._get_raw_data
+
+    def watched(self: fits.ImageHDU, *args: Any) -> Any:
+        touched.append(self.name)
+        return load(self, *args)
+
+    monkeypatch.setattr(fits.ImageHDU, "_get_raw_data", watched)
+    read_spectra(path, z=0.1)
+    kinds = ("WAVELENGTH", "FLUX", "IVAR", "MASK")
+    assert sorted(touched) == sorted(f"{band}_{kind}" for band in "BRZ" for kind in kinds)
+
+
+# --- what the rows say of themselves
+
+
+def test_repeated_targets_are_joined_in_turn_and_marked(tmp_path: Path) -> None:
+    coadd = write(
+        tmp_path / "coadd.fits",
+        [
+            fibermap([7, 8, 7]),
+            *band_hdus("b", [1, 2, 3]),
+            *band_hdus("r", [1, 2, 3]),
+            *band_hdus("z", [1, 2, 3]),
+        ],
+    )
+    redrock = write_redrock(tmp_path / "redrock.fits", [7, 7, 8, 7])
+    spectra = read_spectra(coadd, redrock)
+    assert spectra.bands["b"].flux[:, 0].tolist() == [1, 3, 2, 0]
+    twice = int(Status.DUPLICATE)
+    assert spectra.status.tolist() == [twice, twice, 0, twice | int(Status.NO_SPECTRUM)]
+
+
+def test_a_target_repeated_in_the_coadd_alone_is_marked(tmp_path: Path) -> None:
+    coadd = write_coadd(tmp_path / "coadd.fits", [7, 8, 7])
+    twice = int(Status.DUPLICATE)
+    assert read_spectra(coadd, z=0.1).status.tolist() == [twice, 0, twice]
+    joined = read_spectra(coadd, write_redrock(tmp_path / "redrock.fits", [8, 7]))
+    assert joined.status.tolist() == [0, twice]
+
+
+def test_a_redrock_row_without_spectrum_is_a_row_without_information(tmp_path: Path) -> None:
+    spectra = read_spectra(
+        write_coadd(tmp_path / "coadd.fits", IDS[:2], ("r",)),
+        write_redrock(tmp_path / "redrock.fits", [IDS[1], 99]),
+    )
+    missing = int(Status.MISSING_CAMERA)
+    assert spectra.status.tolist() == [missing, missing | int(Status.NO_SPECTRUM)]
+    assert (spectra.bands["r"].ivar[1] == 0).all()
+    np.testing.assert_array_equal(spectra.bands["r"].flux[0], pixels("r", [IDS[1]])[0])
+    columns = spectra.columns()
+    assert [columns[name][1] for name in ("fiber", "petal", "tileid")] == [-1, -1, -1]
+    assert np.isnan([columns["ra"][1], columns["dec"][1]]).all()
+
+
+def test_files_of_different_petals_are_pointed_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    coadd = write_coadd(tmp_path / "coadd.fits", [1, 2], ("r",))
+    with caplog.at_level(logging.WARNING):
+        spectra = read_spectra(coadd, write_redrock(tmp_path / "redrock.fits", [3]))
+    assert "no TARGETID in common" in caplog.text
+    assert Status.NO_SPECTRUM in Status(int(spectra.status[0]))
+
+
+def test_coadd_rows_that_redrock_lacks_are_left_out(tmp_path: Path) -> None:
+    spectra = read_spectra(
+        write_coadd(tmp_path / "coadd.fits", IDS),
+        write_redrock(tmp_path / "redrock.fits", [IDS[3]]),
+    )
+    check(spectra, [IDS[3]])
+
+
+def test_redshifts_that_are_none_are_marked(tmp_path: Path) -> None:
+    redrock = write_redrock(
+        tmp_path / "redrock.fits",
+        IDS,
+        z=[0.0, math.nan, math.inf, 0.0],
+        zwarn=[(1 << 9) | 4, 0, 0, 1 << 2],
+    )
+    spectra = read_spectra(write_coadd(tmp_path / "coadd.fits", IDS), redrock)
+    unknown = int(Status.NO_REDSHIFT)
+    assert spectra.status.tolist() == [unknown, unknown, unknown, 0]
+    np.testing.assert_array_equal(spectra.z, [0.0, math.nan, math.inf, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("column", "bit"),
+    [
+        ({"OBJTYPE": ("3A", ["TGT", "SKY", "", "BAD"])}, Status.NOT_TARGET),
+        # Harmless: RESTRICTED, and bit 20, which changed its meaning. Bad: the rest.
+        ({"COADD_FIBERSTATUS": ("J", [(1 << 20) | 8, 1 << 9, 9, -(2**31)])}, Status.BAD_FIBER),
+        ({"OBJTYPE": ("8A", ["TGT     ", "TGTX", "tgt", "NON"])}, Status.NOT_TARGET),
+    ],
+)
+def test_fibres_that_see_no_target_or_are_bad_are_marked(
+    tmp_path: Path, column: dict[str, Any], bit: Status
+) -> None:
+    hdus = [hdu for band in CAMERAS for hdu in band_hdus(band, IDS)]
+    path = write(tmp_path / "coadd.fits", [fibermap(IDS, **column), *hdus])
+    assert read_spectra(path, z=0.1).status.tolist() == [0, bit, bit, bit]
+
+
+def test_healpix_files_keep_fibre_petal_and_tile_with_the_exposures(tmp_path: Path) -> None:
+    short = fibermap(IDS, without=("FIBER", "PETAL_LOC", "TILEID"))
+    exposures = table(
+        "EXP_FIBERMAP",
+        TARGETID=("K", [IDS[2], 5, IDS[0], IDS[2], IDS[1]]),
+        FIBER=("J", [22, 55, 20, 32, 21]),
+        PETAL_LOC=("I", [4, 0, 3, 5, 6]),
+        TILEID=("J", [400, 0, 300, 500, 600]),
+    )
+    hdus = [hdu for band in CAMERAS for hdu in band_hdus(band, IDS)]
+    spectra = read_spectra(write(tmp_path / "coadd.fits", [short, exposures, *hdus]), z=0.1)
+    columns = {name: column.tolist() for name, column in spectra.columns().items()}
+    assert columns["fiber"] == [20, 21, 22, -1]
+    assert columns["petal"] == [3, 6, 4, -1]
+    assert columns["tileid"] == [300, 600, 400, -1]
+
+
+def test_old_zbest_files_are_read(tmp_path: Path) -> None:
+    redrock = write_redrock(tmp_path / "zbest.fits", IDS, name="ZBEST")
+    check(read_spectra(write_coadd(tmp_path / "coadd.fits", IDS), redrock), IDS)
+
+
+# --- without a redrock file
+
+
+@pytest.mark.parametrize(
+    ("z", "expected"),
+    [(0.1, [0.1, 0.1]), ([0.1, 0.2], [0.1, 0.2]), (np.array([0, 1], np.float32), [0, 1])],
+)
+def test_redshifts_may_be_given(tmp_path: Path, z: Any, expected: list[float]) -> None:
+    spectra = read_spectra(write_coadd(tmp_path / "coadd.fits", IDS[:2]), z=z)
+    assert spectra.z.tolist() == expected
+    assert spectra.z.dtype == np.float64
+    assert (spectra.zwarn, spectra.spectype) == (None, None)
+    assert spectra.status.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("z", [None, math.nan, [math.nan, -math.inf]])
+def test_redshifts_that_are_not_given_are_marked(tmp_path: Path, z: Any) -> None:
+    spectra = read_spectra(write_coadd(tmp_path / "coadd.fits", IDS[:2]), z=z)
+    assert not np.isfinite(spectra.z).any()
+    assert spectra.status.tolist() == [int(Status.NO_REDSHIFT)] * 2
+
+
+@pytest.mark.parametrize(
+    ("z", "reason"), [([0.1], r"z has shape \(1,\); the coadd has 2 rows"), ("x", "z is 'x'")]
+)
+def test_redshifts_that_do_not_fit_are_refused(tmp_path: Path, z: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        read_spectra(write_coadd(tmp_path / "coadd.fits", IDS[:2]), z=z)
+
+
+def test_redshifts_given_twice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="both redrock and z"):
+        read_spectra(tmp_path / "coadd.fits", tmp_path / "redrock.fits", z=0.1)
+
+
+def test_empty_tables_are_read(tmp_path: Path) -> None:
+    coadd = write_coadd(tmp_path / "coadd.fits", [])
+    redrock = write_redrock(tmp_path / "redrock.fits", [])
+    for spectra in (read_spectra(coadd, redrock), read_spectra(coadd), read_spectra(coadd, z=[])):
+        assert len(spectra) == 0
+        assert spectra.bands["b"].flux.shape == (0, 2751)
+    lone = read_spectra(coadd, write_redrock(tmp_path / "redrock-1.fits", [5]))
+    assert lone.status.tolist() == [int(Status.NO_SPECTRUM)]
+
+
+@pytest.mark.parametrize(
+    ("header", "simulated"), [({"SIMULATD": True}, True), ({"SIMULATD": False}, False), ({}, False)]
+)
+def test_a_made_up_sky_says_so(tmp_path: Path, header: dict[str, Any], simulated: bool) -> None:
+    path = write_coadd(tmp_path / "coadd.fits", [], **header)
+    assert is_simulated(path) == simulated
+
+
+# --- bad files
+
+
+def without(name: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        with fits.open(path, mode="update") as hdus:
+            del hdus[name]
+
+    return damage
+
+
+def replaced(name: str, hdu: Any) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        with fits.open(path, mode="update") as hdus:
+            hdus[name] = hdu
+
+    return damage
+
+
+def without_column(column: str) -> Callable[[Path], None]:
+    return replaced("FIBERMAP", fibermap(IDS, without=(column,)))
+
+
+def into_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        path.write_bytes(change(path.read_bytes()))
+
+    return damage
+
+
+WAVE_B = 3600 + 0.8 * np.arange(2751)
+SHORT = np.zeros((3, 2751), np.float32)
+DAMAGES: list[tuple[Callable[[Path], None], str]] = [
+    (Path.unlink, "does not exist"),
+    (into_a_folder, "cannot be read: .*Is a directory"),
+    (rewritten(lambda _: b""), "is not a FITS file: it begins with b''"),
+    (rewritten(lambda _: b"<!DOCTYPE html>" * 400), "is not a FITS file: it begins with b'<!DOCT'"),
+    (rewritten(lambda content: content[:10_000]), "not a multiple of 2880"),
+    (rewritten(lambda content: content[: -2880 * 5]), "is cut off: HDU Z_.* ends at byte"),
+    (rewritten(lambda content: content + bytes(2880)), "cannot be read|2880 bytes after HDU"),
+    (rewritten(lambda content: gzip.compress(content)[:-30]), "cannot be read"),
+    (rewritten(lambda content: gzip.compress(content[:-2880])), "is cut off"),
+    (without("FIBERMAP"), "has no HDU FIBERMAP; it has PRIMARY, B_WAVELENGTH"),
+    (without("R_IVAR"), "has no HDU R_IVAR"),
+    (without("R_FLUX"), "has no HDU R_FLUX"),
+    (without("R_WAVELENGTH"), "has no HDU R_WAVELENGTH"),
+    (without_column("TARGETID"), "HDU FIBERMAP has no column TARGETID; it has OBJTYPE"),
+    (without_column("OBJTYPE"), "has no column OBJTYPE"),
+    (without_column("COADD_FIBERSTATUS"), "has no column COADD_FIBERSTATUS"),
+    (
+        replaced("FIBERMAP", fibermap(IDS[:3])),
+        r"HDU B_FLUX has shape \(4, 2751\); expected \(3, 2751\)",
+    ),
+    (replaced("B_IVAR", image(SHORT, "B_IVAR")), r"HDU B_IVAR has shape \(3, 2751\)"),
+    (replaced("B_FLUX", image(SHORT[0], "B_FLUX")), r"shape \(2751,\); expected 2 dimensions"),
+    (replaced("B_MASK", image(SHORT, "B_MASK")), "HDU B_MASK holds .*f4.* expected numbers for"),
+    (
+        replaced("B_MASK", image(np.zeros((4, 2751), np.int64), "B_MASK")),
+        "HDU B_MASK holds .*i8.* expected numbers for int32",
+    ),
+    (
+        replaced("B_FLUX", image(np.zeros((4, 2751), np.int32), "B_FLUX")),
+        "HDU B_FLUX holds .*i4.* expected numbers for float32",
+    ),
+    (
+        replaced("B_WAVELENGTH", image(WAVE_B[:-1], "B_WAVELENGTH")),
+        "HDU B_WAVELENGTH has 2750 pixels; expected 2751 pixels from 3600 to 5800",
+    ),
+    (
+        replaced("B_WAVELENGTH", image(WAVE_B + 2e-4, "B_WAVELENGTH")),
+        r"has 3600.000200 Å at pixel 0; expected 2751 pixels",
+    ),
+    (
+        replaced("B_WAVELENGTH", image(WAVE_B * math.nan, "B_WAVELENGTH")),
+        "HDU B_WAVELENGTH has nan Å at pixel 0",
+    ),
+    (replaced("B_FLUX", fibermap(IDS[:1])), "two HDUs named FIBERMAP"),
+    (replaced("FIBERMAP", image(SHORT, "FIBERMAP")), "HDU FIBERMAP is an image; expected a table"),
+    (replaced("B_FLUX", table("B_FLUX", X=("K", [1]))), "HDU B_FLUX is a table; expected an image"),
+    (
+        replaced("FIBERMAP", fibermap(IDS, TARGETID=("D", np.array(IDS, float)))),
+        "column TARGETID of HDU FIBERMAP holds .*f8.* expected one integer per row",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES, ids=range(len(DAMAGES)))
+# astropy warns of some damage before we refuse the file; both is well.
+@pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyUserWarning")
+def test_a_bad_coadd_is_refused_with_its_name_and_the_reason(
+    tmp_path: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    path = write_coadd(tmp_path / "coadd-bad.fits", IDS)
+    damage(path)
+    with pytest.raises(InputError, match=rf"coadd-bad\.fits.*{reason}|{reason}.*coadd-bad"):
+        read_spectra(path, z=0.1)
+
+
+@pytest.mark.parametrize("column", ["TARGETID", "Z", "ZWARN", "SPECTYPE"])
+def test_a_redrock_file_without_a_column_is_refused(tmp_path: Path, column: str) -> None:
+    coadd = write_coadd(tmp_path / "coadd.fits", IDS)
+    redrock = write_redrock(tmp_path / "redrock.fits", IDS, without=column)
+    with pytest.raises(InputError, match=rf"redrock\.fits: HDU REDSHIFTS has no column {column}"):
+        read_spectra(coadd, redrock)
+
+
+def test_a_coadd_in_the_place_of_the_redrock_file_is_refused(tmp_path: Path) -> None:
+    coadd = write_coadd(tmp_path / "coadd.fits", IDS)
+    with pytest.raises(InputError, match="has no HDU REDSHIFTS; it has PRIMARY, FIBERMAP"):
+        read_spectra(coadd, coadd)
+
+
+def test_a_redrock_file_in_the_place_of_the_coadd_is_refused(tmp_path: Path) -> None:
+    redrock = write_redrock(tmp_path / "redrock.fits", IDS)
+    with pytest.raises(InputError, match="has no HDU FIBERMAP"):
+        read_spectra(redrock, redrock)
+
+
+def test_a_file_with_common_and_camera_bands_is_refused(tmp_path: Path) -> None:
+    path = write_coadd(tmp_path / "coadd.fits", IDS, ("brz", "b"))
+    with pytest.raises(InputError, match=r"both BRZ and single cameras \['b'\]"):
+        read_spectra(path, z=0.1)
+
+
+def test_a_file_without_bands_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no spectra: no HDU B_FLUX"):
+        read_spectra(write_coadd(tmp_path / "coadd.fits", IDS, ()), z=0.1)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_coadd(tmp_path_factory.mktemp("small") / "coadd.fits", [7], ("r",))
+
+
+@given(data=st.data())
+@settings(
+    deadline=None,
+    max_examples=80,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_header_is_refused_or_does_not_matter(
+    small: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    path = tmp_path / "damaged.fits"
+    shutil.copy(small, path)
+    content = bytearray(path.read_bytes())
+    with fits.open(small) as hdus:
+        headers = [hdus.fileinfo(n) or {} for n in range(len(hdus))]
+    header = data.draw(st.sampled_from(headers))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(header["hdrLoc"], header["datLoc"] - 1))
+        content[at] = data.draw(st.integers(0, 255) | st.sampled_from(list(b" 0123456789=-'TF")))
+    path.write_bytes(content)
+    try:
+        spectra = read_spectra(path, z=0.1)
+    except InputError as error:
+        assert "damaged.fits" in str(error)  # noqa: PT017 (reading may also succeed)
+    else:
+        assert spectra.bands["r"].flux.shape == (1, 2326)

@@ -1,0 +1,67 @@
+"""Pairs of files are found in every layout."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from outcrop import InputError, Petal, find_petals
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_nested_and_flat_folders_are_searched_and_sorted(tmp_path: Path) -> None:
+    tile = "tiles/cumulative/80613/20210324"
+    pixel = "healpix/sv3/dark/272/27247"
+    touch(
+        tmp_path,
+        f"{tile}/redrock-4-80613-thru20210324.fits",
+        f"{tile}/coadd-4-80613-thru20210324.fits",
+        f"{pixel}/coadd-sv3-dark-27247.fits",
+        f"{pixel}/redrock-sv3-dark-27247.fits",
+        "coadd-flat.fits",
+        "redrock-flat.fits",
+        "notes.txt",
+    )
+    found = [petal.redrock.relative_to(tmp_path).as_posix() for petal in find_petals(tmp_path)]
+    assert found == [
+        f"{pixel}/redrock-sv3-dark-27247.fits",
+        "redrock-flat.fits",
+        f"{tile}/redrock-4-80613-thru20210324.fits",
+    ]
+
+
+@pytest.mark.parametrize("coadd", ["coadd-1.fits", "coadd-1.fits.gz"])
+@pytest.mark.parametrize(
+    "redrock", ["redrock-1.fits", "redrock-1.fits.gz", "zbest-1.fits", "zbest-1.fits.gz"]
+)
+def test_old_names_and_gzipped_files_pair_up(tmp_path: Path, coadd: str, redrock: str) -> None:
+    touch(tmp_path, coadd, redrock)
+    assert find_petals(tmp_path) == [Petal(tmp_path / coadd, tmp_path / redrock)]
+
+
+def test_a_petal_is_found_once_however_many_files_describe_it(tmp_path: Path) -> None:
+    touch(tmp_path, "coadd-1.fits", "coadd-1.fits.gz", "zbest-1.fits")
+    touch(tmp_path, "redrock-1.fits.gz", "redrock-1.fits")
+    assert find_petals(tmp_path) == [Petal(tmp_path / "coadd-1.fits", tmp_path / "redrock-1.fits")]
+
+
+def test_a_redrock_file_alone_is_left_out_and_named_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "redrock-1.fits", "coadd-2.fits")
+    with caplog.at_level(logging.WARNING):
+        assert find_petals(tmp_path) == []
+    assert str(tmp_path / "redrock-1.fits") in caplog.text
+
+
+@pytest.mark.parametrize("name", ["absent", "coadd-1.fits"])
+def test_what_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "coadd-1.fits")
+    with pytest.raises(InputError, match=f"{name} is not a folder"):
+        find_petals(tmp_path / name)
