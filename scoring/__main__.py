@@ -7,7 +7,8 @@ from pathlib import Path
 
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
-from outcrop import OutcropError, read_spectra, write_scores
+from outcrop import OutcropError, check_output, read_spectra, write_scores
+from outcrop.cli import summary, warn_if_simulated
 
 from .scorer import Scorer
 
@@ -35,10 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     options = parser.parse_args(arguments)
     try:
+        check_output(options.output, options.overwrite)
         spectra = read_spectra(options.coadd, options.redrock)
         scorer = Scorer(Bundle.open(resolve(options.model)))
+        warn_if_simulated(scorer.model, options.coadd)
         scores = scorer.score(spectra, reconstruction=options.reconstruction)
         write_scores(options.output, spectra, scores, scorer.model, overwrite=options.overwrite)
+        print(summary(scores, scorer.model))
     except (OutcropError, BundleError) as error:
         print(f"outcrop: error: {error}", file=sys.stderr)
         return 1

@@ -148,14 +148,7 @@ def _score(options: argparse.Namespace) -> int:
     spectra = read_spectra(options.coadd, options.redrock)
     with _client(options) as client:
         model = client.model()
-        if model.simulated and not is_simulated(options.coadd):
-            logger.warning(
-                "model %s %s was trained on a made-up sky, and %s is not made up: "
-                "do not take its scores for DESI results",
-                model.name,
-                model.version,
-                options.coadd,
-            )
+        warn_if_simulated(model, options.coadd)
         parts: list[Scores] = []
         # disable=None: only on a terminal; delay: only where there is time to look at it.
         with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
@@ -169,6 +162,18 @@ def _score(options: argparse.Namespace) -> int:
     print(summary(scores, model))
     print(f"written to {options.output}")
     return 0
+
+
+def warn_if_simulated(model: Model, coadd: str | os.PathLike[str]) -> None:
+    """Log a warning if a model of a made-up sky is to score a file that is not made up."""
+    if model.simulated and not is_simulated(coadd):
+        logger.warning(
+            "model %s %s was trained on a made-up sky, and %s is not made up: "
+            "do not take its scores for DESI results",
+            model.name,
+            model.version,
+            coadd,
+        )
 
 
 def summary(scores: Scores, model: Model) -> str:

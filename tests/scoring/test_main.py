@@ -1,0 +1,56 @@
+"""`python -m scoring` writes the table without a server, or says in one line why not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+from astropy.io import fits
+
+from outcrop.desi import Petal
+
+Command = Callable[..., CompletedProcess[str]]
+
+
+def test_the_table_has_redrocks_rows(
+    command: Command, petal: Petal, bundle: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "outliers.fits"
+    files = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--output", output)
+    done = command("-m", "scoring", *files, "--model", bundle, "--reconstruction")
+    assert done.returncode == 0, done.stderr
+    assert "simulated" in done.stdout
+    with fits.open(output) as hdus, fits.open(petal.redrock) as redrock:
+        table = hdus["OUTLIERS"].data
+        np.testing.assert_array_equal(table["TARGETID"], redrock["REDSHIFTS"].data["TARGETID"])
+        assert hdus["MODEL"].data.shape == (500, 1000)
+        assert np.isfinite(table["P_VALUE"]).sum() > 350
+    again = command("-m", "scoring", *files, "--model", bundle)
+    assert again.returncode == 1
+    assert "exists" in again.stderr
+
+
+def test_a_wrong_model_is_named(command: Command, petal: Petal, tmp_path: Path) -> None:
+    output = tmp_path / "outliers.fits"
+    files = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--output", output)
+    done = command("-m", "scoring", *files, "--model", "no-such-model")
+    assert done.returncode == 1
+    assert "no-such-model" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not output.exists()
+
+
+def test_real_files_are_scored_with_a_warning(
+    command: Command, real: Path, bundle: Path, tmp_path: Path
+) -> None:
+    for name in ("4-80613-thru20210324", "special-dark-27247"):
+        done = command(
+            "-m",
+            "scoring",
+            *("--coadd", real / f"coadd-{name}.fits", "--redrock", real / f"redrock-{name}.fits"),
+            *("--output", tmp_path / f"{name}.fits", "--model", bundle),
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("made-up sky") == 1
+        table = fits.getdata(tmp_path / f"{name}.fits", "OUTLIERS")
+        assert np.isfinite(table["WMSE"]).all()
