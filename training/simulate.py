@@ -1,0 +1,216 @@
+"""A made-up sky in DESI's files, for the demo, the tests and benchmarks without DESI data.
+
+Petals of 500 fibres: galaxies, quasars and stars in the proportions of the paper's sample, sky
+fibres and dead ones, with noise, masks and, where asked for, planted anomalies. ``training.sky``
+makes the pieces; this module puts a petal together. Numbers from this sky are not DESI's
+performance, and every file says so.
+"""
+
+import csv
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from training.sky.anomalies import STRENGTHS, plant, spoil
+from training.sky.files import BGS_ANY, Petal, magnitudes, structured, write_petal
+from training.sky.frame import OBSERVED
+from training.sky.grid import Array
+from training.sky.noise import NO_DATA, observe, scaled_to
+from training.sky.targets import Targets, draw_targets
+
+FIBRES: Final = 500
+PETALS_PER_TILE: Final = 10
+SKY_SHARE: Final = 0.05
+DEAD_SHARE: Final = 0.006
+
+BGS_FAINT: Final = 1 << 0
+BGS_BRIGHT: Final = 1 << 1
+ZWARN_SMALL_DELTA_CHI2: Final = 1 << 2
+ZWARN_NODATA: Final = 1 << 9
+REDSHIFTS: Final = np.dtype(
+    [
+        ("TARGETID", "i8"), ("Z", "f8"), ("ZERR", "f8"), ("ZWARN", "i8"), ("CHI2", "f8"),
+        ("COEFF", "f8", (10,)), ("NPIXELS", "i8"), ("SPECTYPE", "U6"), ("SUBTYPE", "U20"),
+        ("NCOEFF", "i8"), ("DELTACHI2", "f8"),
+    ]
+)  # fmt: skip
+"""Columns of redrock's REDSHIFTS."""
+
+
+def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> None:
+    """Write petals of a made-up sky and a table of the truth.
+
+    A petal depends on the seed and its own number only, so a larger sky begins with the same
+    petals as a smaller one. ``truth.csv`` lists every target (OBJTYPE TGT) with TARGETID, KIND
+    (empty for an ordinary object), TRUE_Z and STRENGTH (empty for an ordinary object; what it
+    measures, by kind, is said at `training.sky.anomalies.STRENGTHS`).
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``tiles/cumulative/TILEID/NIGHT/`` and ``truth.csv`` go; made if missing.
+    petals : int
+        Number of petals, ten to a tile.
+    seed : int
+        Not negative. Other seeds give other TARGETIDs and TILEIDs.
+    anomalies : float
+        Share of the targets in which something is planted, every kind equally often.
+
+    Raises
+    ------
+    ValueError
+        If petals is not positive, seed is negative, or anomalies is not between 0 and 1.
+    """
+    if petals < 1:
+        raise ValueError(f"petals is {petals}; expected 1 or more")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; expected 0 or more")
+    if not 0 <= anomalies <= 1:
+        raise ValueError(f"anomalies is {anomalies}; expected a share between 0 and 1")
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[tuple[int, str, str, str]] = []
+    for number in tqdm(range(petals), desc="simulate", unit="petal"):
+        petal, targets = make_petal(seed, number, anomalies)
+        write_petal(folder, petal)
+        ids = petal.fibermap["TARGETID"][petal.fibermap["OBJTYPE"] == "TGT"]
+        for i, kind, true_z, strength in zip(
+            ids, targets.kind, targets.true_z, targets.strength, strict=True
+        ):
+            planted = "" if np.isnan(strength) else f"{strength:.6g}"
+            rows.append((int(i), str(kind), f"{true_z:.7f}", planted))
+    temporary = folder / ".truth.csv.part"
+    with temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("TARGETID", "KIND", "TRUE_Z", "STRENGTH"))
+        writer.writerows(rows)
+    temporary.replace(folder / "truth.csv")
+
+
+def make_petal(seed: int, number: int, anomalies: float = 0.0) -> tuple[Petal, Targets]:
+    """Make one petal, and the truth about its targets in the order of its TGT rows."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
+    target = rng.random(FIBRES) >= SKY_SHARE
+    dead = target & (rng.random(FIBRES) < DEAD_SHARE)
+    fibre = np.flatnonzero(target)
+    targets = draw_targets(rng, len(fibre))
+    share = anomalies * len(fibre)
+    live = rng.permutation(np.flatnonzero(~dead[fibre]))
+    rows = live[: int(share) + int(rng.random() < share % 1)]
+    # every kind in turn, from a random first one
+    kinds = np.roll(list(STRENGTHS), rng.integers(len(STRENGTHS)))
+    plant(rng, targets, rows, np.resize(kinds, len(rows)))
+    # the exposure's depth, and the fibres' own throughputs
+    level = 10 ** (rng.normal(0, 0.05) + rng.normal(0, 0.03, FIBRES))
+    targets.flux = scaled_to(targets.flux, targets.z, targets.snr, level[fibre])
+    flux = np.zeros((FIBRES, len(OBSERVED)))
+    flux[fibre] = targets.flux
+    frames = observe(rng, flux, level)
+    spoil(rng, targets, fibre, frames)
+    for frame in frames.values():
+        frame.flux[dead], frame.ivar[dead], frame.mask[dead] = 0, 0, NO_DATA
+    tile, night = _tile(seed, number)
+    fibermap = _fibermap(rng, seed, number, target, dead, flux)
+    redshifts = _redshifts(rng, fibermap["TARGETID"], target, dead, targets)
+    petal = number % PETALS_PER_TILE
+    return Petal(tile, night, petal, frames, fibermap, redshifts), targets
+
+
+def _tile(seed: int, number: int) -> tuple[int, int]:
+    """Return TILEID and NIGHT of a petal; the TILEIDs are above those of DESI's surveys."""
+    place = number // PETALS_PER_TILE
+    tile = 1_000_000 + seed % 20_000 * 100 + place
+    return tile, int((date(2021, 5, 14) + timedelta(days=seed % 1000 + place)).strftime("%Y%m%d"))
+
+
+def _targetids(
+    rng: np.random.Generator, seed: int, number: int, target: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return TARGETIDs in DESI's coding: release, brick, object; bit 59 or a sign for the sky."""
+    brick = (seed * 1000 + number) % 662_174
+    objects = rng.choice(4_000_000, len(target), replace=False) + 1
+    ids = (9010 << 42) + (brick << 22) + objects.astype(np.int64)
+    stuck = ~target & (rng.random(len(target)) < 0.2)
+    return np.where(
+        target, ids, np.where(stuck, -(brick * 1000 + np.arange(len(target)) + 1), ids + (1 << 59))
+    )
+
+
+def _fibermap(
+    rng: np.random.Generator,
+    seed: int,
+    number: int,
+    target: NDArray[np.bool_],
+    dead: NDArray[np.bool_],
+    flux: Array,
+) -> NDArray[np.void]:
+    """Return the columns of a coadd's FIBERMAP that say something about a made-up object."""
+    tile, _ = _tile(seed, number)
+    petal = number % PETALS_PER_TILE
+    device = np.arange(FIBRES) + 10
+    place = np.random.default_rng(
+        np.random.SeedSequence([seed, 1 << 40, number // PETALS_PER_TILE])
+    )
+    ra, dec = place.uniform(120, 260), place.uniform(0, 60)
+    # a petal is a tenth of a disc of 1.6 degrees
+    angle = np.deg2rad(36 * (petal + rng.random(FIBRES)))
+    radius = 1.6 * np.sqrt(rng.random(FIBRES))
+    status = np.where(rng.random(FIBRES) < 0.08, 1 << 3, 0)  # RESTRICTED, harmless
+    status = np.where(dead, rng.choice([1 << 1, 1 << 9, 1 << 16], FIBRES), status)
+    photometry = magnitudes(flux)
+    faint = photometry[:, 1] < 15.8  # r = 19.5
+    columns: dict[str, tuple[str, ArrayLike]] = {
+        "TARGETID": ("i8", _targetids(rng, seed, number, target)),
+        "PETAL_LOC": ("i2", petal),
+        "DEVICE_LOC": ("i4", device),
+        "LOCATION": ("i8", petal * 1000 + device),
+        "FIBER": ("i4", petal * FIBRES + np.arange(FIBRES)),
+        "COADD_FIBERSTATUS": ("i4", status),
+        "TARGET_RA": ("f8", ra + radius * np.cos(angle) / np.cos(np.deg2rad(dec))),
+        "TARGET_DEC": ("f8", dec + radius * np.sin(angle)),
+        "OBJTYPE": ("U3", np.where(target, "TGT", "SKY")),
+        "EBV": ("f4", rng.gamma(2.0, 0.015, FIBRES)),
+        "FLUX_G": ("f4", photometry[:, 0]),
+        "FLUX_R": ("f4", photometry[:, 1]),
+        "FLUX_Z": ("f4", photometry[:, 2]),
+        "DESI_TARGET": ("i8", np.where(target, BGS_ANY, 1 << 32)),
+        "BGS_TARGET": ("i8", np.where(target, np.where(faint, BGS_FAINT, BGS_BRIGHT), 0)),
+        "MWS_TARGET": ("i8", 0),
+        "TILEID": ("i4", tile),
+        "COADD_NUMEXP": ("i2", 1),
+        "COADD_EXPTIME": ("f4", 300.0),
+        "COADD_NUMNIGHT": ("i2", 1),
+        "COADD_NUMTILE": ("i2", 1),
+    }
+    return structured(columns)
+
+
+def _redshifts(
+    rng: np.random.Generator,
+    targetid: NDArray[np.int64],
+    target: NDArray[np.bool_],
+    dead: NDArray[np.bool_],
+    targets: Targets,
+) -> NDArray[np.void]:
+    """Return redrock's table: its word on the targets, guesses for the sky, zeros for the dead."""
+    z, snr = rng.uniform(0, 1.6, FIBRES), np.zeros(FIBRES)
+    spectype = rng.choice(["GALAXY", "QSO"], FIBRES, p=[0.9, 0.1]).astype("<U6")
+    z[target], snr[target], spectype[target] = targets.z, targets.snr, targets.spectype
+    z[dead], spectype[dead] = 0.0, "GALAXY"
+    gain = 30 * snr**2 * np.exp(rng.normal(0, 0.5, FIBRES)) + rng.exponential(4, FIBRES)
+    zwarn = np.where(gain < 9, ZWARN_SMALL_DELTA_CHI2, 0)
+    subtype = np.where(spectype == "STAR", rng.choice(["G", "K", "M"], FIBRES), "")
+    terms = np.select([spectype == "GALAXY", spectype == "QSO"], [10, 4], 5)
+    coefficients = rng.normal(0, 30, (FIBRES, 10)) * (np.arange(10) < terms[:, None])
+    rows = np.zeros(FIBRES, REDSHIFTS)
+    rows["TARGETID"], rows["Z"], rows["SPECTYPE"], rows["SUBTYPE"] = targetid, z, spectype, subtype
+    rows["ZERR"] = 3e-5 * np.clip(12 / np.maximum(snr, 1), 0.2, 5)
+    rows["ZWARN"] = np.where(dead, ZWARN_NODATA, zwarn)
+    rows["CHI2"] = np.where(dead, 0, 7850 + 0.02 * gain + rng.normal(0, 120, FIBRES))
+    rows["COEFF"] = np.where(dead[:, None], 0, coefficients)
+    rows["NPIXELS"], rows["NCOEFF"] = np.where(dead, 0, 7900), terms
+    rows["DELTACHI2"] = np.where(dead, 0, gain)
+    return rows

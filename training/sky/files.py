@@ -1,0 +1,150 @@
+"""Petal files as DESI writes them: a coadd and the redrock table that goes with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import ArrayLike, NDArray
+
+from outcrop.spectra import WAVE as BANDS
+from training.sky.grid import Array
+from training.sky.noise import Frame
+
+BGS_ANY: Final = 1 << 60
+MADE_UP: Final = "a made-up sky of Outcrop, not DESI data"
+
+
+@dataclass(frozen=True, eq=False)
+class Petal:
+    """Everything that goes into the two files of a petal, N rows each.
+
+    Attributes
+    ----------
+    tile, night, number : int
+        TILEID, NIGHT (YYYYMMDD) and the petal's place on the tile, 0 to 9.
+    frames : mapping of str to Frame
+        Cameras b, r, z.
+    fibermap, redshifts : structured arrays
+    """
+
+    tile: int
+    night: int
+    number: int
+    frames: Mapping[str, Frame]
+    fibermap: NDArray[np.void]
+    redshifts: NDArray[np.void]
+
+
+def structured(columns: Mapping[str, tuple[str, ArrayLike]]) -> NDArray[np.void]:
+    """Return a structured array from {name: (dtype, values)}."""
+    size = max(np.size(values) for _, values in columns.values())
+    out = np.zeros(size, dtype=[(name, kind) for name, (kind, _) in columns.items()])
+    for name, (_, values) in columns.items():
+        out[name] = values
+    return out
+
+
+def _primary(petal: Petal) -> fits.PrimaryHDU:
+    header = fits.Header()
+    header["SIMULATD"] = (True, MADE_UP)
+    header["SPGRP"], header["SPGRPVAL"] = "cumulative", petal.night
+    header["TILEID"], header["PETAL"], header["SPECTRO"] = petal.tile, petal.number, petal.number
+    header["NIGHT"] = petal.night
+    header.add_comment("Written by Outcrop's simulator: this is a made-up sky, not DESI data.")
+    return fits.PrimaryHDU(header=header)
+
+
+def _table(rows: NDArray[np.void], name: str) -> fits.BinTableHDU:
+    return fits.BinTableHDU(rows, name=name)
+
+
+def _scores(petal: Petal) -> NDArray[np.void]:
+    """Return medians of flux and S/N by camera, as in a coadd's SCORES."""
+    columns: dict[str, tuple[str, ArrayLike]] = {"TARGETID": ("i8", petal.fibermap["TARGETID"])}
+    for camera, frame in petal.frames.items():
+        flux, error = frame.flux, np.sqrt(frame.ivar)
+        columns[f"INTEG_COADD_FLUX_{camera.upper()}"] = ("f4", flux.sum(axis=1) * 0.8)
+        columns[f"MEDIAN_COADD_FLUX_{camera.upper()}"] = ("f4", np.median(flux, axis=1))
+        columns[f"MEDIAN_COADD_SNR_{camera.upper()}"] = ("f4", np.median(flux * error, axis=1))
+    return structured(columns)
+
+
+def _tsnr2(petal: Petal) -> NDArray[np.void]:
+    """Return squared template S/N, taken to go with the median inverse variance."""
+    columns: dict[str, tuple[str, ArrayLike]] = {"TARGETID": ("i8", petal.fibermap["TARGETID"])}
+    ivar = {c: np.median(frame.ivar, axis=1) for c, frame in petal.frames.items()}
+    for target, scale in (
+        ("BGS", 2500.0),
+        ("LRG", 20.0),
+        ("ELG", 25.0),
+        ("QSO", 5.0),
+        ("LYA", 15.0),
+    ):
+        for camera, value in ivar.items():
+            columns[f"TSNR2_{target}_{camera.upper()}"] = ("f4", scale * value)
+        columns[f"TSNR2_{target}"] = ("f4", scale * sum(ivar.values()))
+    return structured(columns)
+
+
+def _write(path: Path, hdus: list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU]) -> None:
+    """Write under a temporary name in the same folder, then rename."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        fits.HDUList(hdus).writeto(temporary, overwrite=True)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_petal(folder: Path, petal: Petal) -> tuple[Path, Path]:
+    """Write the coadd and the redrock file of a petal below a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Root; files go to ``tiles/cumulative/TILEID/NIGHT/``.
+    petal : Petal
+
+    Returns
+    -------
+    coadd, redrock : Path
+    """
+    place = folder / "tiles" / "cumulative" / str(petal.tile) / str(petal.night)
+    place.mkdir(parents=True, exist_ok=True)
+    name = f"{petal.number}-{petal.tile}-thru{petal.night}.fits"
+    coadd = [_primary(petal), _table(petal.fibermap, "FIBERMAP")]
+    for camera, frame in petal.frames.items():
+        for part, data, unit in (
+            ("WAVELENGTH", BANDS[camera].astype(np.float64), "Angstrom"),
+            ("FLUX", frame.flux, "10**-17 erg/(s cm2 Angstrom)"),
+            ("IVAR", frame.ivar, "10**+34 (s2 cm4 Angstrom2) / erg2"),
+            ("MASK", frame.mask, ""),
+        ):
+            image = fits.ImageHDU(data, name=f"{camera.upper()}_{part}")
+            if unit:
+                image.header["BUNIT"] = unit
+            coadd.append(image)
+    coadd.append(_table(_scores(petal), "SCORES"))
+    _write(place / f"coadd-{name}", coadd)
+    redrock = [
+        _primary(petal),
+        _table(petal.redshifts, "REDSHIFTS"),
+        _table(petal.fibermap, "FIBERMAP"),
+        _table(_tsnr2(petal), "TSNR2"),
+    ]
+    _write(place / f"redrock-{name}", redrock)
+    return place / f"coadd-{name}", place / f"redrock-{name}"
+
+
+def magnitudes(flux: Array) -> Array:
+    """Return fluxes in nanomaggies in the g, r and z bands of the Legacy Surveys, (N, 3)."""
+    wave = BANDS["brz"]
+    out = []
+    for low, high in ((4000, 5500), (5650, 7200), (8400, 9800)):
+        inside = (wave > low) & (wave < high)
+        # 1e-17 erg/s/cm²/Å to nanomaggies at the band's middle
+        out.append(flux[:, inside].mean(axis=1) * ((low + high) / 2) ** 2 / 1.0885e7)
+    return np.stack(out, axis=1)
