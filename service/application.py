@@ -1,0 +1,80 @@
+"""The application: every part of the service, put together."""
+
+import numpy as np
+from starlette.responses import Response
+
+from model_store.bundle import BundleError
+from outcrop import Band, Spectra
+from outcrop.spectra import CAMERAS, WAVE
+from scoring.scorer import Scorer
+
+from .api import Api
+from .door import Door
+from .health import Health
+from .metrics import Metrics
+from .openapi import document
+from .protocol import Protocol
+from .routes import Page, Route, Table
+from .settings import Settings
+from .work import Work
+
+
+class Application:
+    """The service as it is without BentoML.
+
+    Parameters
+    ----------
+    settings : Settings
+    scorer : Scorer
+        Scores a plain spectrum of each layout here, so that the first request finds everything
+        compiled and loaded.
+
+    Attributes
+    ----------
+    door : Door
+        The ASGI application.
+
+    Raises
+    ------
+    SettingsError, BundleError
+        If the settings or the model do not allow a start.
+    """
+
+    def __init__(self, settings: Settings, scorer: Scorer) -> None:
+        self.metrics = Metrics()
+        self.health = Health(settings.drain_file)
+        self.work = Work(settings.max_in_work, settings.max_waiting)
+        api = Api(scorer, self.metrics, settings.max_spectra)
+        protocol = Protocol(scorer, self.metrics, settings.max_spectra, self.health.check)
+        routes: list[Route] = [
+            *api.routes(),
+            *protocol.routes(),
+            *self.health.routes(),
+            Page("/metrics", lambda _: self.metrics.page(), is_open=True),
+            Page("/openapi.json", lambda _: Response(schema, media_type="application/json")),
+        ]
+        schema = document(routes, scorer.model)
+        self.metrics.declare(scorer.model, [route.path for route in routes])
+        self.door = Door(settings, Table(routes), self.metrics, self.work)
+        _warm_up(scorer)
+        self.health.warm = True
+
+    def close(self) -> None:
+        """Finish the work that was begun."""
+        self.work.close()
+
+
+def _warm_up(scorer: Scorer) -> None:
+    for names in (("brz",), CAMERAS):
+        bands = {name: np.ones((1, len(WAVE[name])), np.float32) for name in names}
+        spectra = Spectra(
+            {name: Band(ones, ones) for name, ones in bands.items()},
+            z=np.array([sum(scorer.model.redshift_range) / 2]),
+            targetid=np.zeros(1, np.int64),
+        )
+        scores = scorer.score(spectra, reconstruction=True)
+        if not np.isfinite([scores.wmse, scores.nof]).all():
+            raise BundleError(
+                f"model {scorer.model.version} gives a flat spectrum wmse {scores.wmse[0]} and "
+                f"nof {scores.nof[0]}, so it cannot score; train it again"
+            )

@@ -1,0 +1,296 @@
+"""Body: a request's bytes, read within bounds.
+
+What can be refused is refused before it is read: first by the headers, then by the JSON that
+leads a binary body, at last by counting. Bytes count against the server's total from the moment
+they arrive until the work on them is over.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.datastructures import Headers
+from starlette.types import Receive
+
+from outcrop.wire import HEADER_LENGTH
+
+from .errors import ClientGone, Problem
+
+JSON = "application/json"
+BINARY = "application/octet-stream"
+MAX_HEADER_BYTES = 64 * 2**10
+"""The JSON that leads a binary body is at most this long."""
+
+# Tensors that follow the leading JSON at a multiple of their item size need no copy.
+_ALIGNMENT = 64
+_FIRST_CAPACITY = 64 * 2**10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest bodies that are read."""
+
+    json_bytes: int
+    binary_bytes: int
+
+
+class Budget:
+    """Bytes of request bodies that are held at one time.
+
+    Parameters
+    ----------
+    total : int
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Count more bytes, or raise a Problem with status 429 where they are too many."""
+        if self.held + size > self.total:
+            raise Problem(
+                429,
+                f"the server holds {self.held} of at most {self.total} bytes of requests; "
+                "try again later",
+                reason="bytes",
+                headers={"Retry-After": "1"},
+            )
+        self.held += size
+
+    def give(self, size: int) -> None:
+        """Count fewer bytes."""
+        self.held -= size
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the headers say of a body.
+
+    Attributes
+    ----------
+    media_type : str
+    header_length : int or None
+        Length of the leading JSON of a binary body.
+    length : int or None
+        None where the body comes in chunks.
+    limit : int
+    """
+
+    media_type: str
+    header_length: int | None
+    length: int | None
+    limit: int
+
+
+def form(headers: Headers, accepts: tuple[str, ...], limits: Limits) -> Form:
+    """Read and check the headers that describe a body.
+
+    Raises
+    ------
+    Problem
+        415 for a content type or encoding that is not read here, 413 for a body that is too
+        long, 400 for an impossible header length.
+    """
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise Problem(
+            415, f"Content-Encoding is {encoding!r}; send the body as it is", reason="media_type"
+        )
+    lengths = headers.getlist(HEADER_LENGTH)
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type and BINARY in accepts:
+        # Triton's own client names no type.
+        media_type = BINARY if lengths else JSON
+    if media_type not in accepts:
+        raise Problem(
+            415,
+            f"Content-Type is {headers.get('content-type', '')!r}; send {' or '.join(accepts)}",
+            reason="media_type",
+        )
+    limit = limits.binary_bytes if media_type == BINARY else limits.json_bytes
+    length = int(headers["content-length"]) if "content-length" in headers else None
+    if length is not None and length > limit:
+        raise _too_large(f"Content-Length is {length}", media_type, limit)
+    return Form(media_type, _header_length(lengths, media_type, length), length, limit)
+
+
+def _header_length(lengths: list[str], media_type: str, length: int | None) -> int | None:
+    if media_type == JSON:
+        if lengths:
+            raise Problem(
+                400,
+                f"{HEADER_LENGTH} is {lengths[0]!r} with Content-Type {JSON}; send {BINARY} where "
+                "bytes follow the JSON, or leave the header out",
+                reason="malformed",
+            )
+        return None
+    text = ", ".join(lengths)
+    if not (text.isascii() and text.isdigit() and len(text) < len(str(2**63))):
+        raise Problem(
+            400,
+            f"{HEADER_LENGTH} is {text!r}; send the length in bytes of the JSON that leads the "
+            "body",
+            reason="malformed",
+        )
+    header_length = int(text)
+    if header_length > MAX_HEADER_BYTES:
+        raise Problem(
+            413,
+            f"{HEADER_LENGTH} is {header_length}, more than {MAX_HEADER_BYTES}; send tensors as "
+            f"binary data, or all of the request as {JSON}",
+            reason="too_large",
+        )
+    if length is not None and header_length > length:
+        raise Problem(
+            400,
+            f"{HEADER_LENGTH} is {header_length}, but the body has {length} bytes",
+            reason="malformed",
+        )
+    return header_length
+
+
+def _too_large(found: str, media_type: str, limit: int) -> Problem:
+    remedy = "send fewer spectra at a time" + (", or binary tensors" * (media_type == JSON))
+    return Problem(
+        413,
+        f"{found}; at most {limit} bytes of {media_type} are read: {remedy}",
+        reason="too_large",
+    )
+
+
+class Body:
+    """A body as it grows.
+
+    Parameters
+    ----------
+    form : Form
+    budget : Budget
+        Charged for what arrives, until `release`.
+    """
+
+    def __init__(self, form: Form, budget: Budget) -> None:
+        self.form = form
+        self.size = 0
+        self._budget = budget
+        # Memory of an array that was never written to is not yet taken from the machine: a
+        # client that announces 80 MiB and sends nothing costs nothing.
+        self._store = self._aligned(min(form.length or _FIRST_CAPACITY, form.limit))
+
+    def _aligned(self, capacity: int) -> NDArray[np.uint8]:
+        store = np.empty(capacity + _ALIGNMENT, np.uint8)
+        tensors = store.__array_interface__["data"][0] + (self.form.header_length or 0)
+        skip = -tensors % _ALIGNMENT
+        return store[skip : skip + capacity]
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes so far; writable, and aligned where the leading JSON ends."""
+        return self._store[: self.size].data
+
+    def append(self, chunk: bytes) -> None:
+        """Add what arrived.
+
+        Raises
+        ------
+        Problem
+            413 beyond the limit, 429 beyond the server's budget.
+        """
+        if not chunk:
+            return
+        end = self.size + len(chunk)
+        if end > self.form.limit:
+            raise _too_large("the body goes on", self.form.media_type, self.form.limit)
+        self._budget.take(len(chunk))
+        if end > len(self._store):
+            store = self._aligned(min(max(end, 2 * len(self._store)), self.form.limit))
+            store[: self.size] = self._store[: self.size]
+            self._store = store
+        self._store[self.size : end] = np.frombuffer(chunk, np.uint8)
+        self.size = end
+
+    def release(self) -> None:
+        """Give back the bytes; nothing may use them any more."""
+        self._budget.give(self.size)
+        self.size = 0
+        self._store = np.empty(0, np.uint8)
+
+
+async def read(
+    form: Form,
+    receive: Receive,
+    budget: Budget,
+    *,
+    seconds: float,
+    check_header: Callable[[bytes], int],
+) -> Body:
+    """Read a body.
+
+    Parameters
+    ----------
+    form : Form
+    receive : ASGI receive
+    budget : Budget
+    seconds : float
+        Time until the body must be complete.
+    check_header : callable
+        Given the leading JSON of a binary body, returns how many bytes must follow it.
+
+    Raises
+    ------
+    Problem
+        408, 413, 429, or 400 where the body is not as long as its leading JSON says.
+    ClientGone
+    """
+    body = Body(form, budget)
+    try:
+        async with asyncio.timeout(seconds):
+            await _fill(body, receive, check_header)
+    except TimeoutError:
+        size = body.size
+        body.release()
+        raise Problem(
+            408,
+            f"only {size} bytes of the body arrived before the deadline; send fewer spectra at a "
+            "time",
+            reason="slow_body",
+        ) from None
+    except BaseException:
+        body.release()
+        raise
+    return body
+
+
+async def _fill(body: Body, receive: Receive, check_header: Callable[[bytes], int]) -> None:
+    header_length = body.form.header_length
+    expected = math.inf
+    more = True
+    while more:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body.append(message.get("body", b""))
+        more = message.get("more_body", False)
+        if header_length is not None and expected == math.inf and body.size >= header_length:
+            expected = header_length + check_header(bytes(body.data[:header_length]))
+            if body.form.length is not None and body.form.length != expected:
+                raise _wrong_length(f"has {body.form.length} bytes", expected)
+            if expected > body.form.limit:
+                raise _too_large(f"the tensors end at {expected}", BINARY, body.form.limit)
+        if body.size > expected:
+            raise _wrong_length("goes on", expected)
+    if header_length is not None and body.size != expected:
+        raise _wrong_length(f"ends after {body.size} bytes", expected)
+
+
+def _wrong_length(found: str, expected: float) -> Problem:
+    wanted = "more" if expected == math.inf else str(expected)
+    return Problem(
+        400,
+        f"the body {found}, its leading JSON and binary_data_size announce {wanted}",
+        reason="malformed",
+    )

@@ -1,0 +1,50 @@
+"""Health: whether the process lives, and whether new work should be sent to it."""
+
+from pathlib import Path
+
+from starlette.responses import JSONResponse, Response
+
+from .errors import Problem
+from .routes import Exchange, Page, Route
+
+
+class Health:
+    """Answers probes.
+
+    Parameters
+    ----------
+    drain_file : Path or None
+        While it exists, the service says that it is not ready, and works on.
+
+    Attributes
+    ----------
+    warm : bool
+        Whether the model has been loaded and has scored a spectrum; set by the application.
+    """
+
+    def __init__(self, drain_file: Path | None) -> None:
+        self._drain_file = drain_file
+        self.warm = False
+
+    def routes(self) -> list[Route]:
+        """Return what is answered here."""
+        return [
+            Page("/livez", self.livez, is_open=True),
+            Page("/readyz", self.readyz, is_open=True),
+        ]
+
+    def check(self) -> None:
+        """Raise a Problem with status 503 while no new work should be sent here."""
+        if not self.warm:
+            raise Problem(503, "the model has not scored its first spectrum yet; wait")
+        if self._drain_file is not None and self._drain_file.exists():
+            raise Problem(503, f"draining, because {self._drain_file} exists; send work elsewhere")
+
+    def livez(self, exchange: Exchange) -> Response:
+        """Answer at once, without the model: a busy process is alive."""
+        return JSONResponse({"status": "alive"})
+
+    def readyz(self, exchange: Exchange) -> Response:
+        """Answer 200, or 503 with the reason."""
+        self.check()
+        return JSONResponse({"status": "ready"})

@@ -1,0 +1,38 @@
+"""Logs: JSON lines on standard output."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+# BentoML's and uvicorn's loggers share handlers; those of this one serve all of them.
+_FRAMEWORK = "bentoml"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the record's ``fields``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure(level: str) -> None:
+    """Log our own lines as JSON from this level on, and what the framework logs as JSON too."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("service")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+    for other in logging.getLogger(_FRAMEWORK).handlers:
+        other.setFormatter(JsonFormatter())

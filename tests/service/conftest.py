@@ -1,0 +1,144 @@
+"""The service in this process, with any settings, and served by BentoML as users have it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from model_store.bundle import Bundle
+from scoring.scorer import Scorer
+from service.application import Application
+from service.settings import Settings
+from tests.service.helpers import URL
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def scorer(bundle: Path) -> Scorer:
+    return Scorer(Bundle.open(bundle), threads=1)
+
+
+@pytest.fixture
+def application(bundle: Path, scorer: Scorer) -> Iterator[Callable[..., Application]]:
+    """A function that makes applications with settings of choice."""
+    made: list[Application] = []
+
+    def make(scores: Scorer = scorer, **settings: Any) -> Application:
+        made.append(Application(Settings(model=str(bundle), **settings), scores))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def client(application: Callable[..., Application]) -> TestClient:
+    """A client of an application with default settings."""
+    return TestClient(application().door, base_url=URL)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A served process."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+    proxied: list[object]
+    """Connections to other machines that were tried."""
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(folder: Path, **variables: str) -> Iterator[Served]:
+    """Run `bentoml serve` as a user does, with nothing set but what is given here."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OUTCROP_", "BENTOML_DO_NOT", "ORT_", "PROMETHEUS_"))
+    }
+    log = folder / "serve.log"
+    port = free_port()
+    arguments = ["service.app:OutlierService", "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("w") as output, proxy() as (address, proxied):
+        own = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
+        own["BENTOML_HOME"] = str(folder / "bentoml")
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("bentoml")), "serve", *arguments],
+            cwd=ROOT,
+            env=kept | own | variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            served = Served(process, f"http://127.0.0.1:{port}", log, proxied)
+            _wait_until_ready(served)
+            yield served
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(timeout=60)
+
+
+@contextmanager
+def proxy() -> Iterator[tuple[str, list[object]]]:
+    """Listen as a proxy that answers nobody; yield its address and who came."""
+    came: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def listen() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, address = listener.accept()
+                    connection.close()
+                    came.append(address)
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield "http://{}:{}".format(*listener.getsockname()), came
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _wait_until_ready(served: Served) -> None:
+    for _ in range(600):
+        if served.process.poll() is not None:
+            break
+        try:
+            if httpx2.get(f"{served.url}/readyz").status_code == httpx2.codes.OK:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"the service did not become ready:\n{served.log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def served(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The bundle served by `bentoml serve`."""
+    folder = tmp_path_factory.mktemp("served")
+    with serving(folder, OUTCROP_MODEL=str(bundle), **{"__BENTOML_DEBUG_USAGE": "True"}) as process:
+        yield process

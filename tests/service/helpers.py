@@ -1,0 +1,117 @@
+"""What the tests of the service share: spectra, requests, and the one shape of an error."""
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import uvicorn
+
+from model_store.bundle import Bundle
+from outcrop import Band, Scores, Spectra
+from outcrop.spectra import CAMERAS, WAVE
+from scoring.scorer import Scorer
+from service.application import Application
+
+URL = "http://127.0.0.1"
+INFER = "/v2/models/outcrop/infer"
+JSON = {"Content-Type": "application/json"}
+
+
+def assert_error(answer: Any, status: int, *words: str) -> str:
+    """Assert that an answer is an error of this status that says these words; return it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    content = answer.json()
+    assert sorted(content) == ["error", "request_id"]
+    assert content["request_id"] == answer.headers["x-request-id"]
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", content["request_id"])
+    for word in words:
+        assert word in content["error"]
+    return content["error"]
+
+
+def made_spectra(
+    count: int, names: tuple[str, ...] = CAMERAS, *, seed: int = 1, targetid: int = 1000
+) -> Spectra:
+    """Return spectra with a smooth continuum and noise of S/N about 10."""
+    rng = np.random.default_rng(seed)
+    slopes = rng.uniform(-1, 1, (count, 1))
+    bands: dict[str, Band] = {}
+    for name in names:
+        noise = rng.normal(0, 1, (count, len(WAVE[name])))
+        flux = 10 + slopes * (WAVE[name] - 6700) / 3000 + noise
+        bands[name] = Band(flux.astype(np.float32), np.ones(flux.shape, np.float32))
+    z = rng.uniform(0.02, 0.28, count)
+    return Spectra(bands, z=z, targetid=targetid + np.arange(count))
+
+
+def pixels(spectra: Spectra, name: str, row: int) -> dict[str, Any]:
+    """Return one band of one spectrum as a JSON object."""
+    return {
+        "wavelength": [round(float(w), 1) for w in WAVE[name]],
+        "flux": spectra.bands[name].flux[row].tolist(),
+        "ivar": spectra.bands[name].ivar[row].tolist(),
+    }
+
+
+def document(spectra: Spectra, **fields: Any) -> dict[str, Any]:
+    """Return the body of `POST /score` as an object."""
+    rows: list[dict[str, Any]] = []
+    for row in range(len(spectra)):
+        z = float(spectra.z[row])
+        bands = {name: pixels(spectra, name, row) for name in spectra.bands}
+        layout = bands.get("brz", {"cameras": bands})
+        rows.append({"targetid": str(spectra.targetid[row]), "z": z, **layout})
+    return {"spectra": rows, **fields}
+
+
+def encoded(content: Any) -> bytes:
+    """Return compact JSON."""
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+@contextmanager
+def listening(application: Application) -> Iterator[int]:
+    """Run a real HTTP server for an application in a thread; yield its port."""
+    # With the protocol named, asyncio switches off Nagle's algorithm, as in a served process.
+    server_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    server_socket.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(application.door, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [server_socket]})
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield server_socket.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+        server_socket.close()
+
+
+class Held(Scorer):
+    """The scorer of a bundle, which waits while it is told to."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle, threads=1)
+        self.go = threading.Event()
+        self.go.set()
+        self.begun = 0
+
+    def score(self, spectra: Spectra, *, reconstruction: bool = False) -> Scores:
+        self.begun += 1
+        self.go.wait()
+        return super().score(spectra, reconstruction=reconstruction)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is so; the test's own time limit ends a wait in vain."""
+    while not condition():
+        time.sleep(0.005)

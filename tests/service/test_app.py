@@ -1,0 +1,150 @@
+"""The service as users start it: `bentoml serve`, with nothing but its model set."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from bentoml.exceptions import BentoMLException
+
+from outcrop.wire import decode_response, encode_request
+from scoring.scorer import Scorer
+from tests.service.conftest import Served, serving
+from tests.service.helpers import INFER, JSON, assert_error, document, encoded, made_spectra
+
+
+def test_without_a_model_it_refuses_to_start_and_says_how_to_set_it(tmp_path: Path) -> None:
+    with pytest.raises(pytest.fail.Exception), serving(tmp_path) as served:
+        pytest.fail(f"it started: {served.url}")
+    text = (tmp_path / "serve.log").read_text()
+    assert text.startswith("Error: ")
+    assert len(text.splitlines()) == 1
+    assert "OUTCROP_MODEL is not set; set it to a bundle's folder or to a tag" in text
+
+
+@pytest.fixture
+def check() -> Callable[[], None]:
+    """What `bentoml serve` runs before it starts a process."""
+    with warnings.catch_warnings():
+        # BentoML itself uses what its dependencies have deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from service.app import OutlierService
+    return OutlierService.inner.check
+
+
+def test_a_damaged_bundle_is_refused_by_the_name_of_its_file(
+    check: Callable[[], None], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(bundle, damaged)
+    monkeypatch.setenv("OUTCROP_MODEL", str(damaged))
+    check()
+    with (damaged / "density.npz").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BentoMLException, match=r"density\.npz has sha256"):
+        check()
+
+
+def test_a_setting_that_cannot_work_is_refused_by_name(
+    check: Callable[[], None], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCROP_MODEL", str(bundle))
+    monkeypatch.setenv("OUTCROP_TOKENS_FILE", str(tmp_path / "absent"))
+    with pytest.raises(BentoMLException, match="OUTCROP_TOKENS_FILE: "):
+        check()
+
+
+def test_both_interfaces_answer_with_the_models_scores(served: Served, scorer: Scorer) -> None:
+    spectra = made_spectra(3)
+    expected = scorer.score(spectra)
+    headers, body = encode_request(spectra)
+    binary = httpx2.post(served.url + INFER, content=body, headers=headers)
+    length = int(binary.headers["inference-header-content-length"])
+    np.testing.assert_allclose(
+        decode_response(binary.content, length).wmse, expected.wmse, rtol=1e-5
+    )
+    text = httpx2.post(served.url + "/score", content=encoded(document(spectra)), headers=JSON)
+    rows = text.json()["scores"]
+    np.testing.assert_allclose([row["wmse"] for row in rows], expected.wmse, rtol=1e-5)
+
+
+def test_bentomls_own_pages_and_errors_are_not_shown(served: Served) -> None:
+    for path in ("/", "/docs.json", "/schema.json", "/healthz", "/static_content/swagger.js"):
+        assert_error(httpx2.get(served.url + path), 404, "nothing is at")
+    pickled = {"Content-Type": "application/vnd.bentoml+pickle"}
+    assert_error(httpx2.post(f"{served.url}/score", content=b"x", headers=pickled), 415)
+    assert httpx2.get(f"{served.url}/metrics").text.startswith("# HELP")
+
+
+def test_every_line_of_the_worker_is_json(served: Served) -> None:
+    httpx2.get(f"{served.url}/nowhere", headers={"X-Request-ID": "find-me"})
+    lines: list[str] = []
+    while not any("find-me" in line for line in lines):
+        time.sleep(0.01)
+        lines = served.log.read_text().splitlines()
+    text = [line for line in lines if not line.startswith("{")]
+    assert len(text) <= 3, text
+    (found,) = [json.loads(line) for line in lines if "find-me" in line]
+    assert (found["route"], found["code"]) == ("unknown", 404)
+    assert any('"message": "ready"' in line for line in lines)
+
+
+def test_nothing_is_reported_to_anyone(served: Served) -> None:
+    # BentoML was told to print what it would send.
+    assert "Tracking" not in served.log.read_text()
+    assert served.proxied == []
+
+
+def test_importing_the_service_ends_telemetry_that_was_on() -> None:
+    code = (
+        "from bentoml._internal.utils.analytics import usage_stats\n"
+        "assert not usage_stats.do_not_track()\n"
+        "import os, sys, service\n"
+        "assert 'onnxruntime' not in sys.modules\n"
+        "assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'\n"
+        "assert usage_stats.do_not_track()\n"
+    )
+    unset = ("BENTOML_DO_NOT_TRACK", "ORT_DISABLE_TELEMETRY")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    subprocess.run([sys.executable, "-c", code], env=kept, check=True, timeout=60)
+
+
+def test_after_sigterm_requests_in_flight_are_answered(bundle: Path, tmp_path: Path) -> None:
+    spectra = made_spectra(300)
+    headers, body = encode_request(spectra)
+    with serving(tmp_path, OUTCROP_MODEL=str(bundle)) as served:
+        begun = threading.Semaphore(0)
+
+        def halves(size: int = len(body) // 2) -> Iterator[bytes]:
+            yield body[:size]
+            begun.release()
+            time.sleep(1)
+            yield body[size:]
+
+        with ThreadPoolExecutor(3) as callers:
+            length = {"Content-Length": str(len(body))}
+            answers = [
+                callers.submit(
+                    httpx2.post, served.url + INFER, content=halves(), headers=headers | length
+                )
+                for _ in range(3)
+            ]
+            for _ in answers:
+                begun.acquire()
+            assert served.stop() == 0
+            for answer in answers:
+                assert answer.result().status_code == 200
+                assert len(answer.result().content) > 300
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{served.url}/readyz")
+        assert '"message": "stopped"' in served.log.read_text()
