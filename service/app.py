@@ -26,9 +26,7 @@ _log = logging.getLogger("service")
 
 
 def _set_threads(threads: int | None) -> None:
-    # The neighbour search's threads sleep when they have nothing to do: spinning, they would take
-    # the cores from the networks and from the next request.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # OpenMP, and so the neighbour search, reads this once: when scoring is imported.
     if threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 

@@ -1,0 +1,39 @@
+"""The stored density gives what scikit-learn's local outlier factor gives."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import LocalOutlierFactor as Reference
+
+from scoring.density import LocalOutlierFactor
+from training import TrainingError
+from training.density import fit_density
+
+RNG = np.random.default_rng(2)
+LATENTS = np.concatenate([RNG.normal(size=(300, 4)), RNG.normal(5, 0.1, (60, 4))], dtype=np.float32)
+K = 20
+
+
+def ours(latents: np.ndarray) -> LocalOutlierFactor:
+    fitted = fit_density(latents, K)
+    return LocalOutlierFactor(fitted.latents, fitted.k_distances, fitted.densities, K)
+
+
+def test_new_points_score_as_in_scikit_learn() -> None:
+    points = RNG.normal(0, 3, (200, 4)).astype(np.float32)
+    expected = Reference(n_neighbors=K, novelty=True).fit(LATENTS).score_samples(points)
+    np.testing.assert_allclose(ours(LATENTS).nof(points), expected, rtol=1e-5)
+
+
+def test_training_points_keep_the_factor_they_had_in_training() -> None:
+    expected = Reference(n_neighbors=K).fit(LATENTS).negative_outlier_factor_
+    np.testing.assert_allclose(ours(LATENTS).nof(LATENTS), expected, rtol=1e-5)
+
+
+def test_duplicates_are_removed() -> None:
+    twice = np.concatenate([LATENTS, LATENTS[:50]])
+    assert len(fit_density(twice, K).latents) == len(LATENTS)
+
+
+def test_too_few_latents_are_named() -> None:
+    with pytest.raises(TrainingError, match="20 distinct training latents for 20 neighbours"):
+        fit_density(LATENTS[:20], K)

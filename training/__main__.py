@@ -1,0 +1,163 @@
+"""Train: make a sky, fit a model, measure it, draw its figures."""
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_EXAMPLE = """example:
+  python -m training simulate sky/train --petals 10 --seed 1
+  python -m training fit sky/train --output models/first --config demo
+  python -m training simulate sky/test --petals 2 --seed 2 --anomalies 0.08
+  python -m training evaluate models/first sky/test
+  python -m training figures models/first sky/test --output figures
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    from model_store.bundle import BundleError
+    from outcrop.errors import OutcropError
+
+    from . import TrainingError
+
+    try:
+        options.run(options)
+    except (TrainingError, BundleError, OutcropError) as error:
+        print(f"outcrop: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"outcrop: error: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\noutcrop: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description=__doc__,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    simulate = commands.add_parser("simulate", help="make petals of a made-up sky, and truth.csv")
+    simulate.add_argument("folder", metavar="DIR", type=Path)
+    simulate.add_argument("--petals", metavar="N", type=_count, required=True)
+    simulate.add_argument("--seed", metavar="S", type=_seed, required=True)
+    simulate.add_argument(
+        "--anomalies",
+        metavar="FRACTION",
+        type=_fraction,
+        default=0.0,
+        help="share of the targets that are planted anomalies (default: 0)",
+    )
+    simulate.set_defaults(run=_simulate)
+
+    fit = commands.add_parser(
+        "fit",
+        help="fit a model to petals and write a bundle; the same command continues a stopped fit",
+    )
+    fit.add_argument("folders", metavar="DIR", type=Path, nargs="+")
+    fit.add_argument("--output", metavar="BUNDLE", type=Path, required=True)
+    fit.add_argument(
+        "--config",
+        metavar="NAME_OR_TOML",
+        default="default",
+        help="demo, paper, default (the default), or the path of a .toml file",
+    )
+    fit.set_defaults(run=_fit)
+
+    evaluate = commands.add_parser("evaluate", help="measure a model on petals with a truth.csv")
+    evaluate.add_argument("bundle", metavar="BUNDLE", type=Path)
+    evaluate.add_argument("folder", metavar="DIR", type=Path)
+    evaluate.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers here")
+    evaluate.set_defaults(run=_evaluate)
+
+    figures = commands.add_parser("figures", help="draw what a model makes of petals")
+    figures.add_argument("bundle", metavar="BUNDLE", type=Path)
+    figures.add_argument("folder", metavar="DIR", type=Path)
+    figures.add_argument("--output", metavar="FOLDER", type=Path, required=True)
+    figures.add_argument(
+        "--scores", metavar="O.fits", type=Path, help="a score table to take the scores from"
+    )
+    figures.set_defaults(run=_figures)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return value
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from .simulate import simulate
+
+    simulate(options.folder, options.petals, options.seed, options.anomalies)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    with _silent_tensorflow():
+        from .pipeline import fit_bundle
+
+    bundle = fit_bundle(options.folders, options.output, options.config)
+    print(f"model: {bundle}\nreport: {bundle.with_name(bundle.name + '-report') / 'report.md'}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from .evaluate import evaluate
+
+    evaluate(options.bundle, options.folder, options.json)
+
+
+def _figures(options: argparse.Namespace) -> None:
+    from .figures import figures
+
+    figures(options.bundle, options.folder, options.output, options.scores)
+
+
+@contextlib.contextmanager
+def _silent_tensorflow() -> Iterator[None]:
+    """Keep TensorFlow's C++ start-up messages, which no setting stops, off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Density: what the training latents say of each other, stored for scoring.
+
+The local outlier factor (Breunig et al. 2000; Nicolaou et al. 2025, Section 5.2.2) of a new point
+needs of each reference point its distance to its k-th neighbour and its local reachability
+density; these are computed here once, with scikit-learn's neighbour search.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from . import TrainingError
+
+# scikit-learn's guard against a reachability of 0, which the scoring side shares.
+_GUARD = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Training latents without duplicates.
+
+    Attributes
+    ----------
+    latents : (R, L) float32
+    k_distances : (R,) float32
+        Distance to the k-th neighbour, itself not counted.
+    densities : (R,) float32
+        Local reachability densities.
+    """
+
+    latents: NDArray[np.float32]
+    k_distances: NDArray[np.float32]
+    densities: NDArray[np.float32]
+
+
+def fit_density(latents: NDArray[np.float32], k: int) -> Reference:
+    """Compute the reference of a local outlier factor with k neighbours.
+
+    Raises
+    ------
+    TrainingError
+        If there are no more than k distinct latents.
+    """
+    # Duplicates would have infinite density.
+    points = np.unique(latents, axis=0)
+    if len(points) <= k:
+        raise TrainingError(
+            f"{len(points)} distinct training latents for {k} neighbours; "
+            "give more petals, or set density.neighbours lower"
+        )
+    search = NearestNeighbors(n_neighbors=k, algorithm="kd_tree").fit(points)
+    distances, neighbours = search.kneighbors()
+    k_distances = distances[:, -1]
+    reach = np.maximum(distances, k_distances[neighbours]).mean(axis=1)
+    densities = 1 / (reach + _GUARD)
+    return Reference(points, k_distances.astype(np.float32), densities.astype(np.float32))

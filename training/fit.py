@@ -1,0 +1,199 @@
+"""Fit: the loop that fits encoder and decoder to prepared spectra.
+
+Batches are read from memory-mapped arrays, so the sample may be larger than memory. Order,
+sampling and dropout follow from the seed and the epoch alone. After each epoch the whole state is
+written to a checkpoint; a fit that was stopped goes on from the last one as if nothing had
+happened.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .config import Fit
+from .vae import Vae, kl_divergence, log_likelihood, weighted_mse
+
+_VALIDATION_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to; losses are per spectrum, in nats.
+
+    Attributes
+    ----------
+    learning_rate : float
+        At the epoch's last step.
+    loss, wmse : float
+        Means over the training spectra, as the steps met them: sampled, with dropout.
+    validation_loss, validation_wmse : float
+        Means over the validation spectra, wmse at the posterior's mean.
+    """
+
+    learning_rate: float
+    loss: float
+    wmse: float
+    validation_loss: float
+    validation_wmse: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Chosen rows of prepared spectra that may lie on disk.
+
+    Attributes
+    ----------
+    flux, ivar : (N, M) float32
+        Normalised; ivar = 0 in bad bins.
+    index : (n,) int64
+        The rows that count.
+    """
+
+    flux: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+    index: NDArray[np.intp]
+
+    def batches(
+        self, size: int, order: NDArray[np.intp] | None = None
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Yield flux and ivar of up to `size` rows at a time."""
+        index = self.index if order is None else self.index[order]
+        for start in range(0, len(index), size):
+            # Within a batch the order is free; ascending rows are kinder to the disk.
+            rows = np.sort(index[start : start + size])
+            yield self.flux[rows], self.ivar[rows]
+
+
+def fit(vae: Vae, training: Rows, validation: Rows, settings: Fit, checkpoint: Path) -> list[Epoch]:
+    """Fit the networks in place; return one record per epoch.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Written after each epoch. If it is there, the fit continues from it; it must then come
+        from the same networks, spectra and settings.
+    """
+    optimizer = keras.optimizers.Adam(settings.learning_rate)
+    optimizer.build(vae.trainable())
+    state = [*vae.variables(), *optimizer.variables]
+    history = _restore(checkpoint, state) if checkpoint.exists() else []
+    step = _make_step(vae, optimizer)
+    judge = _make_judge(vae)
+    steps = -(-len(training.index) // settings.batch_size)
+    with tqdm(
+        total=settings.epochs * steps,
+        initial=len(history) * steps,
+        desc="fit",
+        unit="step",
+    ) as progress:
+        for epoch in range(len(history), settings.epochs):
+            order = np.random.default_rng([settings.seed, epoch]).permutation(len(training.index))
+            sums = np.zeros(2)
+            rate = 0.0
+            for i, (flux, ivar) in enumerate(training.batches(settings.batch_size, order)):
+                number = epoch * steps + i
+                rate = learning_rate(settings, history, number / (settings.epochs * steps))
+                seed = np.array([settings.seed, number], np.int32)
+                sums += len(flux) * np.array(step(flux, ivar, seed, rate))
+                progress.update()
+            loss, wmse = sums / len(training.index)
+            history.append(Epoch(rate, loss, wmse, *_validate(judge, validation, settings.seed)))
+            _save(checkpoint, state, history)
+            progress.set_postfix_str(
+                f"epoch {epoch + 1}/{settings.epochs}, "
+                f"validation wmse {history[-1].validation_wmse:.3f}"
+            )
+    return history
+
+
+def learning_rate(settings: Fit, history: list[Epoch], done: float) -> float:
+    """Return the rate after a share `done` of all steps, given the epochs that are complete."""
+    first, last = settings.learning_rate, settings.final_learning_rate
+    if settings.schedule == "cosine":
+        return last + (first - last) * 0.5 * (1 + np.cos(np.pi * done))
+    rate, best, wait = first, np.inf, 0
+    for epoch in history:
+        wait += 1
+        if epoch.validation_loss < best:
+            best, wait = epoch.validation_loss, 0
+        elif wait == settings.patience:
+            rate, wait = rate / 10, 0
+    return rate
+
+
+def _make_step(vae: Vae, optimizer: keras.optimizers.Optimizer) -> Callable[..., Any]:
+    weights = vae.trainable()
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, None), tf.float32),
+            tf.TensorSpec((None, None), tf.float32),
+            tf.TensorSpec((2,), tf.int32),
+            tf.TensorSpec((), tf.float32),
+        ]
+    )
+    def step(
+        flux: tf.Tensor, ivar: tf.Tensor, seed: tf.Tensor, rate: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        optimizer.learning_rate.assign(rate)
+        with tf.GradientTape() as tape:
+            latent, log_variance = vae.encoder(flux, training=True)
+            noise = tf.random.stateless_normal(tf.shape(latent), seed)
+            sample = latent + tf.exp(log_variance / 2) * noise
+            reconstruction = vae.decoder(sample, training=True)
+            loss = tf.reduce_mean(
+                kl_divergence(latent, log_variance) - log_likelihood(flux, ivar, reconstruction)
+            )
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return loss, tf.reduce_mean(weighted_mse(flux, ivar, reconstruction))
+
+    return step
+
+
+def _make_judge(vae: Vae) -> Callable[..., Any]:
+    @tf.function(reduce_retracing=True)
+    def judge(flux: tf.Tensor, ivar: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        latent, log_variance = vae.encoder(flux, training=False)
+        noise = tf.random.stateless_normal(tf.shape(latent), seed)
+        sampled = vae.decoder(latent + tf.exp(log_variance / 2) * noise, training=False)
+        loss = kl_divergence(latent, log_variance) - log_likelihood(flux, ivar, sampled)
+        wmse = weighted_mse(flux, ivar, vae.decoder(latent, training=False))
+        return tf.reduce_sum(loss), tf.reduce_sum(wmse)
+
+    return judge
+
+
+def _validate(judge: Callable[..., Any], validation: Rows, seed: int) -> tuple[float, float]:
+    sums = np.zeros(2)
+    for i, (flux, ivar) in enumerate(validation.batches(_VALIDATION_BATCH)):
+        # The same noise each time: epochs are compared with one another.
+        sums += np.array(judge(flux, ivar, np.array([seed, i], np.int32)))
+    loss, wmse = sums / len(validation.index)
+    return float(loss), float(wmse)
+
+
+def _save(path: Path, state: list[keras.Variable], history: list[Epoch]) -> None:
+    arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(state)}
+    arrays["history"] = np.array(json.dumps([asdict(epoch) for epoch in history]))
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(buffer.getbuffer())
+    temporary.replace(path)
+
+
+def _restore(path: Path, state: list[keras.Variable]) -> list[Epoch]:
+    with np.load(path, allow_pickle=False) as arrays:
+        for i, variable in enumerate(state):
+            variable.assign(arrays[f"variable_{i}"])
+        return [Epoch(**epoch) for epoch in json.loads(str(arrays["history"]))]

@@ -1,0 +1,173 @@
+"""Measure: every score of every eligible spectrum of a petal, the model's and its rivals'.
+
+Petals come one at a time and only numbers are kept of them, so a test set of any size fits. Test
+spectra and the spectra that calibrate the rivals go through the same code.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcrop import Spectra, Status
+from outcrop.desi import Petal, read_spectra
+from scoring.preprocess import Prepared
+from scoring.scorer import Scorer, weighted_mse
+
+from .baselines import (
+    COMPONENTS,
+    Components,
+    Fitted,
+    join_step,
+    largest_residual,
+    log,
+    reconstruction_probability,
+)
+
+PER_GOOD_BIN = " per good bin"
+"""Ends the names of the forms of wmse that are only there to be calibrated."""
+
+Strangeness = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """All scores of the n eligible spectra of some petals.
+
+    Attributes
+    ----------
+    targetid, snr, spectype, wmse, p_value : (n,)
+        As served.
+    strangeness : dict of (n,) float64
+        Every score by name; larger is stranger. Those that cannot be negative are logarithms.
+    rows : int
+        Spectra in the files.
+    ineligible : (m,) int64
+        TARGETIDs of those that are not eligible.
+    in_training : int
+        Eligible spectra that the model was trained on.
+    seconds : dict
+        Time spent on ``wmse`` and on ``reconstruction_probability``.
+    """
+
+    targetid: NDArray[np.int64]
+    snr: NDArray[np.float64]
+    spectype: NDArray[np.str_]
+    wmse: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    strangeness: Strangeness
+    rows: int
+    ineligible: NDArray[np.int64]
+    in_training: int
+    seconds: dict[str, float]
+
+    @staticmethod
+    def concatenate(parts: "Sequence[Measured]") -> "Measured":
+        """Join what was measured on several petals: the scores that all of them have."""
+        first = parts[0]
+        common = [n for n in first.strangeness if all(n in p.strangeness for p in parts)]
+        return Measured(
+            targetid=np.concatenate([p.targetid for p in parts]),
+            snr=np.concatenate([p.snr for p in parts]),
+            spectype=np.concatenate([p.spectype for p in parts]),
+            wmse=np.concatenate([p.wmse for p in parts]),
+            p_value=np.concatenate([p.p_value for p in parts]),
+            strangeness={
+                name: np.concatenate([p.strangeness[name] for p in parts]) for name in common
+            },
+            rows=sum(p.rows for p in parts),
+            ineligible=np.concatenate([p.ineligible for p in parts]),
+            in_training=sum(p.in_training for p in parts),
+            seconds={name: sum(p.seconds[name] for p in parts) for name in first.seconds},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """All that scores a petal: the model, what was fitted beside it, the paper's model."""
+
+    scorer: Scorer
+    fitted: Fitted | None
+    paper: Scorer | None
+
+    def measure(self, petal: Petal, seed: int, wanted: NDArray[np.int64] | None = None) -> Measured:
+        """Score the eligible spectra of a petal, or those of them that are wanted.
+
+        Parameters
+        ----------
+        petal : Petal
+        seed : int
+            Of the reconstruction probability's draws.
+        wanted : (n,) int64, optional
+            TARGETIDs.
+        """
+        spectra = read_spectra(petal.coadd, petal.redrock)
+        served = self.scorer.score(spectra)
+        chosen = served.eligible
+        if wanted is not None:
+            chosen &= np.isin(spectra.targetid, wanted)
+        rows = np.flatnonzero(chosen)
+        subset = spectra.rows(rows)
+        preprocessor = self.scorer.preprocessor
+        prepared = preprocessor.prepare(preprocessor.to_rest_frame(subset))
+        strangeness: Strangeness = {"p_value": -np.log(served.p_value[rows])}
+        _add_vae(strangeness, "", served.wmse[rows], served.coverage[rows], served.nof[rows])
+        seconds = self._add_residuals(strangeness, prepared, seed)
+        self._add_rivals(strangeness, subset, prepared)
+        spectype = spectra.spectype
+        return Measured(
+            targetid=spectra.targetid[rows],
+            snr=served.snr[rows].astype(np.float64),
+            spectype=np.full(len(rows), "") if spectype is None else spectype[rows],
+            wmse=served.wmse[rows].astype(np.float64),
+            p_value=served.p_value[rows],
+            strangeness=strangeness,
+            rows=len(spectra),
+            ineligible=spectra.targetid[~served.eligible],
+            in_training=int(((served.status[rows] & int(Status.IN_TRAINING)) != 0).sum()),
+            seconds=seconds,
+        )
+
+    def _add_residuals(
+        self, strangeness: Strangeness, prepared: Prepared, seed: int
+    ) -> dict[str, float]:
+        """Add the scores that look at the model's residuals; return what two of them cost."""
+        vae = self.scorer.vae
+        start = time.perf_counter()
+        reconstruction = vae.decode(vae.encode(prepared.flux))
+        weighted_mse(prepared.flux, prepared.ivar, reconstruction)
+        plain = time.perf_counter() - start
+        probability = reconstruction_probability(vae, prepared, np.random.default_rng(seed))
+        strangeness["reconstruction_probability"] = probability.full
+        strangeness["expected_wmse"] = probability.expected_wmse
+        strangeness["largest_bin"] = largest_residual(prepared, reconstruction)
+        return {"wmse": plain, "reconstruction_probability": probability.seconds}
+
+    def _add_rivals(self, strangeness: Strangeness, spectra: Spectra, prepared: Prepared) -> None:
+        if (step := join_step(spectra)) is not None:
+            strangeness["join_step"] = step
+        if self.fitted is not None:
+            strangeness |= self.fitted.scores(prepared)
+        else:
+            stored = self.scorer.preprocessor.eigenspectra
+            axes = stored.components[: COMPONENTS[0]].astype(np.float64)
+            components = Components(stored.mean.astype(np.float64), axes)
+            _, chi2 = components.project(prepared.flux, prepared.ivar, len(axes))
+            strangeness[f"pca{len(axes)}"] = log(chi2)
+        if self.paper is not None:
+            paper = self.paper.score(spectra)
+            _add_vae(strangeness, "paper_", paper.wmse, paper.coverage, paper.nof)
+
+
+def _add_vae(
+    strangeness: Strangeness,
+    prefix: str,
+    wmse: NDArray[np.float32],
+    coverage: NDArray[np.float32],
+    nof: NDArray[np.float32],
+) -> None:
+    strangeness[f"{prefix}wmse"] = log(wmse)
+    strangeness[f"{prefix}wmse{PER_GOOD_BIN}"] = log(wmse / coverage)
+    strangeness[f"{prefix}nof"] = log(-nof)

@@ -1,0 +1,154 @@
+"""Histograms: how the scores are distributed, and where the thresholds lie (Figs 9 and 11)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from model_store.bundle import Manifest
+
+from .sample import Sample
+from .style import BLACK, BLUE, CLASS_COLOURS, GREY, ORANGE, PAGE, PALE, VERMILION, number
+
+PAPER_THRESHOLDS: Mapping[str, float] = {"wmse": 2.55, "nof": -1.44}
+"""The 1 % thresholds of Nicolaou et al. 2025, Section 5.2."""
+PAPER_TOP: Mapping[str, Mapping[str, float]] = {
+    "wmse": {"wmse": 13.0, "snr": 42.0},
+    "nof": {"nof": -2.25, "snr": 7.0},
+}
+"""Medians of the paper's top 100 by either score, Sections 5.2.1 and 5.2.2."""
+TOP_COUNT = 100
+
+SHORT = {"wmse": "wmse", "nof": "NOF"}
+SCORE_LABELS = {
+    "wmse": "weighted MSE (larger is stranger)",
+    "nof": "negative outlier factor (smaller is stranger)",
+    "snr": "S/N per bin",
+}
+_BIN = 0.025
+"""Width of a histogram's bins, decades."""
+
+
+def _magnitude(sample: Sample, score: str) -> NDArray[np.float64]:
+    """Return a score as a positive number that a logarithmic axis can show."""
+    values = np.asarray(getattr(sample, score), np.float64)
+    return np.maximum(-values if score == "nof" else values, 1e-3)
+
+
+def _log_axis(axes: Axes, name: str, label: str, sign: str = "") -> None:
+    """Make the x or y axis logarithmic, with plain numbers at 1, 2, 3, 5 where there is room."""
+    axis = axes.xaxis if name == "x" else axes.yaxis
+    (axes.set_xscale if name == "x" else axes.set_yscale)("log")
+    axis.set_label_text(label)
+    low, high = axis.get_view_interval()
+    digits = "1235" if high / low < 20 else "125" if high / low < 200 else "1"
+
+    def tell(value: float, _: int) -> str:
+        return f"{sign}{number(value)}" if f"{value:e}"[0] in digits else ""
+
+    axis.set_major_formatter(FuncFormatter(tell))
+    axis.set_minor_formatter(FuncFormatter(tell))
+
+
+def histogram(sample: Sample, manifest: Manifest, score: str) -> Figure:
+    """Draw the histogram of wmse or nof with three thresholds at 1 %.
+
+    Parameters
+    ----------
+    sample : Sample
+        With S/N >= 5, as in the paper and as the thresholds are meant.
+    score : str
+        ``wmse`` or ``nof``.
+    """
+    figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
+    axes = figure.subplots()
+    values = _magnitude(sample, score)
+    decades = np.log10(values.max() / values.min())
+    edges = values.min() * 10 ** np.arange(0, decades + 2 * _BIN, _BIN)
+    axes.hist(values, edges, color=PALE, label=f"all, {len(values)}")
+    for name, colour in CLASS_COLOURS.items():
+        members = values[sample.spectype == name]
+        if len(members):
+            axes.hist(
+                members,
+                edges,
+                histtype="step",
+                color=colour,
+                linewidth=1.1,
+                label=f"{name}, {len(members)}",
+            )
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.7)
+    axes.set_ylabel("spectra per bin")
+    _log_axis(axes, "x", SCORE_LABELS[score], "−" if score == "nof" else "")
+    for threshold, name, colour, dashes in (
+        (getattr(manifest.thresholds, score), "served", BLACK, "-"),
+        (getattr(manifest.paper_thresholds, score), "training set's own", VERMILION, "--"),
+        (PAPER_THRESHOLDS[score], "in the paper", ORANGE, ":"),
+    ):
+        beyond = int(np.count_nonzero(values > abs(threshold)))
+        axes.axvline(
+            abs(threshold),
+            color=colour,
+            linestyle=dashes,
+            linewidth=1.3,
+            label=f"1 % threshold {name}: {number(threshold)}, {beyond} beyond",
+        )
+    axes.legend(loc="upper right")
+    return figure
+
+
+def top_medians(sample: Sample) -> dict[str, dict[str, float]]:
+    """Return the medians of wmse, nof and S/N among the strangest 100 by wmse and by nof."""
+    return {
+        by: {
+            name: float(np.median(getattr(sample.strangest(by, TOP_COUNT), name)))
+            for name in ("wmse", "nof", "snr")
+        }
+        for by in ("wmse", "nof")
+    }
+
+
+def top_hundred(sample: Sample) -> Figure:
+    """Draw either score against S/N, with the 100 strangest by it and their medians."""
+    figure = Figure(figsize=(PAGE, 4.3), layout="constrained")
+    medians = top_medians(sample)
+    for axes, by, colour in zip(
+        figure.subplots(1, 2), ("wmse", "nof"), (VERMILION, BLUE), strict=True
+    ):
+        top = sample.strangest(by, TOP_COUNT)
+        points = {"linestyle": "none", "markeredgewidth": 0, "rasterized": True}
+        every = _magnitude(sample, by)
+        axes.plot(sample.snr, every, "o", ms=1.2, color=GREY, label=f"all, {len(sample)}", **points)
+        axes.plot(
+            top.snr,
+            _magnitude(top, by),
+            "o",
+            ms=3,
+            alpha=0.8,
+            color=colour,
+            label=f"the strangest {len(top)}",
+            **points,
+        )
+        for label, values, marker, face in (
+            ("their medians", medians[by], "D", colour),
+            ("the paper's medians", PAPER_TOP[by], "*", "white"),
+        ):
+            axes.plot(
+                values["snr"],
+                abs(values[by]),
+                marker,
+                ms=7 if marker == "D" else 12,
+                markerfacecolor=face,
+                markeredgecolor=BLACK,
+                linestyle="none",
+                zorder=3,
+                label=f"{label}: {number(values[by])} at S/N {number(values['snr'])}",
+            )
+        _log_axis(axes, "x", SCORE_LABELS["snr"])
+        _log_axis(axes, "y", SCORE_LABELS[by], "−" if by == "nof" else "")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), handletextpad=0.3)
+    return figure

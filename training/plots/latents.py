@@ -1,0 +1,122 @@
+"""Latents: where the classes lie in latent space, all pairs of dimensions (Fig. 13)."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from .sample import Sample
+from .style import CLASS_COLOURS
+
+_CELL = 0.92
+_BINS = 48
+_GALAXIES = LinearSegmentedColormap.from_list("galaxies", ["#D6E6F2", "#0072B2", "#00263D"])
+_TAILS = (0.005, 0.995)
+
+
+def latent_names(size: int) -> list[str]:
+    """Return how the dimensions are called; their order means nothing."""
+    return [f"latent {i + 1}" for i in range(size)]
+
+
+def corner(sample: Sample) -> Figure:
+    """Draw all pairs of latents; galaxies as a density, the rarer classes as points on it."""
+    size = sample.latent.shape[1]
+    width = _CELL * size + 0.8
+    figure = Figure(figsize=(width, width))
+    names = latent_names(size)
+    cells = figure.add_gridspec(
+        size,
+        size,
+        left=0.65 / width,
+        right=1 - 0.15 / width,
+        bottom=0.55 / width,
+        top=1 - 0.15 / width,
+        wspace=0.06,
+        hspace=0.06,
+    )
+    ranges = [_range(sample, i) for i in range(size)]
+    for i in range(size):
+        for j in range(i + 1):
+            axes = figure.add_subplot(cells[i, j])
+            axes.set_xlim(*ranges[j])
+            if i == j:
+                _histograms(axes, sample, i, ranges[i])
+                axes.spines["left"].set_visible(False)
+            else:
+                axes.set_ylim(*ranges[i])
+                _pair(axes, sample, j, i)
+            for axis, outer, name in (
+                (axes.xaxis, i == size - 1, names[j]),
+                (axes.yaxis, j == 0 and i > 0, names[i]),
+            ):
+                if outer:
+                    axis.set_major_locator(MaxNLocator(3, integer=True, prune="both"))
+                    axis.set_label_text(name)
+                else:
+                    axis.set_ticks([])
+    figure.align_labels()
+    _legend(figure, sample)
+    return figure
+
+
+def _range(sample: Sample, dimension: int) -> tuple[float, float]:
+    """Return limits that hold nearly all ordinary spectra of each class."""
+    values = sample.latent[:, dimension]
+    groups = [values[(sample.spectype == name) & ~sample.anomaly] for name in CLASS_COLOURS]
+    ends = np.array([np.quantile(group, _TAILS) for group in groups if len(group)] or [[-3, 3]])
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    margin = 0.08 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _pair(axes: Axes, sample: Sample, x: int, y: int) -> None:
+    galaxies = sample.spectype == "GALAXY"
+    limits = (*axes.get_xlim(), *axes.get_ylim())
+    density, _, _ = np.histogram2d(
+        sample.latent[galaxies, x],
+        sample.latent[galaxies, y],
+        bins=_BINS,
+        range=[limits[:2], limits[2:]],
+    )
+    axes.imshow(
+        np.where(density > 0, density, np.nan).T,
+        extent=limits,
+        origin="lower",
+        aspect="auto",
+        cmap=_GALAXIES,
+        norm=LogNorm(vmin=1, vmax=max(float(density.max()), 2)),
+        interpolation="nearest",
+    )
+    for name in ("STAR", "QSO"):
+        members = sample.latent[sample.spectype == name]
+        axes.plot(
+            members[:, x],
+            members[:, y],
+            "o",
+            ms=1.8,
+            markeredgewidth=0,
+            color=CLASS_COLOURS[name],
+            rasterized=True,
+        )
+
+
+def _histograms(axes: Axes, sample: Sample, dimension: int, limits: tuple[float, float]) -> None:
+    """Draw each class's histogram to the same height; only their places are compared."""
+    for name, colour in CLASS_COLOURS.items():
+        members = sample.latent[sample.spectype == name, dimension]
+        counts, edges = np.histogram(members, bins=_BINS // 2, range=limits)
+        if counts.any():
+            axes.stairs(counts / counts.max(), edges, color=colour, linewidth=1)
+    axes.set_ylim(0, 1.15)
+
+
+def _legend(figure: Figure, sample: Sample) -> None:
+    handles = [
+        Line2D([], [], color=colour, marker="o", ms=5, linewidth=1, label=f"{name}, {count}")
+        for name, colour in CLASS_COLOURS.items()
+        if (count := int(np.count_nonzero(sample.spectype == name)))
+    ]
+    figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.97, 0.97), fontsize=14)

@@ -1,0 +1,143 @@
+"""Lines: the main spectral lines of ordinary spectra, and their labels above a panel.
+
+Lines crowd in the blue and around Hα, so labels cannot all stand over their lines. They are moved
+aside as little as possible, in the sense of least squares, until none touches its neighbour; a
+short leader shows which line is meant.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.text import Text
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
+
+from .style import GREY, POINTS, width_inches
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line or a blend of lines that bears one name.
+
+    Attributes
+    ----------
+    name : str
+    wave : tuple of float
+        Rest wavelengths, vacuum Å; the name stands at the last.
+    """
+
+    name: str
+    wave: tuple[float, ...]
+
+    @property
+    def centre(self) -> float:
+        """Where the name stands, vacuum Å."""
+        return self.wave[-1]
+
+
+LINES: Final = (
+    Line("[O II]", (3727.09, 3729.88)),
+    Line("Ca K", (3934.77,)),
+    Line("Ca H", (3969.59,)),
+    Line("Hδ", (4102.89,)),
+    Line("G band", (4305.61,)),
+    Line("Hγ", (4341.68,)),
+    Line("Hβ", (4862.68,)),
+    Line("[O III]", (4960.30, 5008.24)),
+    Line("Mg b", (5168.76, 5185.05, 5174.13)),
+    Line("Na D", (5897.56, 5891.58)),
+    Line("Hα", (6564.61,)),
+    Line("[N II]", (6549.85, 6585.27)),
+    Line("[S II]", (6732.67, 6718.29)),
+)
+"""Vacuum wavelengths of the NIST Atomic Spectra Database; the G band is CH at 4304.4 Å in air."""
+
+_SPACING = 1.25
+"""Distance of neighbouring labels in heights of their letters."""
+
+
+def spread(positions: ArrayLike, spacing: float, low: float, high: float) -> NDArray[np.float64]:
+    """Return ascending positions moved as little as possible to lie at least `spacing` apart.
+
+    Parameters
+    ----------
+    positions : (n,) float, ascending
+    low, high : float
+        Bounds of the result; where they leave too little room, the spacing shrinks.
+
+    Examples
+    --------
+    >>> from training.plots.lines import spread
+    >>> spread([1.0, 5.0, 5.2, 9.0], 1.0, 0.0, 10.0).round(2).tolist()
+    [1.0, 4.6, 5.6, 9.0]
+    """
+    wanted = np.asarray(positions, np.float64)
+    if len(wanted) == 0:
+        return wanted
+    steps = min(spacing, (high - low) / max(len(wanted) - 1, 1)) * np.arange(len(wanted))
+    # Apart by at least the spacing is the same as ascending once the steps are taken off.
+    moved = np.asarray(isotonic_regression(wanted - steps).x, np.float64)
+    moved = np.clip(moved, low, high - steps[-1])
+    return (moved + steps).astype(np.float64)
+
+
+def mark_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Line]:
+    """Draw a thin dotted line at each line within the panel; return the lines drawn."""
+    low, high = axes.get_xlim()
+    inside = [line for line in lines if low < line.centre < high]
+    axes.vlines(
+        [wave for line in inside for wave in line.wave],
+        0,
+        1,
+        transform=axes.get_xaxis_transform(),
+        color=GREY,
+        linestyle=(0, (1, 2)),
+        linewidth=0.6,
+        zorder=0.5,
+    )
+    return inside
+
+
+def label_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Text]:
+    """Mark the lines within the panel and name them above it, upright, without overlaps.
+
+    Limits and place of the axes must be final.
+    """
+    inside = sorted(mark_lines(axes, lines), key=lambda line: line.centre)
+    low, high = axes.get_xlim()
+    per_inch = (high - low) / width_inches(axes)
+    spacing = _SPACING * POINTS / 72 * per_inch
+    places = spread([line.centre for line in inside], spacing, low + spacing / 2, high)
+    height = axes.get_position().height * axes.figure.get_figure(root=True).get_size_inches()[1]
+    leader = 0.11 / height
+    leaders = [
+        [(line.centre, 1.0), (line.centre, 1 + 0.3 * leader), (place, 1 + 0.9 * leader)]
+        for line, place in zip(inside, places, strict=True)
+    ]
+    axes.add_collection(
+        LineCollection(
+            leaders,
+            colors=GREY,
+            linewidths=0.6,
+            clip_on=False,
+            transform=axes.get_xaxis_transform(),
+        ),
+        autolim=False,
+    )
+    return [
+        axes.text(
+            place,
+            1 + leader,
+            line.name,
+            rotation=90,
+            ha="center",
+            va="bottom",
+            fontsize=POINTS,
+            transform=axes.get_xaxis_transform(),
+        )
+        for line, place in zip(inside, places, strict=True)
+    ]

@@ -1,0 +1,162 @@
+"""Spectrum: one spectrum with its reconstruction, and below it the residual in σ.
+
+Bins without information and the joins between the cameras are shaded, because that is where a
+reader should doubt the data first. A spike must not flatten everything else: what lies beyond the
+panel is marked by an arrow at its edge, the highest with its value.
+"""
+
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from outcrop.spectra import WAVE
+
+from .sample import Sample
+from .style import BAD, BLACK, DATA, JOIN, MODEL, POINTS, number
+
+JOINS: Final = (
+    (float(WAVE["r"][0]), float(WAVE["b"][-1])),
+    (float(WAVE["z"][0]), float(WAVE["r"][-1])),
+)
+"""Where two cameras overlap, observed frame, vacuum Å."""
+
+_BROAD = 15
+_STRETCH = 4.0
+# How much of a curve to show, as much as fits.
+_SHARES = (1.0, 0.99, 0.75, 0.5)
+_SHOWN_RESIDUALS = 0.98
+_LEAST_RESIDUAL = 5.0
+
+
+def flux_limits(
+    flux: NDArray[np.float32], ivar: NDArray[np.float32], model: NDArray[np.float32]
+) -> tuple[float, float]:
+    """Return limits that show all broad features, and narrow ones unless they dwarf these.
+
+    Broad is what a median over 15 bins leaves. Narrow lines and spikes, of the data or of the
+    reconstruction, may stretch the panel to five times as much and are else left out.
+    """
+    good = flux[ivar > 0] if (ivar > 0).any() else model
+    broad = median_filter(good, _BROAD, mode="nearest")
+    low, high = min(float(broad.min()), 0.0), float(broad.max())
+    size = max(high - low, 1e-3 * float(np.abs(good).max()), 1e-6)
+    top, bottom = high, low
+    for values in (good, model):
+        ups = [float(up) for up in np.quantile(values, _SHARES)]
+        downs = [float(down) for down in np.quantile(values, [1 - share for share in _SHARES])]
+        top = max(top, next((up for up in ups if up < high + _STRETCH * size), high))
+        bottom = min(bottom, next((d for d in downs if d > low - _STRETCH / 2 * size), low))
+        # Room for the noise below what is cut off.
+        if ups[0] > top:
+            top = max(top, high + size / 3)
+    margin = 0.06 * (top - bottom)
+    return bottom - margin / 2, top + margin
+
+
+def draw_spectrum(axes: Axes, wave: NDArray[np.float64], sample: Sample, row: int) -> None:
+    """Draw flux and reconstruction of one spectrum, robust against spikes."""
+    flux, ivar, model = sample.spectrum(row)
+    good = ivar > 0
+    seen = np.where(good, flux, np.nan)
+    axes.set_xlim(wave[0], wave[-1])
+    axes.set_ylim(*flux_limits(flux, ivar, model))
+    shade(axes, wave, good, float(sample.z[row]))
+    axes.plot(wave, seen, color=DATA, linewidth=0.6, zorder=2)
+    # A reconstruction much rougher than the data would hide them.
+    rough = _roughness(model) > 2 * _roughness(flux)
+    axes.plot(
+        wave,
+        model,
+        color=MODEL,
+        linewidth=0.5 if rough else 0.9,
+        alpha=0.6 if rough else 1,
+        zorder=1.9 if rough else 2.1,
+    )
+    _mark_clipped(axes, wave, seen, tell=True)
+    axes.locator_params(axis="y", nbins=4)
+
+
+def draw_residual(axes: Axes, wave: NDArray[np.float64], sample: Sample, row: int) -> None:
+    """Draw (flux − reconstruction)·√ivar of one spectrum, in σ."""
+    flux, ivar, model = sample.spectrum(row)
+    good = ivar > 0
+    residual = np.where(good, (flux - model) * np.sqrt(ivar), np.nan)
+    usual = float(np.nanquantile(np.abs(residual), _SHOWN_RESIDUALS))
+    limit = 1.2 * max(usual, _LEAST_RESIDUAL)
+    axes.set_xlim(wave[0], wave[-1])
+    axes.set_ylim(-limit, limit)
+    shade(axes, wave, good, float(sample.z[row]))
+    axes.axhline(0, color=BLACK, linewidth=0.5)
+    axes.plot(wave, residual, color=DATA, linewidth=0.5)
+    _mark_clipped(axes, wave, residual, tell=False)
+    decade = 10 ** np.floor(np.log10(limit))
+    step = max(decade * digit for digit in (0.5, 1, 2, 5) if decade * digit < 0.9 * limit)
+    axes.set_yticks([-step, step])
+    axes.set_yticks([0], minor=True)
+
+
+def shade(axes: Axes, wave: NDArray[np.float64], good: NDArray[np.bool_], z: float) -> None:
+    """Shade the bins (M,) that are not good, and the joins of the cameras at redshift z."""
+    half = (wave[1] - wave[0]) / 2
+    joins = [(low / (1 + z), (high - low) / (1 + z)) for low, high in JOINS]
+    bad = [
+        (wave[start] - half, wave[stop - 1] - wave[start] + 2 * half)
+        for start, stop in _runs(~good)
+    ]
+    for spans, colour in ((joins, JOIN), (bad, BAD)):
+        axes.broken_barh(
+            spans,
+            (0, 1),
+            transform=axes.get_xaxis_transform(),
+            facecolors=colour,
+            linewidth=0,
+            zorder=0,
+        )
+
+
+def _roughness(values: NDArray[np.float32]) -> float:
+    return float(np.median(np.abs(np.diff(values))))
+
+
+def _runs(where: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return start and stop of each run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]])))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _mark_clipped(
+    axes: Axes, wave: NDArray[np.float64], values: NDArray[np.floating], *, tell: bool
+) -> None:
+    low, high = axes.get_ylim()
+    for sign, edge, marker in ((1, high, "^"), (-1, low, "v")):
+        beyond = np.nan_to_num(sign * values, nan=-np.inf) > sign * edge
+        peaks = [start + int(np.argmax(sign * values[start:stop])) for start, stop in _runs(beyond)]
+        if not peaks:
+            continue
+        axes.plot(
+            wave[peaks],
+            [edge] * len(peaks),
+            marker,
+            color=BLACK,
+            markersize=3.5,
+            clip_on=False,
+            linestyle="none",
+            zorder=3,
+        )
+        if tell:
+            far = max(peaks, key=lambda i: sign * values[i])
+            right = wave[far] < 0.5 * (wave[0] + wave[-1])
+            axes.annotate(
+                number(float(values[far])),
+                (wave[far], edge),
+                xytext=(5 if right else -5, -1 if sign > 0 else 1),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                va="top" if sign > 0 else "bottom",
+                fontsize=POINTS,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+                zorder=3,
+            )
