@@ -15,17 +15,17 @@ export XDG_CONFIG_HOME := $(CACHE)/xdg
 export PYRIGHT_PYTHON_CACHE_DIR := $(CACHE)/pyright
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
-export TF_CPP_MIN_LOG_LEVEL := 2
+export TF_CPP_MIN_LOG_LEVEL := 3
 
 
 UV := $(shell command -v uv || echo $(CACHE)/uv/bin/uv)
 RUN := $(UV) run
 STAMP := .venv/.synced
 
-.PHONY: help setup demo test check lock clean
+.PHONY: help setup demo test check benchmark-science lock clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 setup: $(STAMP) ## Make .venv from the hashed requirements
 
@@ -52,9 +52,12 @@ check: $(STAMP) ## Format, lint, types, layers
 	$(RUN) pyright
 	PYTHONPATH=. $(RUN) lint-imports
 
+benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
+	$(RUN) python -m training.benchmark --folder benchmark-science
+
 lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header pyproject.toml -o requirements/serving.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --extra training --extra dev pyproject.toml -o requirements/dev.txt
 
 clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .cache demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .cache demo benchmark-science .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -81,6 +81,20 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("bundle", metavar="BUNDLE", type=Path)
     evaluate.add_argument("folder", metavar="DIR", type=Path)
     evaluate.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers here")
+    evaluate.add_argument(
+        "--train",
+        metavar="DIR",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="the petals that the model was fitted to: fits the baselines to them",
+    )
+    evaluate.add_argument(
+        "--paper",
+        metavar="BUNDLE",
+        type=Path,
+        help="a bundle of the paper's recipe to compare with",
+    )
     evaluate.set_defaults(run=_evaluate)
 
     figures = commands.add_parser("figures", help="draw what a model makes of petals")
@@ -133,7 +147,7 @@ def _fit(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from .evaluate import evaluate
 
-    evaluate(options.bundle, options.folder, options.json)
+    evaluate(options.bundle, options.folder, options.json, train=options.train, paper=options.paper)
 
 
 def _figures(options: argparse.Namespace) -> None:

@@ -156,9 +156,11 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> Fitted:
     try:
         config = Config.model_validate(bundle.manifest.configuration)
     except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
         raise TrainingError(
-            f"{bundle.path}: the configuration in the manifest is not one of this version "
-            f"({error.error_count()} fields differ); train again, or leave out --train"
+            f"{bundle.path}: {field} in the manifest's configuration: {first['msg']}; another "
+            "version wrote it: train again, or leave out --train"
         ) from error
     cache = cache_root()
     sample = read_sample(folders, config, cache)

@@ -114,6 +114,8 @@ class Fit(_Section):
     """plateau: epochs without a better validation loss before the rate falls tenfold."""
     final_learning_rate: Rate = 1e-5
     """cosine: the rate at the last step."""
+    clip_norm: Rate | None = None
+    """Gradients longer than this are shortened to it, so that no few spectra rule a step."""
     seed: Annotated[int, Field(ge=0)] = 0
 
 

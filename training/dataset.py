@@ -1,22 +1,16 @@
 """Dataset: from folders of petals to the spectra that train, validate and calibrate.
 
-Petals are read one at a time, brought to the rest frame and cut to the sample; what remains is
-kept as memory-mapped arrays below the cache, so that neither a sample larger than memory nor a
-second fit needs the raw files again. A cache folder is named after everything its content
-depends on, and appears only when it is complete.
+Petals are read one at a time and cut to the sample; what remains is kept as arrays below the
+cache, memory-mapped when it is used, so that neither a sample larger than memory nor a second
+fit needs the raw files again.
 """
 
-import hashlib
 import json
-import os
-import re
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -24,68 +18,68 @@ import scoring.coadd
 import scoring.infill
 import scoring.preprocess
 import scoring.resample
-from outcrop import Petal, Spectra, Status, find_petals, is_simulated, read_spectra
+from outcrop import Petal, find_petals
 from scoring.infill import Eigenspectra
-from scoring.preprocess import Preprocessor, RestFrame, to_rest_frame
+from scoring.preprocess import Preprocessor, RestFrame
 
-from . import TrainingError
-from .config import Config, Sample
+from . import TrainingError, cuts
+from .cache import cache_root, cached, key_of
+from .config import Config
+from .cuts import read_petal, tile_of
 
-BGS_ANY = 1 << 60
-"""Bit of DESI_TARGET and of its survey-validation forms."""
-RELEASES = {"fuji": "edr", "iron": "dr1", "guadalupe": "dr1", "loa": "dr2"}
-"""Public release of each production of the pipeline."""
+__all__ = ["RestSample", "Split", "cache_root", "prepare", "read_sample", "split"]
 
-_TARGETING = ("DESI_TARGET", "SV1_DESI_TARGET", "SV2_DESI_TARGET", "SV3_DESI_TARGET")
-_BLOCK = 2048
-_ROW = np.dtype(
-    [
-        ("targetid", "<i8"),
-        ("z", "<f8"),
-        ("spectype", "<U6"),
-        ("snr", "<f4"),
-        ("coverage", "<f4"),
-        ("petal", "<i4"),
-    ]
-)
 # What the cached arrays depend on besides the configuration.
-_CODE = (scoring.coadd, scoring.resample, scoring.preprocess, scoring.infill)
+_CODE = (cuts, scoring.coadd, scoring.resample, scoring.preprocess, scoring.infill)
 
 
 @dataclass(frozen=True, eq=False)
 class RestSample:
-    """Rest-frame spectra that passed the cuts, one per TARGETID.
+    """Rest-frame spectra of all petals that passed the cuts.
 
     Attributes
     ----------
-    flux, ivar : (N, M) float32
-        Memory-mapped, 1e-17 erg / (s cm2 Å); ivar = 0 marks bad bins. Rows that `index` leaves
-        out are other spectra of the same targets.
+    rows : (N,) `training.cuts.ROW`
+        In the order of the petals.
     index : (n,) int64
-        The rows that count.
-    rows : (N,) structured
-        targetid, z, spectype, snr, coverage and petal, the number of the file.
+        The rows that count, ascending: of each TARGETID the one with the best S/N.
+    folders : tuple of Path
+        Where flux and ivar of each petal lie in the cache.
     tiles : tuple of str
-        Tile or healpixel of each file.
+        Tile or healpixel of each petal.
     counts : dict
         Rows left after each cut.
     simulated : bool
         Whether any of the petals is of a made-up sky.
     release : str or None
-        DESI's public release, or the production of the pipeline.
+        DESI's public releases, or the productions of the pipeline.
     key : str
         Names the sample: files, cuts, grid and code.
     """
 
-    flux: NDArray[np.float32]
-    ivar: NDArray[np.float32]
-    index: NDArray[np.intp]
     rows: NDArray[np.void]
+    index: NDArray[np.intp]
+    folders: tuple[Path, ...]
     tiles: tuple[str, ...]
     counts: dict[str, int]
     simulated: bool
     release: str | None
     key: str
+
+    def petal(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return flux and ivar (n, M) of a petal, 1e-17 erg / (s cm2 Å), bad bins ivar = 0."""
+        folder = self.folders[number]
+        return np.load(folder / "flux.npy"), np.load(folder / "ivar.npy")
+
+    def take(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return flux and ivar (n, M) of the given rows, which must ascend."""
+        numbers = self.rows["petal"]
+        flux, ivar = [], []
+        for number in np.unique(numbers[rows]):
+            chosen = rows[numbers[rows] == number] - np.searchsorted(numbers, number)
+            for part, values in zip(self.petal(number), (flux, ivar), strict=True):
+                values.append(part[chosen])
+        return np.concatenate(flux), np.concatenate(ivar)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +91,8 @@ class Split:
     calibration: NDArray[np.intp]
 
 
-def cache_root() -> Path:
-    """Return the folder of the caches: OUTCROP_CACHE, or .cache/training in the repository."""
-    default = Path(__file__).parents[1] / ".cache" / "training"
-    return Path(os.environ.get("OUTCROP_CACHE", default))
-
-
 def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> RestSample:
-    """Read all petals below the folders, or the cache of an earlier reading.
+    """Read all petals below the folders, those that were read before from the cache.
 
     Raises
     ------
@@ -119,27 +107,34 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
             f"no pair of coadd-*.fits and redrock-*.fits below {', '.join(map(str, folders))}; "
             "give folders of DESI petals, or make some with `python -m training simulate`"
         )
-    key = _key(config.grid, config.sample, *(_identity(petal) for petal in petals))
-    folder = _cached(cache / key, lambda path: _read_petals(path, petals, config))
-    rows = np.load(folder / "rows.npy")
-    about = json.loads((folder / "about.json").read_text())
+    keys = [key_of(*_CODE, config.grid, config.sample, _identity(petal)) for petal in petals]
+    kept = [
+        cached(cache / key, lambda folder, petal=petal: _write_petal(folder, petal, config))
+        for key, petal in zip(keys, tqdm(petals, desc="read petals", unit="petal"), strict=True)
+    ]
+    tables = [np.load(folder / "rows.npy") for folder in kept]
+    for number, table in enumerate(tables):
+        table["petal"] = number
+    rows = np.concatenate(tables)
     index = _best_per_target(rows)
+    notes = [json.loads((folder / "about.json").read_text()) for folder in kept]
+    counts = {name: sum(note["counts"][name] for note in notes) for name in notes[0]["counts"]}
     if len(index) == 0:
-        left = ", ".join(f"{name} {count}" for name, count in about["counts"].items())
+        left = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise TrainingError(
             f"none of the spectra passes the cuts (rows left: {left}); "
             "see [sample] in training/config.py"
         )
     return RestSample(
-        flux=np.load(folder / "flux.npy", mmap_mode="r"),
-        ivar=np.load(folder / "ivar.npy", mmap_mode="r"),
-        index=index,
         rows=rows,
-        tiles=tuple(about["tiles"]),
-        counts=about["counts"] | {"unique": len(index)},
-        simulated=about["simulated"],
-        release=about["release"],
-        key=key,
+        index=index,
+        folders=tuple(kept),
+        tiles=tuple(tile_of(petal.coadd) for petal in petals),
+        counts=counts | {"unique": len(index)},
+        # One made-up petal is enough: such numbers must not pass for DESI's.
+        simulated=any(note["simulated"] for note in notes),
+        release="+".join(sorted({note["release"] for note in notes} - {None})) or None,
+        key=key_of(*keys),
     )
 
 
@@ -148,27 +143,30 @@ def prepare(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Infill and normalise the sample; return flux and ivar (N, M), memory-mapped."""
     preprocessor = Preprocessor(config.grid.rest_grid(), config.sample.redshift_range, eigenspectra)
+    names = ("flux.npy", "ivar.npy")
 
     def write(folder: Path) -> None:
-        bins = sample.flux.shape[1]
-        with _Rows(folder / "flux.npy", bins) as flux, _Rows(folder / "ivar.npy", bins) as ivar:
-            starts = range(0, len(sample.rows), _BLOCK)
-            for start in tqdm(starts, desc="infill and normalise", unit="block"):
-                block = slice(start, start + _BLOCK)
-                rest = RestFrame(
-                    np.asarray(sample.flux[block]),
-                    np.asarray(sample.ivar[block]),
-                    sample.rows["snr"][block],
-                    sample.rows["coverage"][block],
-                    np.zeros(len(sample.rows["snr"][block]), np.int32),
-                )
-                prepared = preprocessor.prepare(rest)
-                flux.append(prepared.flux)
-                ivar.append(prepared.ivar)
+        shape = (len(sample.rows), config.grid.bins)
+        arrays = [
+            np.lib.format.open_memmap(folder / name, "w+", np.float32, shape) for name in names
+        ]
+        start = 0
+        for number in tqdm(range(len(sample.folders)), desc="infill, normalise", unit="petal"):
+            flux, ivar = sample.petal(number)
+            block = slice(start, start + len(flux))
+            start = block.stop
+            rows = sample.rows[block]
+            status = np.zeros(len(rows), np.int32)
+            rest = RestFrame(flux, ivar, rows["snr"], rows["coverage"], status)
+            prepared = preprocessor.prepare(rest)
+            arrays[0][block], arrays[1][block] = prepared.flux, prepared.ivar
+        for array in arrays:
+            array.flush()
 
-    key = _key(sample.key, eigenspectra.mean.tobytes(), eigenspectra.components.tobytes())
-    folder = _cached(cache / key, write)
-    return np.load(folder / "flux.npy", mmap_mode="r"), np.load(folder / "ivar.npy", mmap_mode="r")
+    key = key_of(sample.key, eigenspectra.mean.tobytes(), eigenspectra.components.tobytes())
+    folder = cached(cache / key, write)
+    flux, ivar = (np.load(folder / name, mmap_mode="r") for name in names)
+    return flux, ivar
 
 
 def split(sample: RestSample, config: Config) -> Split:
@@ -213,103 +211,17 @@ def split(sample: RestSample, config: Config) -> Split:
     return parts
 
 
-def _read_petals(folder: Path, petals: Sequence[Petal], config: Config) -> None:
-    grid = config.grid.rest_grid()
-    counts: dict[str, int] = {}
-    tables: list[NDArray[np.void]] = []
-    releases: set[str | None] = set()
-    simulated = False
-    with (
-        _Rows(folder / "flux.npy", grid.bins) as flux,
-        _Rows(folder / "ivar.npy", grid.bins) as ivar,
-    ):
-        for number, petal in enumerate(tqdm(petals, desc="read petals", unit="petal")):
-            spectra = read_spectra(petal.coadd, petal.redrock)
-            rest = to_rest_frame(spectra, grid, config.sample.redshift_range)
-            # One made-up petal is enough: such numbers must not pass for DESI's.
-            simulated |= is_simulated(petal.coadd)
-            releases.add(_release(petal.coadd))
-            kept = np.ones(len(spectra), np.bool_)
-            for name, passed in _cuts(petal, spectra, rest, config.sample):
-                kept &= passed
-                counts[name] = counts.get(name, 0) + int(kept.sum())
-            flux.append(rest.flux[kept])
-            ivar.append(rest.ivar[kept])
-            table = np.zeros(int(kept.sum()), _ROW)
-            table["targetid"] = spectra.targetid[kept]
-            table["z"] = spectra.z[kept]
-            table["spectype"] = "" if spectra.spectype is None else spectra.spectype[kept]
-            table["snr"] = rest.snr[kept]
-            table["coverage"] = rest.coverage[kept]
-            table["petal"] = number
-            tables.append(table)
-    np.save(folder / "rows.npy", np.concatenate(tables))
+def _write_petal(folder: Path, petal: Petal, config: Config) -> None:
+    sample = read_petal(petal, config)
+    np.save(folder / "flux.npy", sample.flux)
+    np.save(folder / "ivar.npy", sample.ivar)
+    np.save(folder / "rows.npy", sample.rows)
     about = {
-        "tiles": [tile_of(petal.coadd) for petal in petals],
-        "counts": counts,
-        "simulated": simulated,
-        "release": "+".join(sorted(filter(None, releases))) or None,
+        "counts": sample.counts,
+        "simulated": sample.simulated,
+        "release": sample.release,
     }
     (folder / "about.json").write_text(json.dumps(about, indent=1))
-
-
-def _cuts(
-    petal: Petal, spectra: Spectra, rest: RestFrame, sample: Sample
-) -> Iterable[tuple[str, NDArray[np.bool_]]]:
-    """Yield each cut's name and who passes it, in the order in which they are counted."""
-
-    def without(*bits: Status) -> NDArray[np.bool_]:
-        return (rest.status & int(sum(bits))) == 0
-
-    yield "rows", np.ones(len(spectra), np.bool_)
-    yield "targets", without(Status.NOT_TARGET) & (spectra.targetid > 0)
-    yield "with_data", without(Status.NO_DATA, Status.NO_REDSHIFT, Status.NO_SPECTRUM)
-    yield "good_fiber", without(Status.BAD_FIBER)
-    if sample.bgs_any:
-        yield "bgs_any", _is_bgs(petal.coadd, spectra.targetid)
-    yield "in_redshift_range", without(Status.Z_OUT_OF_RANGE)
-    yield "covered", without(Status.LOW_COVERAGE)
-    yield "snr", rest.snr >= min(sample.min_snr, sample.calibration_min_snr)
-
-
-def _is_bgs(coadd: Path, targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which targets are of the Bright Galaxy Survey; all where the file cannot tell."""
-    with fits.open(coadd) as hdus:
-        fibermap = hdus["FIBERMAP"].data
-        columns = [name for name in _TARGETING if name in fibermap.columns.names]
-        if not columns:
-            return np.ones(len(targetid), np.bool_)
-        selected = np.zeros(len(fibermap), np.bool_)
-        for name in columns:
-            selected |= (fibermap[name].astype(np.int64) & BGS_ANY) != 0
-        return np.isin(targetid, fibermap["TARGETID"][selected].astype(np.int64))
-
-
-def _release(coadd: Path) -> str | None:
-    """Return the public release, or else the production, that a coadd's header names."""
-    header = fits.getheader(coadd, 0)
-    names = {str(header[k]): str(header[k.replace("NAM", "VER")]) for k in header["DEPNAM*"]}
-    production = names.get("SPECPROD", "").strip()
-    return RELEASES.get(production, production) or None
-
-
-def tile_of(coadd: Path) -> str:
-    """Return the tile or healpixel that a coadd's name speaks of, or else the name itself.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from training.dataset import tile_of
-    >>> tile_of(Path("coadd-4-80613-thru20210324.fits"))
-    'tile 80613'
-    >>> tile_of(Path("coadd-sv3-dark-26065.fits.gz"))
-    'healpixel sv3-dark-26065'
-    """
-    if match := re.match(r"coadd-\d-(\d+)-", coadd.name):
-        return f"tile {match[1]}"
-    if match := re.match(r"coadd-(\w+-\w+-\d+)\.", coadd.name):
-        return f"healpixel {match[1]}"
-    return coadd.name
 
 
 def _best_per_target(rows: NDArray[np.void]) -> NDArray[np.intp]:
@@ -322,60 +234,3 @@ def _best_per_target(rows: NDArray[np.void]) -> NDArray[np.intp]:
 def _identity(petal: Petal) -> str:
     stats = [(path.resolve(), path.stat()) for path in (petal.coadd, petal.redrock)]
     return ";".join(f"{path}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats)
-
-
-def _key(*parts: object) -> str:
-    digest = hashlib.sha256()
-    for module in _CODE:
-        digest.update(Path(str(module.__file__)).read_bytes())
-    for part in parts:
-        digest.update(part if isinstance(part, bytes) else repr(part).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:32]
-
-
-def _cached(folder: Path, write: Callable[[Path], None]) -> Path:
-    """Return the folder, filled by `write` unless it is there already."""
-    if folder.is_dir():
-        return folder
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    temporary.mkdir(parents=True)
-    try:
-        write(temporary)
-        temporary.rename(folder)
-    except OSError:
-        # Another process may have been faster with the very same content.
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
-
-
-class _Rows:
-    """A .npy file of float32 rows that grows; complete when closed."""
-
-    def __init__(self, path: Path, bins: int) -> None:
-        self._file = path.open("wb")
-        self._bins = bins
-        self._count = 0
-        self._write_header()
-
-    def _write_header(self) -> None:
-        # numpy leaves room for the first axis to grow, so the header keeps its length.
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {"descr": "<f4", "fortran_order": False, "shape": (self._count, self._bins)},
-        )
-
-    def append(self, rows: NDArray[np.float32]) -> None:
-        self._file.write(np.ascontiguousarray(rows, "<f4").data)
-        self._count += len(rows)
-
-    def __enter__(self) -> "_Rows":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()

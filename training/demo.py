@@ -59,20 +59,32 @@ def _demo(folder: Path) -> None:
     train, test = folder / "sky" / "train", folder / "sky" / "test"
     model, table = folder / "model", folder / "outliers.fits"
     _say(1, f"a made-up sky: {_PETALS} petals to train on, one with planted anomalies to score")
-    _run("training", "simulate", train, "--petals", _PETALS, "--seed", 1)
-    _run("training", "simulate", test, "--petals", 1, "--seed", 2, "--anomalies", 0.12)
+    python = (sys.executable, "-m")
+    _run(*python, "training", "simulate", train, "--petals", _PETALS, "--seed", 1)
+    _run(*python, "training", "simulate", test, "--petals", 1, "--seed", 2, "--anomalies", 0.12)
     _say(2, "train, and export to a bundle")
-    _run("training", "fit", train, "--output", model, "--config", "demo")
+    _run(*python, "training", "fit", train, "--output", model, "--config", "demo")
     _say(3, "store the bundle")
-    tag = _run("model_store", "add", model, capture=True).strip()
+    tag = _run(*python, "model_store", "add", model, capture=True).strip()
     print(tag)
     petal = find_petals(test)[0]
     with _service(tag, folder / "server.log") as url:
         _say(4, f"the service is ready at {url}; score the petal through it")
         command = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--output", table)
-        _run("outcrop.cli", "score", *command, "--url", url, "--reconstruction")
+        sdk = Path(sys.executable).with_name("outcrop")
+        _run(sdk, "score", *command, "--url", url, "--reconstruction")
     _say(5, "draw the outliers")
-    _run("training", "figures", model, test, "--output", folder / "figures", "--scores", table)
+    _run(
+        *python,
+        "training",
+        "figures",
+        model,
+        test,
+        "--output",
+        folder / "figures",
+        "--scores",
+        table,
+    )
     _report(table, test / "truth.csv")
     print(f"\nscore table     {table}")
     print(f"pictures        {folder / 'figures' / 'index.html'}")
@@ -83,11 +95,9 @@ def _say(step: int, text: str) -> None:
     print(f"\n[{step}/5] {text}", flush=True)
 
 
-def _run(module: str, *arguments: object, capture: bool = False) -> str:
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(
-        command, check=True, text=True, stdout=subprocess.PIPE if capture else None
-    )
+def _run(*arguments: object, capture: bool = False) -> str:
+    output = subprocess.PIPE if capture else None
+    done = subprocess.run([*map(str, arguments)], check=True, text=True, stdout=output)
     return done.stdout or ""
 
 

@@ -82,7 +82,7 @@ def fit(vae: Vae, training: Rows, validation: Rows, settings: Fit, checkpoint: P
         Written after each epoch. If it is there, the fit continues from it; it must then come
         from the same networks, spectra and settings.
     """
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
+    optimizer = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm)
     optimizer.build(vae.trainable())
     state = [*vae.variables(), *optimizer.variables]
     history = _restore(checkpoint, state) if checkpoint.exists() else []

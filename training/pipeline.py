@@ -27,8 +27,9 @@ from scoring.preprocess import LOW_SNR
 from scoring.scorer import weighted_mse
 
 from . import TrainingError
+from .cache import cache_root
 from .config import Config, load_config
-from .dataset import RestSample, Split, cache_root, prepare, read_sample, split
+from .dataset import RestSample, Split, prepare, read_sample, split
 from .density import fit_density
 from .eigenspectra import iterative_pca, noise_weighted_pca
 from .export import export
@@ -95,7 +96,7 @@ def fit_bundle(
     tf.config.experimental.enable_op_determinism()
     some = _some(parts.training, choices)
     eigenspectra = iterative_pca(
-        sample.flux[some], sample.ivar[some], choices.infill.components, choices.infill.iterations
+        *sample.take(some), choices.infill.components, choices.infill.iterations
     )
     flux, ivar = prepare(sample, choices, eigenspectra, cache)
     start = (

@@ -122,7 +122,7 @@ def typical(scored: Scored) -> NDArray[np.intp]:
         bright = members[snr >= np.median(snr)] if len(members) else members
         distance = np.abs(scored.wmse[bright] - np.median(scored.wmse[bright]))
         chosen.append(bright[np.argsort(distance, kind="stable")[:count]])
-    return np.concatenate(chosen)
+    return np.sort(np.concatenate(chosen))
 
 
 def to_draw(
@@ -141,8 +141,8 @@ def to_draw(
     decoded, prepared : (n, M) float32
         Their reconstructions and they themselves, as the network sees them.
     """
-    rows, index = chosen.rows, chosen.index
-    images = Images(np.array(sample.flux[index]), np.array(sample.ivar[index]), decoded)
+    rows = chosen.rows
+    images = Images(*sample.take(chosen.index), decoded)
     # The norm is that of the infilled spectrum; its good bins tell it.
     good = images.ivar > 0
     norm = np.linalg.norm(images.flux * good, axis=1) / np.linalg.norm(prepared * good, axis=1)
@@ -168,15 +168,17 @@ def to_draw(
 def _losses(history: Sequence[Epoch]) -> Figure:
     figure = Figure(figsize=(PAGE, 3.2), layout="constrained")
     epochs = np.arange(1, len(history) + 1)
-    labels = ("loss above its minimum + 1 / nats per spectrum", "mean weighted MSE")
+    labels = ("loss − lowest loss + 1 / nats", "mean weighted MSE")
     for axes, name, label in zip(figure.subplots(1, 2), ("loss", "wmse"), labels, strict=True):
         training = np.array([getattr(epoch, name) for epoch in history])
         validation = np.array([getattr(epoch, f"validation_{name}") for epoch in history])
         # The loss holds the likelihood's constant, which has no bound below.
-        zero = min(training.min(), validation.min()) - 1 if name == "loss" else 0
+        zero = 0.0
+        if name == "loss":
+            zero = min(training.min(), validation.min()) - 1
+            axes.set_yscale("log")
         axes.plot(epochs, training - zero, color=BLUE, label="training")
         axes.plot(epochs, validation - zero, "--", color=VERMILION, label="validation")
-        axes.set_yscale("log")
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.legend()

@@ -22,6 +22,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from tensorflow_probability import distributions as tfd
 
+Values = tf.Tensor | NDArray[np.float32]
+
 
 @dataclass(frozen=True, eq=False)
 class LinearStart:
@@ -123,7 +125,7 @@ def _given(
     return output
 
 
-def log_likelihood(flux: tf.Tensor, ivar: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+def log_likelihood(flux: Values, ivar: Values, reconstruction: Values) -> tf.Tensor:
     """Return the Gaussian log-likelihood (N,) of spectra given their reconstructions.
 
     Eq. 5 of Nicolaou et al. 2025 with its misprint put right, summed over the good bins: the
@@ -135,12 +137,12 @@ def log_likelihood(flux: tf.Tensor, ivar: tf.Tensor, reconstruction: tf.Tensor) 
     return tf.reduce_sum(tf.where(good, terms, 0.0), axis=1)
 
 
-def kl_divergence(latent: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
+def kl_divergence(latent: Values, log_variance: Values) -> tf.Tensor:
     """Return the divergence (N,) of the posterior from the standard normal prior (Eq. 3)."""
     posterior = tfd.Normal(latent, tf.exp(log_variance / 2))
     return tf.reduce_sum(tfd.kl_divergence(posterior, tfd.Normal(0.0, 1.0)), axis=1)
 
 
-def weighted_mse(flux: tf.Tensor, ivar: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+def weighted_mse(flux: Values, ivar: Values, reconstruction: Values) -> tf.Tensor:
     """Return wmse (N,): Eq. 6 of Nicolaou et al. 2025, bad bins weigh 0."""
     return tf.reduce_mean(ivar * tf.square(flux - reconstruction), axis=1)

@@ -1,33 +1,30 @@
 """The sample: who is in it and why, kept on disk, split so that no target is in two parts."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from outcrop import find_petals
 from scoring.infill import Eigenspectra
 from training import TrainingError
+from training.cache import cache_root
 from training.config import Config, Sample, load_config
-from training.dataset import (
-    BGS_ANY,
-    RestSample,
-    Split,
-    cache_root,
-    prepare,
-    read_sample,
-    split,
-    tile_of,
-)
+from training.cuts import BGS_ANY, tile_of
+from training.dataset import RestSample, Split, prepare, read_sample, split
 
 
-def column(sky: Path, kind: str, hdu: str, name: str) -> NDArray[np.generic]:
+def column(sky: Path, kind: str, hdu: str, name: str) -> NDArray[Any]:
     """Read a column of all petals, without our reader."""
     files = [getattr(petal, kind) for petal in find_petals(sky)]
-    return np.concatenate([np.asarray(fits.getdata(file, hdu)[name]) for file in files])
+    values = np.concatenate([np.asarray(Table.read(file, hdu=hdu)[name]) for file in files])
+    return values.astype(np.str_) if values.dtype.kind == "S" else values
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +76,11 @@ def test_the_sample_holds_what_the_files_say(sky: Path, sample: RestSample) -> N
 
 
 def test_a_second_reading_comes_from_the_cache(sky: Path, sample: RestSample, tiny: Path) -> None:
-    folder = cache_root() / sample.key
-    before = (folder / "flux.npy").stat().st_mtime_ns
+    files = [folder / "flux.npy" for folder in sample.folders]
+    before = [file.stat().st_mtime_ns for file in files]
     again = read_sample([sky], load_config(tiny), cache_root())
-    assert again.key == sample.key
-    assert (folder / "flux.npy").stat().st_mtime_ns == before
-    np.testing.assert_array_equal(again.flux, sample.flux)
+    assert (again.key, again.folders) == (sample.key, sample.folders)
+    assert [file.stat().st_mtime_ns for file in files] == before
 
 
 def test_other_cuts_make_another_sample(sky: Path, sample: RestSample, tiny: Path) -> None:
@@ -115,16 +111,25 @@ def test_of_a_target_observed_twice_the_better_spectrum_counts(
 
 
 def test_prepared_spectra_have_unit_norm_and_their_noise(tiny: Path, sample: RestSample) -> None:
-    mean = np.asarray(sample.flux[:50]).mean(axis=0)
+    before, weight = sample.take(np.arange(len(sample.rows)))
+    mean = before[:50].mean(axis=0)
     mean /= np.linalg.norm(mean)
     eigenspectra = Eigenspectra(mean, np.zeros((0, len(mean)), np.float32))
     flux, ivar = prepare(sample, load_config(tiny), eigenspectra, cache_root())
-    assert flux.shape == ivar.shape == sample.flux.shape
+    assert flux.shape == ivar.shape == before.shape
     np.testing.assert_allclose(np.linalg.norm(flux, axis=1), 1, atol=1e-5)
-    good = sample.ivar > 0
+    good = weight > 0
     np.testing.assert_array_equal(ivar > 0, good)
-    before = (sample.flux * np.sqrt(sample.ivar))[good]
-    np.testing.assert_allclose((flux * np.sqrt(ivar))[good], before, rtol=1e-3, atol=1e-3)
+    ratio = (before * np.sqrt(weight))[good]
+    np.testing.assert_allclose((flux * np.sqrt(ivar))[good], ratio, rtol=1e-3, atol=1e-3)
+
+
+def test_rows_are_taken_from_their_petals(sample: RestSample) -> None:
+    rows = np.array([0, 3, len(sample.rows) - 1])
+    flux, ivar = sample.take(rows)
+    for array, name in ((flux, "flux.npy"), (ivar, "ivar.npy")):
+        first, last = (np.load(folder / name) for folder in sample.folders)
+        np.testing.assert_array_equal(array, [first[0], first[3], last[-1]])
 
 
 def parts_of(sample: RestSample, tiles: list[str], petals: int, **shares: float) -> Split:
@@ -133,9 +138,7 @@ def parts_of(sample: RestSample, tiles: list[str], petals: int, **shares: float)
     rows["targetid"] = np.arange(len(rows))
     rows["petal"] = np.repeat(np.arange(petals), 100)
     rows["snr"] = np.tile(np.linspace(1, 20, 100), petals)
-    imagined = RestSample(
-        sample.flux, sample.ivar, np.arange(len(rows)), rows, tuple(tiles), {}, True, None, ""
-    )
+    imagined = replace(sample, rows=rows, index=np.arange(len(rows)), tiles=tuple(tiles))
     config = Config()
     return split(
         imagined, config.model_copy(update={"split": config.split.model_copy(update=shares)})

@@ -60,7 +60,7 @@ def test_a_stopped_fit_continues_as_if_undisturbed(
 ) -> None:
     checkpoint = tmp_path / "state.npz"
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     class Interrupted(Rows):
@@ -68,10 +68,10 @@ def test_a_stopped_fit_continues_as_if_undisturbed(
             for number, batch in enumerate(super().batches(size, order)):
                 # In the middle of the third epoch.
                 if checkpoint.exists() and number == 3 and epochs_done(checkpoint) == 2:
-                    raise Stopped
+                    raise StoppedError
                 yield batch
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fit(new(), Interrupted(FLUX, IVAR, np.arange(400)), VALIDATION, SETTINGS, checkpoint)
     vae = new()
     history = fit(vae, TRAINING, VALIDATION, SETTINGS, checkpoint)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,8 @@ def test_the_same_seed_gives_the_same_model_and_truth_is_never_read(
     (blind / "truth.csv").mkdir()
     again = fit_bundle([blind], tmp_path / "again", tiny)
     for name in ("density.npz", "eigenspectra.npz", "calibration.npz"):
-        ours, theirs = Bundle.open(again).arrays(name), Bundle.open(bundle).arrays(name)
+        ours: dict[str, Any] = Bundle.open(again).arrays(name)
+        theirs: dict[str, Any] = Bundle.open(bundle).arrays(name)
         assert set(ours) == set(theirs)
         for key in ours:
             np.testing.assert_allclose(ours[key], theirs[key], rtol=1e-4, atol=1e-5)
