@@ -137,10 +137,13 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
+    from .config import load_config
+
+    config = load_config(options.config)
     with _silent_tensorflow():
         from .pipeline import fit_bundle
 
-    bundle = fit_bundle(options.folders, options.output, options.config)
+    bundle = fit_bundle(options.folders, options.output, config)
     print(f"model: {bundle}\nreport: {bundle.with_name(bundle.name + '-report') / 'report.md'}")
 
 

@@ -116,6 +116,8 @@ class Fit(_Section):
     """cosine: the rate at the last step."""
     clip_norm: Rate | None = None
     """Gradients longer than this are shortened to it, so that no few spectra rule a step."""
+    weight_decay: Rate | None = None
+    """Share of a perceptron's weight that a step takes off, in units of the learning rate."""
     seed: Annotated[int, Field(ge=0)] = 0
 
 

@@ -29,6 +29,9 @@ from .cuts import read_petal, tile_of
 
 __all__ = ["RestSample", "Split", "cache_root", "prepare", "read_sample", "split"]
 
+LEAST_CALIBRATION = 50
+"""Fewer cannot tell what one spectrum in a hundred scores, which `scoring.calibration` asks."""
+
 # What the cached arrays depend on besides the configuration.
 _CODE = (cuts, scoring.coadd, scoring.resample, scoring.preprocess, scoring.infill)
 
@@ -175,7 +178,7 @@ def split(sample: RestSample, config: Config) -> Split:
     Raises
     ------
     TrainingError
-        If a part would be empty.
+        If nothing would be left to train or validate on, or too little to calibrate on.
     """
     rng = np.random.default_rng(config.split.seed)
     index = sample.index
@@ -202,11 +205,12 @@ def split(sample: RestSample, config: Config) -> Split:
         validation=index[bright & validating],
         calibration=index[calibrating],
     )
-    for name in ("training", "validation", "calibration"):
-        if len(getattr(parts, name)) == 0:
+    for name, least in (("training", 1), ("validation", 1), ("calibration", LEAST_CALIBRATION)):
+        number = len(getattr(parts, name))
+        if number < least:
             raise TrainingError(
-                f"no spectrum left for {name} out of {len(index)} that pass the cuts; "
-                "give more petals or change [split] of the configuration"
+                f"{number} of the {len(index)} spectra that pass the cuts are left for {name}, "
+                f"at least {least} needed; give more petals or change [split] of the configuration"
             )
     return parts
 

@@ -82,7 +82,13 @@ def fit(vae: Vae, training: Rows, validation: Rows, settings: Fit, checkpoint: P
         Written after each epoch. If it is there, the fit continues from it; it must then come
         from the same networks, spectra and settings.
     """
-    optimizer = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm)
+    optimizer = keras.optimizers.Adam(
+        settings.learning_rate,
+        global_clipnorm=settings.clip_norm,
+        weight_decay=settings.weight_decay,
+    )
+    if settings.weight_decay is not None:
+        optimizer.exclude_from_weight_decay(vae.undecayed())
     optimizer.build(vae.trainable())
     state = [*vae.variables(), *optimizer.variables]
     history = _restore(checkpoint, state) if checkpoint.exists() else []

@@ -28,7 +28,7 @@ from scoring.scorer import weighted_mse
 
 from . import TrainingError
 from .cache import cache_root
-from .config import Config, load_config
+from .config import Config
 from .dataset import RestSample, Split, prepare, read_sample, split
 from .density import fit_density
 from .eigenspectra import iterative_pca, noise_weighted_pca
@@ -55,9 +55,7 @@ _PACKAGES = (
 )
 
 
-def fit_bundle(
-    folders: Sequence[str | Path], output: str | Path, config: str | Path = "default"
-) -> Path:
+def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config) -> Path:
     """Fit a model to the petals below the folders and write it as a bundle.
 
     Parameters
@@ -67,8 +65,7 @@ def fit_bundle(
     output : path-like
         The bundle; must not exist. Beside it appear `<output>-report`, and while the fit runs
         `<output>.work` with its checkpoint.
-    config : str or path-like
-        Name of a configuration, or a TOML file.
+    config : Config
 
     Returns
     -------
@@ -83,10 +80,9 @@ def fit_bundle(
     bundle = Path(output)
     if bundle.exists():
         raise TrainingError(f"{bundle} exists already; remove it or choose another --output")
-    choices = load_config(config)
     cache = cache_root()
-    sample = read_sample(folders, choices, cache)
-    parts = split(sample, choices)
+    sample = read_sample(folders, config, cache)
+    parts = split(sample, config)
     _log.info(
         "%d spectra train, %d validate, %d calibrate",
         len(parts.training),
@@ -94,39 +90,40 @@ def fit_bundle(
         len(parts.calibration),
     )
     tf.config.experimental.enable_op_determinism()
-    some = _some(parts.training, choices)
+    some = _some(parts.training, config)
     eigenspectra = iterative_pca(
-        *sample.take(some), choices.infill.components, choices.infill.iterations
+        *sample.take(some), config.infill.components, config.infill.iterations
     )
-    flux, ivar = prepare(sample, choices, eigenspectra, cache)
+    flux, ivar = prepare(sample, config, eigenspectra, cache)
     start = (
-        noise_weighted_pca(flux[some], ivar[some], choices.network.latents)
-        if choices.network.linear_path
+        noise_weighted_pca(flux[some], ivar[some], config.network.latents)
+        if config.network.linear_path
         else None
     )
-    vae = build(choices.grid.bins, choices.network, start, choices.fit.seed)
+    vae = build(config.grid.bins, config.network, start, config.fit.seed)
     work = bundle.with_name(f"{bundle.name}.work")
     history = fit(
         vae,
         Rows(flux, ivar, parts.training),
         Rows(flux, ivar, parts.validation),
-        choices.fit,
-        work / f"{_fingerprint(choices, sample)}.npz",
+        config.fit,
+        work / f"{_fingerprint(config, sample)}.npz",
     )
     encoder, decoder = export(vae, flux[parts.validation[:_PARITY_SPECTRA]])
     exported = OnnxVAE(encoder, decoder)
     latent, wmse = _reconstruct(exported, flux, ivar, parts.training)
-    reference = fit_density(latent, choices.density.neighbours)
+    reference = fit_density(latent, config.density.neighbours)
     lof = LocalOutlierFactor(
-        reference.latents, reference.k_distances, reference.densities, choices.density.neighbours
+        reference.latents, reference.k_distances, reference.densities, config.density.neighbours
     )
     training = Scored(parts.training, sample.rows[parts.training], latent, wmse, lof.nof(latent))
     rows = np.union1d(parts.validation, parts.calibration)
     latent, wmse = _reconstruct(exported, flux, ivar, rows)
     held_out = Scored(rows, sample.rows[rows], latent, wmse, lof.nof(latent))
     calibrating = held_out.choose(np.isin(rows, parts.calibration))
-    calibration = _calibrate(calibrating)
-    manifest = _manifest(choices, sample, parts, training, calibrating)
+    rows = calibrating.rows
+    calibration = Calibration.fit(rows["snr"], rows["coverage"], calibrating.wmse, calibrating.nof)
+    manifest = _manifest(config, sample, parts, training, calibrating)
     write_bundle(
         bundle,
         manifest,
@@ -147,7 +144,7 @@ def fit_bundle(
         },
     )
     report = bundle.with_name(f"{bundle.name}-report")
-    bright = held_out.choose(held_out.rows["snr"] > choices.sample.min_snr)
+    bright = held_out.choose(held_out.rows["snr"] > config.sample.min_snr)
     for name, row in classwise_wmse(bright).items():
         _log.info("wmse of %s not trained on: mean %.3f (n = %d)", name, row["mean"], row["n"])
     chosen = bright.choose(typical(bright))
@@ -194,13 +191,6 @@ def _thresholds(scored: Scored, share: float) -> Thresholds:
         wmse=float(np.quantile(scored.wmse[bright], 1 - share)),
         nof=float(np.quantile(scored.nof[bright], share)),
     )
-
-
-def _calibrate(scored: Scored) -> Calibration:
-    try:
-        return Calibration.fit(scored.rows["snr"], scored.rows["coverage"], scored.wmse, scored.nof)
-    except ValueError as error:
-        raise TrainingError(f"the model cannot be calibrated: {error}") from error
 
 
 def _manifest(

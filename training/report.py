@@ -115,13 +115,14 @@ def write_report(
 
 def typical(scored: Scored) -> NDArray[np.intp]:
     """Return two galaxies, a star and a quasar, bright ones with the most ordinary wmse."""
-    chosen = []
+    chosen = [np.zeros(0, np.intp)]
     for name, count in (("GALAXY", 2), ("STAR", 1), ("QSO", 1)):
         members = np.flatnonzero(scored.rows["spectype"] == name)
-        snr = scored.rows["snr"][members]
-        bright = members[snr >= np.median(snr)] if len(members) else members
-        distance = np.abs(scored.wmse[bright] - np.median(scored.wmse[bright]))
-        chosen.append(bright[np.argsort(distance, kind="stable")[:count]])
+        if len(members):
+            snr = scored.rows["snr"][members]
+            bright = members[snr >= np.median(snr)]
+            distance = np.abs(scored.wmse[bright] - np.median(scored.wmse[bright]))
+            chosen.append(bright[np.argsort(distance, kind="stable")[:count]])
     return np.sort(np.concatenate(chosen))
 
 

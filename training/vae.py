@@ -22,6 +22,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from tensorflow_probability import distributions as tfd
 
+_LINEAR = "linear_path"
 Values = tf.Tensor | NDArray[np.float32]
 
 
@@ -70,6 +71,10 @@ class Vae:
         """Return what the optimizer changes."""
         return [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
 
+    def undecayed(self) -> list[keras.Variable]:
+        """Return those of them that weight decay spares: biases and the linear path."""
+        return [v for v in self.trainable() if len(v.shape) == 1 or _LINEAR in v.path]
+
 
 def build(bins: int, network: Network, start: LinearStart | None, seed: int) -> Vae:
     """Make the networks; `start` is given if and only if the network has a linear path.
@@ -92,10 +97,11 @@ def build(bins: int, network: Network, start: LinearStart | None, seed: int) -> 
         output = keras.layers.Dense(bins)(mirrored)
     else:
         zeros = np.zeros((network.hidden[-1], network.latents), np.float32)
-        mu = _given(scaled, start.encode / root) + _given(hidden, zeros, zeros[0])
+        mu = _given(scaled, start.encode / root, name=_LINEAR) + _given(hidden, zeros, zeros[0])
         log_variance = _given(hidden, zeros, start.log_variance)
         zeros = np.zeros((network.hidden[0], bins), np.float32)
-        output = _given(latent, start.decode * root) + _given(mirrored, zeros, zeros[0])
+        linear = _given(latent, start.decode * root, name=_LINEAR)
+        output = linear + _given(mirrored, zeros, zeros[0])
     return Vae(
         keras.Model(flux, [mu, log_variance], name="encoder"),
         keras.Model(latent, _rescale(1 / root, mean)(output), name="decoder"),
@@ -116,10 +122,13 @@ def _perceptron(inputs: Any, widths: tuple[int, ...], dropout: float) -> Any:
 
 
 def _given(
-    inputs: Any, kernel: NDArray[np.floating], bias: NDArray[np.floating] | None = None
+    inputs: Any,
+    kernel: NDArray[np.floating],
+    bias: NDArray[np.floating] | None = None,
+    name: str | None = None,
 ) -> Any:
     """Apply a dense layer that starts with the given weights."""
-    layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None)
+    layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, name=name)
     output = layer(inputs)
     layer.set_weights([kernel] if bias is None else [kernel, bias])
     return output

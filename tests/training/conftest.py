@@ -59,6 +59,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bundle(sky: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle that `fit` makes of the sky."""
+    from training.config import load_config
     from training.pipeline import fit_bundle
 
-    return fit_bundle([sky], tmp_path_factory.mktemp("models") / "tiny", tiny)
+    return fit_bundle([sky], tmp_path_factory.mktemp("models") / "tiny", load_config(tiny))

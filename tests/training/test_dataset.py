@@ -158,7 +158,7 @@ def test_without_a_calibration_part_the_validation_part_calibrates(sample: RestS
 
 @pytest.mark.parametrize(
     ("petals", "tiles", "whole"),
-    [(40, 20, "tile"), (10, 1, "petal"), (2, 1, "spectrum")],
+    [(40, 20, "tile"), (10, 1, "petal"), (4, 1, "spectrum")],
 )
 def test_calibration_is_held_out_in_the_largest_units_there_are_enough_of(
     sample: RestSample, petals: int, tiles: int, whole: str
@@ -184,9 +184,16 @@ def test_the_split_follows_from_the_seed(sample: RestSample) -> None:
     assert not np.array_equal(first.training, other.training)
 
 
-def test_an_empty_part_is_named(sample: RestSample) -> None:
-    with pytest.raises(TrainingError, match="no spectrum left for validation out of 200"):
-        parts_of(sample, ["one"] * 2, 2, validation=1e-6)
+def test_an_empty_validation_part_is_named(sample: RestSample) -> None:
+    with pytest.raises(TrainingError, match=r"0 of the 200 spectra .* are left for validation"):
+        parts_of(sample, ["one"] * 2, 2, validation=1e-6, calibration=0.5)
+
+
+def test_too_small_a_calibration_part_is_named_before_anything_is_fitted(
+    sample: RestSample,
+) -> None:
+    with pytest.raises(TrainingError, match="left for calibration, at least 50 needed"):
+        parts_of(sample, ["one"] * 2, 2, validation=0.1)
 
 
 def test_a_folder_without_petals_is_named(tmp_path: Path) -> None:

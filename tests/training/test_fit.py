@@ -15,7 +15,7 @@ from training.vae import Vae, build
 
 BINS, LATENTS = 60, 2
 NETWORK = Network(latents=LATENTS, hidden=(32, 16), dropout=0.1, linear_path=True)
-SETTINGS = Fit(epochs=6, batch_size=64, schedule="cosine")
+SETTINGS = Fit(epochs=6, batch_size=64, schedule="cosine", clip_norm=100.0, weight_decay=1.0)
 
 
 def make(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

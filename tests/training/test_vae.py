@@ -84,6 +84,16 @@ def test_the_papers_network_has_the_papers_layers() -> None:
         assert sum(isinstance(layer, keras.layers.Dropout) for layer in model.layers) == 4
 
 
+def test_weight_decay_spares_the_linear_path_and_the_biases() -> None:
+    network = Network(latents=LATENTS, hidden=(16, 8), dropout=0.0, linear_path=True)
+    vae = build(BINS, network, start(), seed=1)
+    decayed = {id(v) for v in vae.trainable()} - {id(v) for v in vae.undecayed()}
+    shapes = sorted(tuple(v.shape) for v in vae.trainable() if id(v) in decayed)
+    perceptrons = [(BINS, 16), (16, 8), (LATENTS, 8), (8, 16)]
+    last = [(8, LATENTS), (8, LATENTS), (16, BINS)]
+    assert shapes == sorted(perceptrons + last)
+
+
 @pytest.mark.parametrize("linear_path", [True, False])
 def test_a_start_is_given_exactly_where_there_is_a_linear_path(linear_path: bool) -> None:
     network = Network(latents=LATENTS, linear_path=linear_path)
