@@ -2,9 +2,10 @@
 
 Raw wmse grows with S/N² times any misfit, and raw NOF with the noise itself, so a score says
 little until it is compared with ordinary spectra of like S/N. Here each score becomes a tail
-probability among the calibration spectra nearest in log S/N; the stranger of the two counts; and
-that larger rank is calibrated once more, among the same spectra, into a split-conformal p-value
-(Vovk et al. 2005). The calibration spectra are never trained on.
+probability among the calibration spectra nearest in log S/N; their weighted harmonic mean
+(Wilson 2019), which lets the strangest score speak without the others' noise drowning it, is
+calibrated once more, among the same spectra, into a split-conformal p-value (Vovk et al. 2005).
+The calibration spectra are never trained on.
 
 Ranks stop at the calibration sample's extremes. Beyond them the tail is extrapolated with a
 power law (Hill 1975), so that p-values order the strangest spectra too and never tie nor reach 0.
@@ -15,21 +16,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .residual import WIDTHS
+
+SCORES = ("wmse", "nof", *(f"coherence_{width}" for width in WIDTHS))
+# The whole spectrum's misfit speaks with half of the voice, each narrower question with an eighth.
+_WEIGHTS = np.array([4, 1, *(1 for _ in WIDTHS)]) / (5 + len(WIDTHS))
 _NODE_SPACING = 400
 _WINDOW = 1000
 _MIN_SAMPLE = 50
+_FOLDS = 5
 _TAIL_SHARE = 0.05
 # Beyond e^-50 a probability is only an order. Compressing it keeps the order and avoids 0.
 _COMPRESS_BEYOND = 50.0
 
 
 def _strangeness(
-    wmse: NDArray[np.float32], coverage: NDArray[np.float32], nof: NDArray[np.float32]
+    coverage: NDArray[np.float32],
+    wmse: NDArray[np.float32],
+    nof: NDArray[np.float32],
+    coherence: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Return (2, N): log of wmse per good bin and log of LOF; larger is stranger."""
-    tiny = np.finfo(np.float64).tiny
-    per_good_bin = wmse.astype(np.float64) / coverage
-    return np.log(np.maximum([per_good_bin, -nof.astype(np.float64)], tiny))
+    """Return log scores (S, N) in the order of `SCORES`; larger is stranger.
+
+    wmse counts per good bin, so that masked bins do not make a spectrum look better.
+    """
+    scores = np.vstack([wmse.astype(np.float64) / coverage, -nof.astype(np.float64), coherence.T])
+    return np.log(np.maximum(scores, np.finfo(np.float64).tiny))
 
 
 def _tail(sample: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,13 +115,14 @@ class Calibration:
     ----------
     snr_range : (float, float)
         Smallest and largest S/N of the calibration spectra.
-    wmse, nof, combined : ConditionalTail
-        Of log(wmse per good bin), of log(−nof), and of the larger of these two tails.
+    scores : tuple of ConditionalTail
+        Of the logarithm of each of `SCORES`.
+    combined : ConditionalTail
+        Of −log of the harmonic mean of their tail probabilities.
     """
 
     snr_range: tuple[float, float]
-    wmse: ConditionalTail
-    nof: ConditionalTail
+    scores: tuple[ConditionalTail, ...]
     combined: ConditionalTail
 
     @staticmethod
@@ -118,8 +131,14 @@ class Calibration:
         coverage: NDArray[np.float32],
         wmse: NDArray[np.float32],
         nof: NDArray[np.float32],
+        coherence: NDArray[np.float32],
     ) -> "Calibration":
-        """Calibrate on eligible spectra that were not trained on; all arrays are (C,).
+        """Calibrate on C eligible spectra that were not trained on.
+
+        Parameters
+        ----------
+        snr, coverage, wmse, nof : (C,) float32
+        coherence : (C, 3) float32
 
         Raises
         ------
@@ -132,12 +151,19 @@ class Calibration:
                 "give more petals or a larger calibration share"
             )
         log_snr = np.log(snr.astype(np.float64))
-        scores = _strangeness(wmse, coverage, nof)
-        by_wmse = ConditionalTail.fit(log_snr, scores[0])
-        by_nof = ConditionalTail.fit(log_snr, scores[1])
-        larger = np.maximum(by_wmse(log_snr, scores[0]), by_nof(log_snr, scores[1]))
-        combined = ConditionalTail.fit(log_snr, larger)
-        return Calibration((float(snr.min()), float(snr.max())), by_wmse, by_nof, combined)
+        values = _strangeness(coverage, wmse, nof, coherence)
+        # Each spectrum is ranked among the others: among a sample that holds itself it would never
+        # lie beyond the extremes, as new ones do, and the p-values would come out too small.
+        fold = np.arange(len(snr)) % _FOLDS
+        means = np.empty(len(snr))
+        for out in range(_FOLDS):
+            kept, left = fold != out, fold == out
+            means[left] = _harmonic_mean(
+                _tails(log_snr[kept], values[:, kept]), log_snr[left], values[:, left]
+            )
+        combined = ConditionalTail.fit(log_snr, means)
+        snr_range = (float(snr.min()), float(snr.max()))
+        return Calibration(snr_range, _tails(log_snr, values), combined)
 
     def p_value(
         self,
@@ -145,12 +171,12 @@ class Calibration:
         coverage: NDArray[np.float32],
         wmse: NDArray[np.float32],
         nof: NDArray[np.float32],
+        coherence: NDArray[np.float32],
     ) -> NDArray[np.float64]:
         """Return the p-values (N,) of eligible spectra, in (0, 1); smaller is stranger."""
         log_snr = np.log(snr.astype(np.float64))
-        scores = _strangeness(wmse, coverage, nof)
-        larger = np.maximum(self.wmse(log_snr, scores[0]), self.nof(log_snr, scores[1]))
-        tail = self.combined(log_snr, larger)
+        values = _strangeness(coverage, wmse, nof, coherence)
+        tail = self.combined(log_snr, _harmonic_mean(self.scores, log_snr, values))
         far = tail > _COMPRESS_BEYOND
         tail[far] = _COMPRESS_BEYOND * (1 + np.log(tail[far] / _COMPRESS_BEYOND))
         return np.exp(-tail)
@@ -158,8 +184,7 @@ class Calibration:
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return what calibration.npz holds."""
         arrays: dict[str, NDArray[np.generic]] = {"snr_range": np.array(self.snr_range)}
-        for name in ("wmse", "nof", "combined"):
-            tail: ConditionalTail = getattr(self, name)
+        for name, tail in zip((*SCORES, "combined"), (*self.scores, self.combined), strict=True):
             arrays[f"{name}_log_snr"] = tail.log_snr
             arrays[f"{name}_samples"] = tail.samples
         return arrays
@@ -167,12 +192,30 @@ class Calibration:
     @staticmethod
     def from_arrays(arrays: dict[str, NDArray[np.generic]]) -> "Calibration":
         """Read what `to_arrays` wrote."""
-
-        def tail(name: str) -> ConditionalTail:
-            return ConditionalTail(
+        low, high = arrays["snr_range"].astype(np.float64)
+        *scores, combined = (
+            ConditionalTail(
                 arrays[f"{name}_log_snr"].astype(np.float64),
                 arrays[f"{name}_samples"].astype(np.float64),
             )
+            for name in (*SCORES, "combined")
+        )
+        return Calibration((float(low), float(high)), tuple(scores), combined)
 
-        low, high = arrays["snr_range"].astype(np.float64)
-        return Calibration((float(low), float(high)), tail("wmse"), tail("nof"), tail("combined"))
+
+def _tails(
+    log_snr: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[ConditionalTail, ...]:
+    return tuple(ConditionalTail.fit(log_snr, value) for value in values)
+
+
+def _harmonic_mean(
+    scores: tuple[ConditionalTail, ...],
+    log_snr: NDArray[np.float64],
+    values: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return −log of the weighted harmonic mean (N,) of the scores' tail probabilities."""
+    tails = np.stack([score(log_snr, value) for score, value in zip(scores, values, strict=True)])
+    # The largest is taken out first: its exponential alone could overflow.
+    largest = tails.max(axis=0)
+    return largest + np.log(_WEIGHTS @ np.exp(tails - largest))

@@ -8,7 +8,6 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from model_store.bundle import Bundle
@@ -21,32 +20,13 @@ from .infill import Eigenspectra
 from .network import OnnxVAE
 from .preprocess import LOW_SNR, Prepared, Preprocessor, RestFrame
 from .resample import RestGrid
+from .residual import coherence, weighted_mse
 
 # Below this the model would judge its own infill.
 MIN_COVERAGE = 0.5
 # Rows scored at a time: enough for full speed, few enough to stay in a few tens of megabytes.
 _BLOCK = 512
 _PACKAGES = ("numpy", "numba", "onnxruntime", "pykdtree", "astropy")
-_LARGEST = float(np.finfo(np.float32).max)
-
-
-@njit(cache=True, nogil=True)
-def weighted_mse(
-    flux: NDArray[np.float32], ivar: NDArray[np.float32], reconstruction: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return Eq. 6 of Nicolaou et al. 2025, (N,) float32, for three (N, M) arrays.
-
-    The mean runs over all M bins; bad ones weigh 0.
-    """
-    rows, bins = flux.shape
-    wmse = np.empty(rows, np.float32)
-    for row in range(rows):
-        total = 0.0
-        for j in range(bins):
-            difference = np.float64(flux[row, j]) - np.float64(reconstruction[row, j])
-            total += ivar[row, j] * difference * difference
-        wmse[row] = min(total / bins, _LARGEST)
-    return wmse
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +37,7 @@ class Raw:
     reconstruction: NDArray[np.float32]
     wmse: NDArray[np.float32]
     nof: NDArray[np.float32]
+    coherence: NDArray[np.float32]
 
 
 class Scorer:
@@ -138,7 +119,8 @@ class Scorer:
         latent = self.vae.encode(prepared.flux)
         decoded = self.vae.decode(latent)
         wmse = weighted_mse(prepared.flux, prepared.ivar, decoded)
-        return Raw(latent, decoded, wmse, self.density.nof(latent))
+        runs = coherence(prepared.flux, prepared.ivar, decoded)
+        return Raw(latent, decoded, wmse, self.density.nof(latent), runs)
 
     def _block(self, spectra: Spectra, reconstruction: bool) -> Scores:
         rest = self.preprocessor.to_rest_frame(spectra)
@@ -155,8 +137,9 @@ class Scorer:
         counted = eligible(status, rest.snr)
         bright = counted & (rest.snr >= LOW_SNR)
         p_value = np.full(len(rest), np.nan)
+        runs = _spread(len(rest), rows, raw.coherence)
         p_value[counted] = self.calibration.p_value(
-            rest.snr[counted], rest.coverage[counted], wmse[counted], nof[counted]
+            rest.snr[counted], rest.coverage[counted], wmse[counted], nof[counted], runs[counted]
         )
         return Scores(
             targetid=spectra.targetid,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from outcrop import Spectra, Status
 from outcrop.desi import Petal, read_spectra
 from scoring.preprocess import Prepared
-from scoring.scorer import Scorer, weighted_mse
+from scoring.residual import weighted_mse
+from scoring.scorer import Scorer
 
 from .baselines import (
     COMPONENTS,

@@ -24,7 +24,7 @@ from scoring.calibration import Calibration
 from scoring.density import LocalOutlierFactor
 from scoring.network import OnnxVAE
 from scoring.preprocess import LOW_SNR
-from scoring.scorer import weighted_mse
+from scoring.residual import coherence, weighted_mse
 
 from . import TrainingError
 from .cache import cache_root
@@ -111,18 +111,17 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     )
     encoder, decoder = export(vae, flux[parts.validation[:_PARITY_SPECTRA]])
     exported = OnnxVAE(encoder, decoder)
-    latent, wmse = _reconstruct(exported, flux, ivar, parts.training)
+    latent, *errors = _reconstruct(exported, flux, ivar, parts.training)
     reference = fit_density(latent, config.density.neighbours)
     lof = LocalOutlierFactor(
         reference.latents, reference.k_distances, reference.densities, config.density.neighbours
     )
-    training = Scored(parts.training, sample.rows[parts.training], latent, wmse, lof.nof(latent))
+    training = Scored(parts.training, sample.rows[parts.training], latent, lof.nof(latent), *errors)
     rows = np.union1d(parts.validation, parts.calibration)
-    latent, wmse = _reconstruct(exported, flux, ivar, rows)
-    held_out = Scored(rows, sample.rows[rows], latent, wmse, lof.nof(latent))
+    latent, *errors = _reconstruct(exported, flux, ivar, rows)
+    held_out = Scored(rows, sample.rows[rows], latent, lof.nof(latent), *errors)
     calibrating = held_out.choose(np.isin(rows, parts.calibration))
-    rows = calibrating.rows
-    calibration = Calibration.fit(rows["snr"], rows["coverage"], calibrating.wmse, calibrating.nof)
+    calibration = Calibration.fit(*calibrating.evidence())
     manifest = _manifest(config, sample, parts, training, calibrating)
     write_bundle(
         bundle,
@@ -173,15 +172,17 @@ def _reconstruct(
     flux: NDArray[np.float32],
     ivar: NDArray[np.float32],
     rows: NDArray[np.intp],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return latent (n, L) and wmse (n,) of the chosen rows, as the served model gives them."""
-    latents, errors = [], []
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return latent (n, L), wmse (n,) and coherence (n, 3) of rows, as the served model does."""
+    latents, errors, runs = [], [], []
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
         latent = vae.encode(flux[block])
+        spectra = flux[block], ivar[block], vae.decode(latent)
         latents.append(latent)
-        errors.append(weighted_mse(flux[block], ivar[block], vae.decode(latent)))
-    return np.concatenate(latents), np.concatenate(errors)
+        errors.append(weighted_mse(*spectra))
+        runs.append(coherence(*spectra))
+    return np.concatenate(latents), np.concatenate(errors), np.concatenate(runs)
 
 
 def _thresholds(scored: Scored, share: float) -> Thresholds:

@@ -40,14 +40,20 @@ class Scored:
     rows : (n,) structured
         As in `training.dataset.RestSample`.
     latent : (n, L) float32
-    wmse, nof : (n,) float32
+    nof, wmse : (n,) float32
+    coherence : (n, 3) float32
     """
 
     index: NDArray[np.intp]
     rows: NDArray[np.void]
     latent: NDArray[np.float32]
-    wmse: NDArray[np.float32]
     nof: NDArray[np.float32]
+    wmse: NDArray[np.float32]
+    coherence: NDArray[np.float32]
+
+    def evidence(self) -> tuple[NDArray[np.float32], ...]:
+        """Return what a calibration is fitted to: S/N, coverage, wmse, nof, coherence."""
+        return self.rows["snr"], self.rows["coverage"], self.wmse, self.nof, self.coherence
 
     def choose(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":
         """Return the chosen ones."""
@@ -55,8 +61,9 @@ class Scored:
             self.index[which],
             self.rows[which],
             self.latent[which],
-            self.wmse[which],
             self.nof[which],
+            self.wmse[which],
+            self.coherence[which],
         )
 
 
@@ -158,7 +165,7 @@ def to_draw(
         wmse=chosen.wmse,
         nof=chosen.nof,
         norm=norm,
-        p_value=calibration.p_value(rows["snr"], rows["coverage"], chosen.wmse, chosen.nof),
+        p_value=calibration.p_value(*chosen.evidence()),
         anomaly=np.zeros(len(rows), np.bool_),
         latent=chosen.latent,
         place=np.arange(len(rows)),

@@ -11,7 +11,8 @@ from outcrop import Band, Spectra
 from outcrop.desi import find_petals, read_spectra
 from outcrop.spectra import WAVE
 from scoring.preprocess import Prepared
-from scoring.scorer import Scorer, weighted_mse
+from scoring.residual import weighted_mse
+from scoring.scorer import Scorer
 from training import TrainingError
 from training.baselines import (
     Components,
