@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MANIFEST = "manifest.json"
-FILES = ("encoder.onnx", "decoder.onnx", "eigenspectra.npz", "density.npz", "calibration.npz")
+FILES = (
+    "encoder.onnx",
+    "decoder.onnx",
+    "eigenspectra.npz",
+    "density.npz",
+    "calibration.npz",
+    "drift.npz",
+    "canary.npz",
+)
 FORMAT_VERSION = 1
 
 
@@ -54,10 +62,12 @@ class Thresholds(_Strict):
 
 
 class Sample(_Strict):
-    """What the model was trained on."""
+    """Spectra that parts of the model were made from."""
 
     kind: Literal["simulated", "desi"]
     release: str | None = None
+    tiles: tuple[str, ...]
+    """Tiles and healpixels, sorted."""
     counts: dict[str, int]
     """Rows left after each cut, in the order of the cuts."""
 
@@ -82,6 +92,11 @@ class Manifest(_Strict):
     version: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     created: datetime
     sample: Sample
+    """Of the networks, the eigenspectra and the density."""
+    calibration: Sample
+    """Of the thresholds, the calibration, the drift reference and the canary."""
+    calibrated_from: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """sha256 of the bundle whose networks were calibrated anew; None in a bundle as trained."""
     configuration: dict[str, Any]
     grid: Grid
     redshift_range: tuple[float, float]
@@ -94,6 +109,10 @@ class Manifest(_Strict):
     """Version of the code that trained it."""
     packages: dict[str, str]
     files: dict[FileName, File] = Field(default_factory=dict)
+
+
+Content = bytes | Mapping[str, NDArray[np.generic]]
+"""Of a file: bytes, or the arrays of an .npz file."""
 
 
 def _sha256(content: bytes) -> str:
@@ -187,7 +206,7 @@ def _parse_manifest(path: Path, raw: bytes) -> Manifest:
     return manifest
 
 
-def _encode(content: bytes | Mapping[str, NDArray[np.generic]]) -> bytes:
+def _encode(content: Content) -> bytes:
     if isinstance(content, bytes):
         return content
     buffer = io.BytesIO()
@@ -202,7 +221,8 @@ def _encode(content: bytes | Mapping[str, NDArray[np.generic]]) -> bytes:
 def write_bundle(
     path: str | os.PathLike[str],
     manifest: Manifest,
-    files: Mapping[str, bytes | Mapping[str, NDArray[np.generic]]],
+    files: Mapping[str, Content],
+    check: Callable[[Bundle], object] = lambda _: None,
 ) -> Bundle:
     """Write a bundle and open it; nothing is left behind if either fails.
 
@@ -215,6 +235,8 @@ def write_bundle(
     files : mapping
         Content of each of `FILES`: bytes, or arrays for an .npz file. Further files for people,
         such as a model card, may be among them.
+    check : callable, optional
+        Called with the bundle before it gets its name; what it raises ends the writing.
 
     Raises
     ------
@@ -239,7 +261,7 @@ def write_bundle(
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        Bundle.open(temporary)
+        check(Bundle.open(temporary))
         temporary.chmod(0o755)
         temporary.rename(folder)
     except BaseException:

@@ -60,7 +60,7 @@ class LocalOutlierFactor:
 
     Attributes
     ----------
-    latents : (R, L) float32
+    latents : (R, D) float32
         Reference points without duplicates.
     k_distances : (R,) float32
         Distance of each to its k-th neighbour.
@@ -68,12 +68,15 @@ class LocalOutlierFactor:
         Local reachability density of each.
     k : int
         Neighbours that count; R must be larger.
+    axes : (D,) int64, optional
+        Which of a latent's L dimensions the reference points have. Default: all.
     """
 
     latents: NDArray[np.float32]
     k_distances: NDArray[np.float32]
     densities: NDArray[np.float32]
     k: int
+    axes: NDArray[np.int64] | None = None
     _tree: KDTree = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +102,8 @@ class LocalOutlierFactor:
         """
         if len(latents) == 0:
             return np.empty(0, np.float32)
-        _, neighbours = self._tree.query(np.ascontiguousarray(latents), k=self.k + 1)
+        points = np.ascontiguousarray(latents if self.axes is None else latents[:, self.axes])
+        _, neighbours = self._tree.query(points, k=self.k + 1)
         return _outlier_factor(
-            latents, self.latents, neighbours, self.k_distances, self.densities, self.k
+            points, self.latents, neighbours, self.k_distances, self.densities, self.k
         )

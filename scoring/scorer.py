@@ -73,6 +73,7 @@ class Scorer:
             density["k_distances"].astype(np.float32),
             density["densities"].astype(np.float32),
             manifest.neighbours,
+            density["axes"].astype(np.int64),
         )
         self.calibration = Calibration.from_arrays(bundle.arrays("calibration.npz"))
         self._trained_on = np.sort(density["targetids"].astype(np.int64))

@@ -13,6 +13,7 @@ _EXAMPLE = """example:
   python -m training fit sky/train --output models/first --config demo
   python -m training simulate sky/test --petals 2 --seed 2 --anomalies 0.08
   python -m training evaluate models/first sky/test
+  python -m training calibrate models/first sky/own --output models/first-own-sky
   python -m training figures models/first sky/test --output figures
 """
 
@@ -76,6 +77,15 @@ def _parser() -> argparse.ArgumentParser:
         help="demo, paper, default (the default), or the path of a .toml file",
     )
     fit.set_defaults(run=_fit)
+
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="refit thresholds, p-values and drift reference on unlabelled petals; no training",
+    )
+    calibrate.add_argument("bundle", metavar="BUNDLE", type=Path)
+    calibrate.add_argument("folders", metavar="DIR", type=Path, nargs="+")
+    calibrate.add_argument("--output", metavar="BUNDLE2", type=Path, required=True)
+    calibrate.set_defaults(run=_calibrate)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on petals with a truth.csv")
     evaluate.add_argument("bundle", metavar="BUNDLE", type=Path)
@@ -145,6 +155,12 @@ def _fit(options: argparse.Namespace) -> None:
 
     bundle = fit_bundle(options.folders, options.output, config)
     print(f"model: {bundle}\nreport: {bundle.with_name(bundle.name + '-report') / 'report.md'}")
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from .calibrate import calibrate_bundle
+
+    print(f"model: {calibrate_bundle(options.bundle, options.folders, options.output)}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -27,7 +27,9 @@ from model_store.bundle import BundleError
 from outcrop import OutcropError
 
 from . import TrainingError
+from .card import BENCHMARK
 from .comparison import MACRO, RECALL
+from .config import load_config
 from .evaluate import evaluate
 from .evaluation_table import aligned, name_of, ordered
 from .simulate import simulate
@@ -36,6 +38,9 @@ CONTAMINATION = (0.0, 0.005, 0.01, 0.02)
 """Share of the training sky's targets in which something is planted."""
 PLANTED = 0.08
 """The same of the test sky."""
+
+ON_CARDS = ("p_value", "wmse_calibrated", "nof_calibrated", "pca10_calibrated")
+"""Scores whose recall model cards show."""
 
 # Test skies must not share a seed with any training sky.
 _TEST_SEED = 1_000_000
@@ -74,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tqdm.write("outcrop: stopped; the same command goes on", file=sys.stderr)
         return 130
     (folder / "summary.txt").write_text(text, encoding="utf-8")
+    entry = card_entry(folder, options.seeds, options.config, size)
+    content = json.dumps({options.config: entry}, indent=1)
+    (folder / BENCHMARK.name).write_text(content + "\n", encoding="utf-8")
     tqdm.write(text)
     return 0
 
@@ -135,6 +143,30 @@ def summary(folder: Path, seeds: Sequence[int]) -> str:
             + aligned(["score", *kinds], by_kind),
         ]
     )
+
+
+def card_entry(folder: Path, seeds: Sequence[int], config: str, size: Size) -> dict[str, Any]:
+    """Return what model cards tell of a recipe: recall on clean samples, mean over the seeds.
+
+    Published by copying the file that `main` writes over `training.card.BENCHMARK`.
+    """
+    results = [
+        json.loads(_numbers(folder / f"seed-{seed}", 0.0).read_text(encoding="utf-8"))
+        for seed in seeds
+    ]
+    return {
+        "configuration": load_config(config).model_dump(mode="json"),
+        "skies": len(seeds),
+        "train_petals": size.train,
+        RECALL: {
+            score: {
+                kind: round(float(np.mean([result[RECALL][score][kind] for result in results])), 3)
+                for kind in results[0][RECALL][score]
+            }
+            for score in ON_CARDS
+            if score in results[0][RECALL]
+        },
+    }
 
 
 def _numbers(folder: Path, share: float) -> Path:

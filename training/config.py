@@ -125,6 +125,8 @@ class Density(_Section):
     """Local outlier factor in latent space."""
 
     neighbours: Count = 20
+    latents: Count | None = None
+    """At most so many latents span the space, those the posterior knows best. Default: all."""
 
 
 class Levels(_Section):

@@ -46,6 +46,7 @@ class RestSample:
         In the order of the petals.
     index : (n,) int64
         The rows that count, ascending: of each TARGETID the one with the best S/N.
+    petals : tuple of Petal
     folders : tuple of Path
         Where flux and ivar of each petal lie in the cache.
     tiles : tuple of str
@@ -62,6 +63,7 @@ class RestSample:
 
     rows: NDArray[np.void]
     index: NDArray[np.intp]
+    petals: tuple[Petal, ...]
     folders: tuple[Path, ...]
     tiles: tuple[str, ...]
     counts: dict[str, int]
@@ -131,6 +133,7 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
     return RestSample(
         rows=rows,
         index=index,
+        petals=tuple(petals),
         folders=tuple(kept),
         tiles=tuple(tile_of(petal.coadd) for petal in petals),
         counts=counts | {"unique": len(index)},

@@ -35,6 +35,23 @@ class Reference:
     densities: NDArray[np.float32]
 
 
+def informative_axes(log_variance: NDArray[np.float32], count: int | None) -> NDArray[np.int64]:
+    """Return the latents that the posterior knows best, ascending, at most `count` of them.
+
+    A latent of which a spectrum says little is mostly prior: in distances between spectra it
+    adds noise, and a search for neighbours slows down steeply with each dimension.
+
+    Parameters
+    ----------
+    log_variance : (N, L) float32
+        Of the posterior of the training spectra.
+    count : int, optional
+        Default: all.
+    """
+    order = np.argsort(np.exp(log_variance.astype(np.float64)).mean(axis=0), kind="stable")
+    return np.sort(order[:count])
+
+
 def fit_density(latents: NDArray[np.float32], k: int) -> Reference:
     """Compute the reference of a local outlier factor with k neighbours.
 

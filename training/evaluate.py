@@ -32,14 +32,13 @@ from scoring.scorer import Scorer
 
 from . import TrainingError, metrics
 from .baselines import SAMPLES, fit_baselines
+from .card import PAPER_WMSE
 from .comparison import LEVEL, Comparison, Labelled
 from .evaluation_table import table
 from .measure import PER_GOOD_BIN, Judges, Measured, Strangeness
 
 CONTROL = "lowsnr"
 SNR_EDGES = (1.0, 5.0, 10.0, 20.0, 50.0, math.inf)
-PAPER_WMSE = {"all": 1.12, "GALAXY": 1.09, "STAR": 1.87, "QSO": 2.57}
-"""Mean wmse of the paper's validation set (Nicolaou et al. 2025, Section 5.1)."""
 OWN = ("p_value", "wmse", "nof", "reconstruction_probability", "expected_wmse")
 """Scores of the model itself; all others are what it has to beat."""
 
@@ -261,7 +260,7 @@ def _calibration(
     noise of a finite calibration sample included; `within` says whether it holds, if only
     ordinary spectra are counted.
     """
-    total = bundle.manifest.sample.counts.get("calibration")
+    total = bundle.manifest.calibration.counts.get("calibration")
     edges = np.quantile(snr, [0, 0.25, 0.5, 0.75, 1]) if len(snr) else np.zeros(5)
     rows: list[dict[str, Any]] = []
     for low, high in [(1.0, LOW_SNR), *pairwise(edges)]:

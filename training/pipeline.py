@@ -18,23 +18,22 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.bundle import Grid, Manifest, Thresholds, write_bundle
+from model_store.bundle import Content, Grid, Manifest
 from model_store.bundle import Sample as SampleEntry
-from scoring.calibration import Calibration
 from scoring.density import LocalOutlierFactor
 from scoring.network import OnnxVAE
-from scoring.preprocess import LOW_SNR
-from scoring.residual import coherence, weighted_mse
 
 from . import TrainingError
 from .cache import cache_root
+from .calibrate import Calibrated, calibration_entry, decile_edges, publish, quantile_thresholds
 from .config import Config
 from .dataset import RestSample, Split, prepare, read_sample, split
-from .density import fit_density
+from .density import fit_density, informative_axes
 from .eigenspectra import iterative_pca, noise_weighted_pca
 from .export import export
 from .fit import Rows, fit
-from .report import Scored, classwise_wmse, to_draw, typical, write_report
+from .report import to_draw, typical, write_report
+from .scored import Scored, classwise_wmse, score_rows
 from .vae import build
 
 _log = logging.getLogger(__name__)
@@ -111,44 +110,45 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     )
     encoder, decoder = export(vae, flux[parts.validation[:_PARITY_SPECTRA]])
     exported = OnnxVAE(encoder, decoder)
-    latent, *errors = _reconstruct(exported, flux, ivar, parts.training)
-    reference = fit_density(latent, config.density.neighbours)
-    lof = LocalOutlierFactor(
-        reference.latents, reference.k_distances, reference.densities, config.density.neighbours
+    latent, log_variance = _posterior(exported, flux, parts.training)
+    axes = informative_axes(log_variance, config.density.latents)
+    reference = fit_density(latent[:, axes], config.density.neighbours)
+    density = LocalOutlierFactor(
+        reference.latents,
+        reference.k_distances,
+        reference.densities,
+        config.density.neighbours,
+        axes,
     )
-    training = Scored(parts.training, sample.rows[parts.training], latent, lof.nof(latent), *errors)
+    prepared = flux, ivar
+    training = score_rows(exported, density, prepared, sample.rows, parts.training)
     rows = np.union1d(parts.validation, parts.calibration)
-    latent, *errors = _reconstruct(exported, flux, ivar, rows)
-    held_out = Scored(rows, sample.rows[rows], latent, lof.nof(latent), *errors)
+    held_out = score_rows(exported, density, prepared, sample.rows, rows)
+    edges = decile_edges(latent)
     calibrating = held_out.choose(np.isin(rows, parts.calibration))
-    calibration = Calibration.fit(*calibrating.evidence())
-    manifest = _manifest(config, sample, parts, training, calibrating)
-    write_bundle(
-        bundle,
-        manifest,
-        {
-            "encoder.onnx": encoder,
-            "decoder.onnx": decoder,
-            "eigenspectra.npz": {
-                "mean": eigenspectra.mean,
-                "components": eigenspectra.components,
-            },
-            "density.npz": {
-                "latents": reference.latents,
-                "k_distances": reference.k_distances,
-                "densities": reference.densities,
-                "targetids": np.sort(sample.rows["targetid"][parts.training]),
-            },
-            "calibration.npz": calibration.to_arrays(),
+    calibrated = Calibrated.of(calibrating, sample, edges, config)
+    manifest = _manifest(config, sample, parts, training, calibrated)
+    files: dict[str, Content] = {
+        "encoder.onnx": encoder,
+        "decoder.onnx": decoder,
+        "eigenspectra.npz": {"mean": eigenspectra.mean, "components": eigenspectra.components},
+        "density.npz": {
+            "axes": axes,
+            "latents": reference.latents,
+            "k_distances": reference.k_distances,
+            "densities": reference.densities,
+            "targetids": np.sort(sample.rows["targetid"][parts.training]),
         },
-    )
-    report = bundle.with_name(f"{bundle.name}-report")
+    }
     bright = held_out.choose(held_out.rows["snr"] > config.sample.min_snr)
-    for name, row in classwise_wmse(bright).items():
+    classes = classwise_wmse(bright)
+    publish(bundle, manifest, files | calibrated.files(edges), classes)
+    report = bundle.with_name(f"{bundle.name}-report")
+    for name, row in classes.items():
         _log.info("wmse of %s not trained on: mean %.3f (n = %d)", name, row["mean"], row["n"])
     chosen = bright.choose(typical(bright))
     examples = to_draw(
-        chosen, sample, exported.decode(chosen.latent), flux[chosen.index], calibration
+        chosen, sample, exported.decode(chosen.latent), flux[chosen.index], calibrated.calibration
     )
     write_report(report, manifest, history, training, bright, examples)
     shutil.rmtree(work)
@@ -167,35 +167,17 @@ def _fingerprint(config: Config, sample: RestSample) -> str:
     return hashlib.sha256(f"{sample.key} {config!r}".encode()).hexdigest()[:16]
 
 
-def _reconstruct(
-    vae: OnnxVAE,
-    flux: NDArray[np.float32],
-    ivar: NDArray[np.float32],
-    rows: NDArray[np.intp],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return latent (n, L), wmse (n,) and coherence (n, 3) of rows, as the served model does."""
-    latents, errors, runs = [], [], []
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        latent = vae.encode(flux[block])
-        spectra = flux[block], ivar[block], vae.decode(latent)
-        latents.append(latent)
-        errors.append(weighted_mse(*spectra))
-        runs.append(coherence(*spectra))
-    return np.concatenate(latents), np.concatenate(errors), np.concatenate(runs)
-
-
-def _thresholds(scored: Scored, share: float) -> Thresholds:
-    """Return the wmse and nof beyond which lies a share of the spectra with S/N >= 5."""
-    bright = scored.rows["snr"] >= LOW_SNR
-    return Thresholds(
-        wmse=float(np.quantile(scored.wmse[bright], 1 - share)),
-        nof=float(np.quantile(scored.nof[bright], share)),
-    )
+def _posterior(
+    vae: OnnxVAE, flux: NDArray[np.float32], rows: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the posterior's mean and log variance, (n, L) each, of rows."""
+    blocks = [vae.posterior(flux[rows[i : i + _BLOCK]]) for i in range(0, len(rows), _BLOCK)]
+    latents, log_variances = zip(*blocks, strict=True)
+    return np.concatenate(latents), np.concatenate(log_variances)
 
 
 def _manifest(
-    config: Config, sample: RestSample, parts: Split, training: Scored, calibrating: Scored
+    config: Config, sample: RestSample, parts: Split, training: Scored, calibrated: Calibrated
 ) -> Manifest:
     created = datetime.now(UTC).replace(microsecond=0)
     counts = sample.counts | {
@@ -208,15 +190,19 @@ def _manifest(
         version=f"{created:%Y%m%dt%H%M%S}-{_fingerprint(config, sample)[:8]}",
         created=created,
         sample=SampleEntry(
-            kind="simulated" if sample.simulated else "desi", release=sample.release, counts=counts
+            kind="simulated" if sample.simulated else "desi",
+            release=sample.release,
+            tiles=tuple(sorted(set(sample.tiles))),
+            counts=counts,
         ),
+        calibration=calibration_entry(sample, parts.calibration),
         configuration=config.model_dump(mode="json"),
         grid=Grid(**config.grid.model_dump()),
         redshift_range=config.sample.redshift_range,
         latents=config.network.latents,
         neighbours=config.density.neighbours,
-        thresholds=_thresholds(calibrating, config.levels.threshold),
-        paper_thresholds=_thresholds(training, config.levels.threshold),
+        thresholds=calibrated.thresholds,
+        paper_thresholds=quantile_thresholds(training, config.levels.threshold),
         p_level=config.levels.p_value,
         code=project["version"],
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},

@@ -5,7 +5,7 @@ It is written beside the bundle. The histograms follow Figs 9 and 11 of Nicolaou
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,67 +18,14 @@ from model_store.bundle import Manifest
 from scoring.calibration import Calibration
 from scoring.resample import RestGrid
 
+from .card import PAPER_WMSE
 from .dataset import RestSample
 from .fit import Epoch
 from .plots.histograms import SCORE_LABELS
 from .plots.outliers import gallery
 from .plots.sample import Images, Sample
 from .plots.style import BLACK, BLUE, PAGE, PALE, RC, VERMILION, number, save
-
-SPECTYPES = ("GALAXY", "STAR", "QSO")
-PAPER_WMSE = {"GALAXY": 1.09, "STAR": 1.87, "QSO": 2.57, "all": 1.12}
-"""Mean wmse on the paper's validation set (Section 5.1)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Scores of n rows of a sample.
-
-    Attributes
-    ----------
-    index : (n,) int64
-    rows : (n,) structured
-        As in `training.dataset.RestSample`.
-    latent : (n, L) float32
-    nof, wmse : (n,) float32
-    coherence : (n, 3) float32
-    """
-
-    index: NDArray[np.intp]
-    rows: NDArray[np.void]
-    latent: NDArray[np.float32]
-    nof: NDArray[np.float32]
-    wmse: NDArray[np.float32]
-    coherence: NDArray[np.float32]
-
-    def evidence(self) -> tuple[NDArray[np.float32], ...]:
-        """Return what a calibration is fitted to: S/N, coverage, wmse, nof, coherence."""
-        return self.rows["snr"], self.rows["coverage"], self.wmse, self.nof, self.coherence
-
-    def choose(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":
-        """Return the chosen ones."""
-        return Scored(
-            self.index[which],
-            self.rows[which],
-            self.latent[which],
-            self.nof[which],
-            self.wmse[which],
-            self.coherence[which],
-        )
-
-
-def classwise_wmse(scored: Scored) -> dict[str, dict[str, float]]:
-    """Return the number, mean and median wmse of each redrock class, and of all."""
-    table: dict[str, dict[str, float]] = {}
-    for name in (*SPECTYPES, "all"):
-        chosen = scored.wmse[(scored.rows["spectype"] == name) | (name == "all")]
-        if len(chosen):
-            table[name] = {
-                "n": len(chosen),
-                "mean": float(chosen.mean(dtype=np.float64)),
-                "median": float(np.median(chosen)),
-            }
-    return table
+from .scored import Scored, classwise_wmse
 
 
 def write_report(
@@ -165,7 +112,7 @@ def to_draw(
         wmse=chosen.wmse,
         nof=chosen.nof,
         norm=norm,
-        p_value=calibration.p_value(*chosen.evidence()),
+        p_value=chosen.p_value(calibration),
         anomaly=np.zeros(len(rows), np.bool_),
         latent=chosen.latent,
         place=np.arange(len(rows)),

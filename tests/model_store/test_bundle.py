@@ -17,7 +17,13 @@ def manifest(**changes: Any) -> Manifest:
     fields: dict[str, Any] = {
         "version": "2026.1",
         "created": datetime(2026, 1, 2, tzinfo=UTC),
-        "sample": {"kind": "desi", "release": "edr", "counts": {"read": 500, "snr": 400}},
+        "sample": {
+            "kind": "desi",
+            "release": "edr",
+            "tiles": ["tile 80613"],
+            "counts": {"read": 500, "snr": 400},
+        },
+        "calibration": {"kind": "simulated", "tiles": ["tile 1"], "counts": {"calibration": 90}},
         "configuration": {"network": {"latents": 10}},
         "grid": {"first": 3600.0, "last": 7556.0, "bins": 1000},
         "redshift_range": (0.0, 0.3),

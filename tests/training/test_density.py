@@ -6,7 +6,7 @@ from sklearn.neighbors import LocalOutlierFactor as Reference
 
 from scoring.density import LocalOutlierFactor
 from training import TrainingError
-from training.density import fit_density
+from training.density import fit_density, informative_axes
 
 RNG = np.random.default_rng(2)
 LATENTS = np.concatenate([RNG.normal(size=(300, 4)), RNG.normal(5, 0.1, (60, 4))], dtype=np.float32)
@@ -37,3 +37,19 @@ def test_duplicates_are_removed() -> None:
 def test_too_few_latents_are_named() -> None:
     with pytest.raises(TrainingError, match="20 distinct training latents for 20 neighbours"):
         fit_density(LATENTS[:20], K)
+
+
+def test_the_latents_that_the_posterior_knows_best_are_kept() -> None:
+    log_variance = np.log(np.array([[0.9, 0.01, 0.5, 0.1], [0.8, 0.03, 0.4, 0.2]], np.float32))
+    np.testing.assert_array_equal(informative_axes(log_variance, 2), [1, 3])
+    np.testing.assert_array_equal(informative_axes(log_variance, None), [0, 1, 2, 3])
+    np.testing.assert_array_equal(informative_axes(log_variance, 9), [0, 1, 2, 3])
+
+
+def test_only_the_chosen_axes_count() -> None:
+    points = RNG.normal(0, 3, (50, 4)).astype(np.float32)
+    fitted = fit_density(LATENTS[:, [0, 2]], K)
+    arrays = fitted.latents, fitted.k_distances, fitted.densities
+    chosen = LocalOutlierFactor(*arrays, K, np.array([0, 2]))
+    plain = LocalOutlierFactor(*arrays, K)
+    np.testing.assert_array_equal(chosen.nof(points), plain.nof(points[:, [0, 2]]))

@@ -1,0 +1,108 @@
+"""Canary: a few spectra whose scores are known, to tell whether a scorer still computes them.
+
+Training stores them with the scores it gave them, on its own way through the same model. A
+scorer that agrees has the model's files, its libraries and its processor in order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcrop import Band, Scores, Spectra
+from outcrop.spectra import WAVE
+
+from .scorer import Scorer
+
+TOLERANCE = 1e-3
+"""Largest relative difference of wmse and nof between machines that both work."""
+MARGIN = 0.05
+"""Relative distance to every threshold within which no canary spectrum lies."""
+FLAGS = ("wmse_anomaly", "nof_anomaly", "anomaly")
+_COLUMNS = ("z", "targetid", "status")
+
+
+@dataclass(frozen=True, eq=False)
+class Disagreement:
+    """How far scores are from the stored ones.
+
+    Attributes
+    ----------
+    relative : float
+        Largest relative difference of wmse or nof; infinite where one is NaN.
+    flags : int
+        Flags that differ.
+    """
+
+    relative: float
+    flags: int
+
+    def __bool__(self) -> bool:
+        return self.flags > 0 or not self.relative <= TOLERANCE
+
+    def __str__(self) -> str:
+        return (
+            f"wmse or nof differ by up to {self.relative:.2g} relative, {self.flags} flags differ"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Canary:
+    """C spectra, ordinary and anomalous, and their scores at export.
+
+    Attributes
+    ----------
+    spectra : Spectra
+        Observed frame, without masks.
+    wmse, nof : (C,) float32
+    flags : mapping of str to (C,) bool
+        Each of `FLAGS`.
+    """
+
+    spectra: Spectra
+    wmse: NDArray[np.float32]
+    nof: NDArray[np.float32]
+    flags: dict[str, NDArray[np.bool_]]
+
+    def compare(self, scores: Scores) -> Disagreement:
+        """Compare with scores of the canary's spectra."""
+        old, new = np.array([self.wmse, self.nof]), np.array([scores.wmse, scores.nof])
+        relative = float(np.max(np.abs(new / old - 1)))
+        different = sum(int((getattr(scores, n) != old).sum()) for n, old in self.flags.items())
+        return Disagreement(relative if np.isfinite(relative) else np.inf, different)
+
+    def check(self, scorer: Scorer) -> Disagreement:
+        """Score the canary and compare."""
+        return self.compare(scorer.score(self.spectra))
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return what canary.npz holds."""
+        arrays: dict[str, NDArray[np.generic]] = {"wmse": self.wmse, "nof": self.nof}
+        arrays |= self.flags
+        arrays |= {name: getattr(self.spectra, name) for name in _COLUMNS}
+        for name, band in self.spectra.bands.items():
+            arrays[f"flux_{name}"], arrays[f"ivar_{name}"] = band.flux, band.ivar
+        return arrays
+
+    @staticmethod
+    def from_arrays(arrays: dict[str, NDArray[np.generic]]) -> "Canary":
+        """Read what `to_arrays` wrote."""
+        bands = {
+            name: Band(
+                arrays[f"flux_{name}"].astype(np.float32), arrays[f"ivar_{name}"].astype(np.float32)
+            )
+            for name in WAVE
+            if f"flux_{name}" in arrays
+        }
+        spectra = Spectra(
+            bands,
+            z=arrays["z"].astype(np.float64),
+            targetid=arrays["targetid"].astype(np.int64),
+            status=arrays["status"].astype(np.int32),
+        )
+        return Canary(
+            spectra,
+            arrays["wmse"].astype(np.float32),
+            arrays["nof"].astype(np.float32),
+            {name: arrays[name].astype(np.bool_) for name in FLAGS},
+        )

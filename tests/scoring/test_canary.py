@@ -1,0 +1,69 @@
+"""The canary notices a scorer that no longer computes what training computed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_store.bundle import Bundle
+from outcrop import Scores
+from scoring.canary import MARGIN, TOLERANCE, Canary
+from scoring.scorer import Scorer
+
+
+@pytest.fixture(scope="module")
+def canary(bundle: Path) -> Canary:
+    return Canary.from_arrays(Bundle.open(bundle).arrays("canary.npz"))
+
+
+@pytest.fixture(scope="module")
+def scorer(bundle: Path) -> Scorer:
+    return Scorer.open(bundle)
+
+
+@pytest.fixture(scope="module")
+def scores(canary: Canary, scorer: Scorer) -> Scores:
+    return scorer.score(canary.spectra)
+
+
+def test_the_model_it_was_made_with_agrees(canary: Canary, scorer: Scorer) -> None:
+    difference = canary.check(scorer)
+    assert not difference
+    assert difference.relative < TOLERANCE
+
+
+def test_it_holds_ordinary_and_anomalous_spectra(canary: Canary, scores: Scores) -> None:
+    assert scores.eligible.all()
+    assert 0 < canary.flags["anomaly"].sum() < len(scores)
+
+
+def test_no_spectrum_is_near_a_threshold(scores: Scores, scorer: Scorer) -> None:
+    thresholds = scorer.model.thresholds
+    for values, threshold in (
+        (scores.wmse, thresholds["wmse"]),
+        (scores.nof, thresholds["nof"]),
+        (scores.p_value, scorer.model.p_level),
+    ):
+        # Training's own numbers were further away; these differ from them by rounding.
+        assert (np.abs(values / threshold - 1) > MARGIN - TOLERANCE).all()
+
+
+@pytest.mark.parametrize("name", ["wmse", "nof"])
+@pytest.mark.parametrize("factor", [1.002, 0.998, np.nan])
+def test_other_scores_disagree(canary: Canary, scores: Scores, name: str, factor: float) -> None:
+    changed = getattr(scores, name).copy()
+    changed[-1] *= factor
+    assert canary.compare(replace(scores, **{name: changed}))
+
+
+def test_a_turned_flag_disagrees(canary: Canary, scores: Scores) -> None:
+    flags = scores.anomaly.copy()
+    flags[0] = ~flags[0]
+    difference = canary.compare(replace(scores, anomaly=flags))
+    assert difference
+    assert difference.flags == 1
+
+
+def test_it_comes_back_from_its_arrays(canary: Canary, scorer: Scorer) -> None:
+    assert not Canary.from_arrays(canary.to_arrays()).check(scorer)

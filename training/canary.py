@@ -1,0 +1,91 @@
+"""Canary: choose the spectra by which every machine that serves a model is checked.
+
+They come from the calibration sample: of each redrock class the ordinary ones nearest to the
+middle of the p-values, and the most anomalous of all. None lies so near to a threshold that
+rounding could turn a flag.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_store.bundle import Thresholds
+from outcrop import Spectra, read_spectra
+from outcrop.spectra import Band
+from scoring.calibration import Calibration
+from scoring.canary import MARGIN, Canary
+from scoring.preprocess import LOW_COVERAGE, LOW_SNR
+
+from .dataset import RestSample
+from .scored import SPECTYPES, Scored
+
+_OF_EACH_CLASS = 2
+_ANOMALOUS = 4
+
+
+def make_canary(
+    scored: Scored,
+    sample: RestSample,
+    calibration: Calibration,
+    thresholds: Thresholds,
+    p_level: float,
+) -> Canary:
+    """Choose canary spectra among scored ones and read them from their petals again."""
+    p_value = scored.p_value(calibration)
+    scores: Mapping[str, tuple[NDArray[np.floating], float]] = {
+        "snr": (scored.rows["snr"], LOW_SNR),
+        "coverage": (scored.rows["coverage"], LOW_COVERAGE),
+        "wmse": (scored.wmse, thresholds.wmse),
+        "nof": (scored.nof, thresholds.nof),
+        "p_value": (p_value, p_level),
+    }
+    clear = np.all([np.abs(v / threshold - 1) > MARGIN for v, threshold in scores.values()], axis=0)
+    ordinary = clear & (p_value > p_level)
+    chosen = [
+        _first(np.abs(p_value - 0.5), ordinary & (scored.rows["spectype"] == name), _OF_EACH_CLASS)
+        for name in SPECTYPES
+    ]
+    chosen.append(_first(p_value, clear & (p_value < p_level), _ANOMALOUS))
+    # In the order of the petals, in which they are read.
+    canary = scored.choose(np.sort(np.concatenate(chosen)))
+    bright = canary.rows["snr"] >= LOW_SNR
+    return Canary(
+        _read(sample, canary),
+        canary.wmse,
+        canary.nof,
+        {
+            "wmse_anomaly": bright & (canary.wmse > thresholds.wmse),
+            "nof_anomaly": bright & (canary.nof < thresholds.nof),
+            "anomaly": canary.p_value(calibration) < p_level,
+        },
+    )
+
+
+def _first(order: NDArray[np.floating], members: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
+    rows = np.flatnonzero(members)
+    return rows[np.argsort(order[rows], kind="stable")[:count]]
+
+
+def _read(sample: RestSample, canary: Scored) -> Spectra:
+    """Return the raw spectra; of files with one common band their common grid."""
+    parts: list[Spectra] = []
+    for number in np.unique(canary.rows["petal"]):
+        petal = sample.petals[number]
+        spectra = read_spectra(petal.coadd, petal.redrock)
+        wanted = canary.rows["targetid"][canary.rows["petal"] == number]
+        place = {int(target): row for row, target in enumerate(spectra.targetid)}
+        parts.append(spectra.rows(np.array([place[int(target)] for target in wanted])))
+    bands = {
+        name: Band(
+            np.concatenate([part.bands[name].folded().flux for part in parts]),
+            np.concatenate([part.bands[name].folded().ivar for part in parts]),
+        )
+        for name in parts[0].bands
+    }
+    return Spectra(
+        bands,
+        z=np.concatenate([part.z for part in parts]),
+        targetid=np.concatenate([part.targetid for part in parts]),
+        status=np.concatenate([part.status for part in parts]),
+    )
