@@ -60,7 +60,7 @@ class LocalOutlierFactor:
 
     Attributes
     ----------
-    latents : (R, D) float32
+    latents : (R, L) float32
         Reference points without duplicates.
     k_distances : (R,) float32
         Distance of each to its k-th neighbour.
@@ -69,7 +69,7 @@ class LocalOutlierFactor:
     k : int
         Neighbours that count; R must be larger.
     axes : (D,) int64, optional
-        Which of a latent's L dimensions the reference points have. Default: all.
+        The dimensions that span the space. Default: all L.
     """
 
     latents: NDArray[np.float32]
@@ -77,6 +77,7 @@ class LocalOutlierFactor:
     densities: NDArray[np.float32]
     k: int
     axes: NDArray[np.int64] | None = None
+    _points: NDArray[np.float32] = field(init=False, repr=False)
     _tree: KDTree = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +86,11 @@ class LocalOutlierFactor:
                 f"k is {self.k} with {len(self.latents)} reference latents; "
                 "expected at least 1 and fewer than the latents"
             )
-        object.__setattr__(self, "_tree", KDTree(self.latents, leafsize=_LEAF_SIZE))
+        object.__setattr__(self, "_points", self._chosen(self.latents))
+        object.__setattr__(self, "_tree", KDTree(self._points, leafsize=_LEAF_SIZE))
+
+    def _chosen(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.ascontiguousarray(latents if self.axes is None else latents[:, self.axes])
 
     def nof(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the negative outlier factor of each latent.
@@ -102,8 +107,8 @@ class LocalOutlierFactor:
         """
         if len(latents) == 0:
             return np.empty(0, np.float32)
-        points = np.ascontiguousarray(latents if self.axes is None else latents[:, self.axes])
+        points = self._chosen(latents)
         _, neighbours = self._tree.query(points, k=self.k + 1)
         return _outlier_factor(
-            points, self.latents, neighbours, self.k_distances, self.densities, self.k
+            points, self._points, neighbours, self.k_distances, self.densities, self.k
         )

@@ -186,9 +186,7 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> Fitted:
     return Fitted(
         components=components,
         forest=IsolationForest(random_state=_SEED, n_jobs=1).fit(coefficients),
-        density=LocalOutlierFactor(
-            reference.latents, reference.k_distances, reference.densities, NEIGHBOURS
-        ),
+        density=reference.factor(NEIGHBOURS),
         petals=petals,
         calibration={int(n): targetids[numbers == n] for n in np.unique(numbers)},
         same_sample=np.array_equal(

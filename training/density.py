@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from scoring.density import LocalOutlierFactor
+
 from . import TrainingError
 
 # scikit-learn's guard against a reachability of 0, which the scoring side shares.
@@ -19,10 +21,11 @@ _GUARD = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Training latents without duplicates.
+    """Training latents without duplicates among the axes that span the space.
 
     Attributes
     ----------
+    axes : (D,) int64
     latents : (R, L) float32
     k_distances : (R,) float32
         Distance to the k-th neighbour, itself not counted.
@@ -30,9 +33,14 @@ class Reference:
         Local reachability densities.
     """
 
+    axes: NDArray[np.int64]
     latents: NDArray[np.float32]
     k_distances: NDArray[np.float32]
     densities: NDArray[np.float32]
+
+    def factor(self, k: int) -> LocalOutlierFactor:
+        """Return the local outlier factor that scoring makes of it."""
+        return LocalOutlierFactor(self.latents, self.k_distances, self.densities, k, self.axes)
 
 
 def informative_axes(log_variance: NDArray[np.float32], count: int | None) -> NDArray[np.int64]:
@@ -52,16 +60,26 @@ def informative_axes(log_variance: NDArray[np.float32], count: int | None) -> ND
     return np.sort(order[:count])
 
 
-def fit_density(latents: NDArray[np.float32], k: int) -> Reference:
+def fit_density(
+    latents: NDArray[np.float32], k: int, axes: NDArray[np.int64] | None = None
+) -> Reference:
     """Compute the reference of a local outlier factor with k neighbours.
+
+    Parameters
+    ----------
+    latents : (N, L) float32
+    k : int
+    axes : (D,) int64, optional
+        The dimensions that span the space. Default: all.
 
     Raises
     ------
     TrainingError
         If there are no more than k distinct latents.
     """
+    axes = np.arange(latents.shape[1]) if axes is None else axes
     # Duplicates would have infinite density.
-    points = np.unique(latents, axis=0)
+    points, first = np.unique(latents[:, axes], axis=0, return_index=True)
     if len(points) <= k:
         raise TrainingError(
             f"{len(points)} distinct training latents for {k} neighbours; "
@@ -72,4 +90,6 @@ def fit_density(latents: NDArray[np.float32], k: int) -> Reference:
     k_distances = distances[:, -1]
     reach = np.maximum(distances, k_distances[neighbours]).mean(axis=1)
     densities = 1 / (reach + _GUARD)
-    return Reference(points, k_distances.astype(np.float32), densities.astype(np.float32))
+    return Reference(
+        axes, latents[first], k_distances.astype(np.float32), densities.astype(np.float32)
+    )

@@ -84,7 +84,8 @@ def figures(
         if scores is None
         else read_sample(scorer, Path(folder), Path(scores))
     )
-    reference = opened.arrays("density.npz")["latents"].astype(np.float32)
+    density = opened.arrays("density.npz")
+    reference, axes = density["latents"].astype(np.float32), density["axes"].astype(np.int64)
     wave = scorer.model.wave
     target = Path(output)
     target.mkdir(parents=True, exist_ok=True)
@@ -96,9 +97,10 @@ def figures(
         Drawing(
             "latents",
             "The latent space",
-            "All pairs of latent dimensions: galaxies as a density, quasars and stars as points. "
+            f"All pairs of the {len(axes)} latent dimensions that span the space of NOF, of "
+            f"{scorer.model.latents}: galaxies as a density, quasars and stars as points. "
             "The model has never seen the classes (the paper's Fig. 13).",
-            lambda: latents.corner(sample),
+            lambda: latents.corner(sample, axes),
         ),
         *_tracks(wave, sample),
         Drawing(

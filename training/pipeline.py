@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from model_store.bundle import Content, Grid, Manifest
 from model_store.bundle import Sample as SampleEntry
-from scoring.density import LocalOutlierFactor
 from scoring.network import OnnxVAE
 
 from . import TrainingError
@@ -112,14 +111,8 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     exported = OnnxVAE(encoder, decoder)
     latent, log_variance = _posterior(exported, flux, parts.training)
     axes = informative_axes(log_variance, config.density.latents)
-    reference = fit_density(latent[:, axes], config.density.neighbours)
-    density = LocalOutlierFactor(
-        reference.latents,
-        reference.k_distances,
-        reference.densities,
-        config.density.neighbours,
-        axes,
-    )
+    reference = fit_density(latent, config.density.neighbours, axes)
+    density = reference.factor(config.density.neighbours)
     prepared = flux, ivar
     training = score_rows(exported, density, prepared, sample.rows, parts.training)
     rows = np.union1d(parts.validation, parts.calibration)
@@ -133,7 +126,7 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
         "decoder.onnx": decoder,
         "eigenspectra.npz": {"mean": eigenspectra.mean, "components": eigenspectra.components},
         "density.npz": {
-            "axes": axes,
+            "axes": reference.axes,
             "latents": reference.latents,
             "k_distances": reference.k_distances,
             "densities": reference.densities,

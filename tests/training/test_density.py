@@ -14,8 +14,7 @@ K = 20
 
 
 def ours(latents: np.ndarray) -> LocalOutlierFactor:
-    fitted = fit_density(latents, K)
-    return LocalOutlierFactor(fitted.latents, fitted.k_distances, fitted.densities, K)
+    return fit_density(latents, K).factor(K)
 
 
 def test_new_points_score_as_in_scikit_learn() -> None:
@@ -48,8 +47,9 @@ def test_the_latents_that_the_posterior_knows_best_are_kept() -> None:
 
 def test_only_the_chosen_axes_count() -> None:
     points = RNG.normal(0, 3, (50, 4)).astype(np.float32)
-    fitted = fit_density(LATENTS[:, [0, 2]], K)
-    arrays = fitted.latents, fitted.k_distances, fitted.densities
-    chosen = LocalOutlierFactor(*arrays, K, np.array([0, 2]))
-    plain = LocalOutlierFactor(*arrays, K)
-    np.testing.assert_array_equal(chosen.nof(points), plain.nof(points[:, [0, 2]]))
+    chosen = fit_density(LATENTS, K, np.array([0, 2]))
+    assert chosen.latents.shape == LATENTS.shape
+    plain = fit_density(LATENTS[:, [0, 2]], K)
+    np.testing.assert_array_equal(
+        chosen.factor(K).nof(points), plain.factor(K).nof(points[:, [0, 2]])
+    )

@@ -1,4 +1,6 @@
-"""Latents: where the classes lie in latent space, all pairs of dimensions (Fig. 13)."""
+"""Latents: where the classes lie in latent space, pairs of dimensions (Fig. 13)."""
+
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,6 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from .sample import Sample
 from .style import CLASS_COLOURS
@@ -21,12 +24,20 @@ def latent_names(size: int) -> list[str]:
     return [f"latent {i + 1}" for i in range(size)]
 
 
-def corner(sample: Sample) -> Figure:
-    """Draw all pairs of latents; galaxies as a density, the rarer classes as points on it."""
-    size = sample.latent.shape[1]
+def corner(sample: Sample, shown: NDArray[np.int64]) -> Figure:
+    """Draw all pairs of some latents; galaxies as a density, the rarer classes as points on it.
+
+    Parameters
+    ----------
+    shown : (D,) int64
+        The latents to draw: a page holds about ten.
+    """
+    size = len(shown)
     width = _CELL * size + 0.8
     figure = Figure(figsize=(width, width))
-    names = latent_names(size)
+    all_names = latent_names(sample.latent.shape[1])
+    names = [all_names[i] for i in shown]
+    sample = replace(sample, latent=sample.latent[:, shown])
     cells = figure.add_gridspec(
         size,
         size,
