@@ -20,6 +20,7 @@ from model_store.bundle import FILES, Bundle, Content, Manifest, Thresholds, wri
 from model_store.bundle import Sample as SampleEntry
 from scoring.calibration import Calibration
 from scoring.canary import Canary
+from scoring.drift import DECILES, decile_counts
 from scoring.preprocess import LOW_SNR
 from scoring.scorer import Scorer
 
@@ -30,8 +31,6 @@ from .card import CARD, write_card
 from .config import Config
 from .dataset import LEAST_CALIBRATION, RestSample, prepare, read_sample
 from .scored import Scored, classwise_wmse, score_rows
-
-DECILES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +54,28 @@ class Calibrated:
 
     @staticmethod
     def of(
-        scored: Scored, sample: RestSample, edges: NDArray[np.float32], config: Config
+        scored: Scored,
+        faint: Scored | None,
+        sample: RestSample,
+        edges: NDArray[np.float32],
+        config: Config,
     ) -> "Calibrated":
-        """Learn from scored spectra of a sample; edges are those of the deciles, (L, 9)."""
+        """Learn from scored spectra of a sample.
+
+        Parameters
+        ----------
+        scored : Scored
+            Of all S/N, as they come.
+        faint : Scored, optional
+            Further spectra of low S/N, for the p-values alone.
+        sample : RestSample
+        edges : (L, 9) float32
+            Of the training sample's deciles.
+        config : Config
+        """
         thresholds = quantile_thresholds(scored, config.levels.threshold)
-        calibration = Calibration.fit(*scored.evidence())
+        parts = [one.evidence() for one in (scored, faint) if one is not None]
+        calibration = Calibration.fit(*map(np.concatenate, zip(*parts, strict=True)))
         return Calibrated(
             thresholds,
             calibration,
@@ -98,21 +114,20 @@ def decile_edges(latent: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def decile_shares(latent: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the share (L, 10) of latents (N, L) in each decile; a value on an edge is above it."""
-    shares = np.empty((len(edges), DECILES))
-    for axis, inner in enumerate(edges):
-        place = np.searchsorted(inner, latent[:, axis], side="right")
-        shares[axis] = np.bincount(place, minlength=DECILES) / len(latent)
-    return shares
+    return decile_counts(latent, edges) / len(latent)
 
 
-def calibration_entry(sample: RestSample, index: NDArray[np.intp]) -> SampleEntry:
-    """Return what the manifest says of a calibration sample."""
+def calibration_entry(
+    sample: RestSample, index: NDArray[np.intp], faint: NDArray[np.intp] | None = None
+) -> SampleEntry:
+    """Return what the manifest says of a calibration sample; its tiles are those of `index`."""
     petals = np.unique(sample.rows["petal"][index])
     return SampleEntry(
         kind="simulated" if sample.simulated else "desi",
         release=sample.release,
         tiles=tuple(sorted({sample.tiles[petal] for petal in petals})),
-        counts=sample.counts | {"calibration": len(index)},
+        counts=sample.counts
+        | {"calibration": len(index), "faint": 0 if faint is None else len(faint)},
     )
 
 
@@ -191,7 +206,7 @@ def calibrate_bundle(
     prepared = prepare(sample, config, scorer.preprocessor.eigenspectra, cache_root())
     scored = score_rows(scorer.vae, scorer.density, prepared, sample.rows, index)
     edges = opened.arrays("drift.npz")["edges"].astype(np.float32)
-    calibrated = Calibrated.of(scored, sample, edges, config)
+    calibrated = Calibrated.of(scored, None, sample, edges, config)
     created = datetime.now(UTC).replace(microsecond=0)
     manifest = opened.manifest.model_copy(
         update={

@@ -89,11 +89,16 @@ class RestSample:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows of a sample by what they are used for; ascending, (n,) int64 each."""
+    """Rows of a sample by what they are used for; ascending, (n,) int64 each.
+
+    Those too faint to train or validate on are rare, and join the calibration of the p-values
+    wherever they come from: nobody trains on them.
+    """
 
     training: NDArray[np.intp]
     validation: NDArray[np.intp]
     calibration: NDArray[np.intp]
+    faint: NDArray[np.intp]
 
 
 def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> RestSample:
@@ -207,6 +212,7 @@ def split(sample: RestSample, config: Config) -> Split:
         training=index[bright & ~held_out & ~validating],
         validation=index[bright & validating],
         calibration=index[calibrating],
+        faint=index[~bright & ~calibrating],
     )
     for name, least in (("training", 1), ("validation", 1), ("calibration", LEAST_CALIBRATION)):
         number = len(getattr(parts, name))

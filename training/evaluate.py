@@ -260,14 +260,18 @@ def _calibration(
     noise of a finite calibration sample included; `within` says whether it holds, if only
     ordinary spectra are counted.
     """
-    total = bundle.manifest.calibration.counts.get("calibration")
+    counts = bundle.manifest.calibration.counts
+    faint = snr <= LOW_SNR
     edges = np.quantile(snr, [0, 0.25, 0.5, 0.75, 1]) if len(snr) else np.zeros(5)
     rows: list[dict[str, Any]] = []
     for low, high in [(1.0, LOW_SNR), *pairwise(edges)]:
         inside = (snr >= low) & ((snr < high) | ((high == edges[-1]) & (snr == high)))
         size, count = int(inside.sum()), int(flagged[inside].sum())
         # Calibration and test spectra are of one population: the shares by S/N agree.
-        calibrating = None if total is None else round(total * size / max(len(snr), 1))
+        calibrating = round(
+            counts["calibration"] * size / max(len(snr), 1)
+            + counts["faint"] * (inside & faint).sum() / max(faint.sum(), 1)
+        )
         least, most = metrics.flagged_interval(size, calibrating, bundle.manifest.p_level)
         rows.append(
             {

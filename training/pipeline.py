@@ -119,7 +119,8 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     held_out = score_rows(exported, density, prepared, sample.rows, rows)
     edges = decile_edges(latent)
     calibrating = held_out.choose(np.isin(rows, parts.calibration))
-    calibrated = Calibrated.of(calibrating, sample, edges, config)
+    faint = score_rows(exported, density, prepared, sample.rows, parts.faint)
+    calibrated = Calibrated.of(calibrating, faint, sample, edges, config)
     manifest = _manifest(config, sample, parts, training, calibrated)
     files: dict[str, Content] = {
         "encoder.onnx": encoder,
@@ -177,6 +178,7 @@ def _manifest(
         "training": len(parts.training),
         "validation": len(parts.validation),
         "calibration": len(parts.calibration),
+        "faint": len(parts.faint),
     }
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     return Manifest(
@@ -188,7 +190,7 @@ def _manifest(
             tiles=tuple(sorted(set(sample.tiles))),
             counts=counts,
         ),
-        calibration=calibration_entry(sample, parts.calibration),
+        calibration=calibration_entry(sample, parts.calibration, parts.faint),
         configuration=config.model_dump(mode="json"),
         grid=Grid(**config.grid.model_dump()),
         redshift_range=config.sample.redshift_range,

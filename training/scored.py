@@ -76,7 +76,8 @@ def score_rows(
     """
     flux, ivar = prepared
     latents, errors, runs = [], [], []
-    for start in range(0, len(index), _BLOCK):
+    # Of no rows, one empty block gives the shapes.
+    for start in range(0, max(len(index), 1), _BLOCK):
         block = index[start : start + _BLOCK]
         latent = vae.encode(flux[block])
         spectra = flux[block], ivar[block], vae.decode(latent)

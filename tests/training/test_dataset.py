@@ -176,6 +176,18 @@ def test_calibration_is_held_out_in_the_largest_units_there_are_enough_of(
         assert not {names[i] for i in held_out} & {names[i] for i in fitted}
 
 
+@pytest.mark.parametrize("shares", [{"calibration": 0.2}, {}])
+def test_faint_spectra_that_are_not_held_out_calibrate_too(
+    sample: RestSample, shares: dict[str, float]
+) -> None:
+    parts = parts_of(sample, ["one"] * 10, 10, validation=0.1, **shares)
+    snr = np.tile(np.linspace(1, 20, 100), 10)
+    assert (snr[parts.faint] <= 5).all()
+    used = np.concatenate([parts.training, parts.validation, parts.calibration])
+    assert not set(parts.faint) & set(used)
+    np.testing.assert_array_equal(np.union1d(used, parts.faint), np.arange(1000))
+
+
 def test_the_split_follows_from_the_seed(sample: RestSample) -> None:
     first, same, other = (
         parts_of(sample, ["one"] * 4, 4, validation=0.25, seed=seed) for seed in (1, 1, 2)
