@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from outcrop.places import viewer_link
+
 from .sample import Sample
 from .style import number, redshift
 
@@ -41,18 +43,6 @@ class Table:
     heading: str
     caption: str
     rows: Sequence[Sequence[str]]
-
-
-def viewer_link(ra: float, dec: float) -> str:
-    """Return the address of a place in the Legacy Surveys' sky viewer, data release 9.
-
-    Examples
-    --------
-    >>> from training.plots.page import viewer_link
-    >>> viewer_link(150.1, -2.2)
-    'https://www.legacysurvey.org/viewer?ra=150.100000&dec=-2.200000&layer=ls-dr9&zoom=16'
-    """
-    return f"https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr9&zoom=16"
 
 
 def write_page(

@@ -10,6 +10,7 @@ Read a coadd with its redrock file, have a service score them, write the score t
         outcrop.write_scores("outliers.fits", spectra, scores, client.model())
 """
 
+from ._files import check_output
 from .client import AsyncClient, Client
 from .desi import Petal, find_petals, is_simulated, read_spectra, write_scores
 from .errors import (
@@ -29,7 +30,6 @@ from .errors import (
 from .model import Model
 from .scores import Scores, Status, eligible
 from .spectra import WAVE, Band, Spectra
-from .table import check_output
 
 __all__ = [
     "WAVE",

@@ -11,7 +11,7 @@ import gzip
 import io
 import struct
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -155,6 +155,10 @@ class FitsFile:
             )
         return self._by_name[name]
 
+    def header(self, name: str) -> Mapping[str, Any]:
+        """Return the header of an HDU."""
+        return self._hdu(name).header
+
     def image(
         self, name: str, kinds: str, dtype: type[np.generic], dimensions: int
     ) -> NDArray[Any]:
@@ -242,6 +246,10 @@ class FitsTable:
     def floats(self, column: str) -> NDArray[np.float64]:
         """Return a column of numbers."""
         return self._column(column, "fiu", "number").astype(np.float64)
+
+    def booleans(self, column: str) -> NDArray[np.bool_]:
+        """Return a column of logical values."""
+        return self._column(column, "b", "logical value").astype(np.bool_)
 
     def strings(self, column: str) -> NDArray[np.str_]:
         """Return a column of strings without their padding."""

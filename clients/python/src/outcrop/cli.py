@@ -1,34 +1,39 @@
-"""The command line: ``outcrop score | health | model``."""
+"""The command line: ``outcrop score | night | health | model``."""
 
 import argparse
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Final, cast
 
 import numpy as np
 from tqdm import tqdm
 
 from ._answers import chunks
-from ._constants import TIMEOUT, URL
+from ._constants import TIMEOUT, URL, WORKERS
+from ._files import check_output
 from .client import Client
-from .desi import is_simulated, read_spectra
+from .desi import read_spectra, warn_if_simulated
 from .errors import InputError, OutcropError
 from .model import Model
+from .night import Night
 from .scores import Scores, Status
-from .table import check_output, write_scores
-
-logger = logging.getLogger(__name__)
+from .summary import FAILED, WAITING, Summary
+from .table import write_scores
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 _EXAMPLE: Final = """\
-example:
+examples:
   outcrop score --coadd coadd-0-80613-thru20210324.fits \\
                 --redrock redrock-0-80613-thru20210324.fits --output outliers.fits
+  outcrop night tiles/cumulative --output outliers
 
 environment:
   OUTCROP_URL     address of the service, where --url is not given
@@ -48,7 +53,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong.
+        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong, or 128
+        plus the signal that interrupted it.
 
     Examples
     --------
@@ -67,9 +73,10 @@ def main(args: Sequence[str] | None = None) -> int:
     except (OutcropError, OSError, MemoryError) as error:
         print(f"outcrop: error: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("outcrop: interrupted", file=sys.stderr)
-        return 130
+        # As a shell says that a signal ended a process.
+        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds until a chunk of spectra must be scored (default: %(default)g)",
     )
-    commands = parser.add_subparsers(required=True, metavar="score | health | model")
+    commands = parser.add_subparsers(required=True, metavar="score | night | health | model")
 
     score = commands.add_parser(
         "score",
@@ -110,6 +117,32 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
     score.set_defaults(run=_score)
 
+    night = commands.add_parser(
+        "night",
+        parents=[service],
+        help="score every petal below a folder that needs it, and sum up the night",
+        description="Score every pair of coadd and redrock files below a folder whose score table "
+        "is missing, older than they are, or by another model than the one served. Goes on after "
+        "failures and names them at the end; may be stopped and run again.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    night.add_argument("root", metavar="ROOT", help="a tiles/cumulative or healpix tree")
+    night.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="folder for the tables and the summary"
+    )
+    night.add_argument(
+        "--workers",
+        type=_positive,
+        default=WORKERS,
+        metavar="N",
+        help="petals at a time, and so in memory (default: %(default)d)",
+    )
+    night.add_argument(
+        "--watch", action="store_true", help="then wait for new petals, until interrupted"
+    )
+    night.set_defaults(run=_night)
+
     health = commands.add_parser(
         "health", parents=[service], help="say whether the service can score; exit status 0 if so"
     )
@@ -118,6 +151,13 @@ def _parser() -> argparse.ArgumentParser:
     model = commands.add_parser("model", parents=[service], help="print what the model is, as JSON")
     model.set_defaults(run=_model)
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
 
 
 @contextmanager
@@ -164,16 +204,62 @@ def _score(options: argparse.Namespace) -> int:
     return 0
 
 
-def warn_if_simulated(model: Model, coadd: str | os.PathLike[str]) -> None:
-    """Log a warning if a model of a made-up sky is to score a file that is not made up."""
-    if model.simulated and not is_simulated(coadd):
-        logger.warning(
-            "model %s %s was trained on a made-up sky, and %s is not made up: "
-            "do not take its scores for DESI results",
-            model.name,
-            model.version,
-            coadd,
-        )
+def _night(options: argparse.Namespace) -> int:
+    whole = False
+    with _client(options) as client:
+        night = Night(options.root, options.output, client, options.workers)
+        with _signals(night.stop) as caught:
+            try:
+                night.watch() if options.watch else night.run()
+            finally:
+                if night.summary is not None:
+                    whole = _report(night.summary, night.text)
+    if caught:
+        raise KeyboardInterrupt(caught[0])
+    return 0 if whole else 1
+
+
+def _report(summary: Summary, text: str) -> bool:
+    """Print what a night came to; return whether nothing is missing."""
+    print(text)
+    totals = summary.totals()
+    if totals[FAILED]:
+        print(f"outcrop: error: {totals[FAILED]} petals failed:", file=sys.stderr)
+        for entry in summary.entries:
+            if entry.state == FAILED:
+                print(f"  {entry.coadd}: {entry.error}", file=sys.stderr)
+    if totals[WAITING]:
+        print(f"outcrop: {totals[WAITING]} petals are left; run again to go on", file=sys.stderr)
+    return not totals[FAILED] and not totals[WAITING]
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
+    """Have the first SIGINT or SIGTERM call a function, and a second do what it did before.
+
+    Yields a list that the signal's number is added to. Only the main thread can have signals.
+    """
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def handle(number: int, _: FrameType | None) -> None:
+        caught.append(number)
+        restore()
+        # Not print: the signal may have interrupted one.
+        os.write(2, b"outcrop: petals in work are finished first; again to stop at once\n")
+        stop()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        restore()
 
 
 def summary(scores: Scores, model: Model) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._fits import FitsFile, FitsTable, reading
 from .errors import InputError
+from .model import Model
 from .petals import Petal, find_petals
 from .scores import Status
 from .spectra import CAMERAS, WAVE, Band, Spectra
@@ -273,3 +274,23 @@ def is_simulated(coadd: str | os.PathLike[str]) -> bool:
     with reading(path, "the primary header"):
         header = cast(Any, fits.getheader(path, 0))
         return header.get("SIMULATD", False) is True
+
+
+def warn_if_simulated(model: Model, coadd: str | os.PathLike[str]) -> bool:
+    """Log a warning if a model of a made-up sky is to score a file that is not made up.
+
+    Returns
+    -------
+    bool
+        Whether it did.
+    """
+    foreign = model.simulated and not is_simulated(coadd)
+    if foreign:
+        logger.warning(
+            "model %s %s was trained on a made-up sky, and %s is not made up: "
+            "do not take its scores for DESI results",
+            model.name,
+            model.version,
+            coadd,
+        )
+    return foreign

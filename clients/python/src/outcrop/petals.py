@@ -3,9 +3,11 @@
 import logging
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from .errors import InputError
+from .stamps import Stamp
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,10 @@ class Petal:
     coadd: Path
     redrock: Path
 
+    def stamps(self) -> tuple[Stamp, Stamp]:
+        """Return what the two files are now; InputError where one is missing."""
+        return Stamp.of(self.coadd), Stamp.of(self.redrock)
+
 
 def find_petals(root: str | os.PathLike[str]) -> list[Petal]:
     """Find all pairs of coadd and redrock files below a folder.
@@ -36,7 +42,7 @@ def find_petals(root: str | os.PathLike[str]) -> list[Petal]:
     Returns
     -------
     list of Petal
-        Sorted by the redrock file's path. A redrock file without its coadd is left out, with a
+        Sorted by the redrock file's path. A redrock file without its coadd is left out, with one
         warning in the log: partial copies of a release are common.
 
     Raises
@@ -68,6 +74,12 @@ def _refuse(error: OSError) -> None:
     raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
+@cache
+def _warn_of_missing_coadd(redrock: Path) -> None:
+    """Say so once, however often the folder is searched."""
+    logger.warning("%s has no coadd beside it; it is left out", redrock)
+
+
 def _pairs(folder: Path, names: list[str]) -> list[Petal]:
     # The first name of each stem wins: redrock before zbest, plain before gzipped.
     found: dict[str, str] = {}
@@ -80,7 +92,7 @@ def _pairs(folder: Path, names: list[str]) -> list[Petal]:
     for stem, redrock in found.items():
         coadd = next((c for c in (f"coadd{stem}.fits", f"coadd{stem}.fits.gz") if c in names), None)
         if coadd is None:
-            logger.warning("%s has no coadd beside it; it is left out", folder / redrock)
+            _warn_of_missing_coadd(folder / redrock)
         else:
             pairs.append(Petal(folder / coadd, folder / redrock))
     return pairs

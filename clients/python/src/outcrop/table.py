@@ -7,21 +7,21 @@ at once and complete, or not at all.
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
-import gzip
 import io
 import os
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._files import check_output, put
 from .errors import InputError
 from .model import Model
 from .scores import Scores, Status
 from .spectra import Spectra
+from .stamps import Stamp, cards
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -34,29 +34,13 @@ _LONGEST_COMMENTED: Final = 30
 """Longer strings get no comment: astropy cuts it off, with a warning."""
 
 
-def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """Refuse an output that could not be written, before any work is done for it.
-
-    Raises
-    ------
-    InputError
-        Where the file exists and may not be overwritten, or its folder does not exist.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise InputError(f"{target}: its folder {target.parent} does not exist; make it first")
-    if target.is_dir():
-        raise InputError(f"{target} is a folder; name a file")
-    if target.exists() and not overwrite:
-        raise InputError(f"{target} exists; choose another name or overwrite it")
-
-
 def write_scores(
     path: str | os.PathLike[str],
     spectra: Spectra,
     scores: Scores,
     model: Model,
     overwrite: bool = False,
+    inputs: Sequence[Stamp] = (),
 ) -> None:
     """Write the score table.
 
@@ -76,6 +60,8 @@ def write_scores(
         What scored them; goes into the header.
     overwrite : bool
         Replace an existing file.
+    inputs : sequence of Stamp
+        The files that were read, as they were then; go into the header.
 
     Raises
     ------
@@ -95,37 +81,22 @@ def write_scores(
         )
     try:
         hdus = fits.HDUList(
-            [fits.PrimaryHDU(), _table(spectra, scores, model), *_images(scores, model)]
+            [fits.PrimaryHDU(), _table(spectra, scores, model, inputs), *_images(scores, model)]
         )
     except InputError:
         raise
     except ValueError as error:
         raise InputError(
-            f"model {model.name!r} cannot be named in a FITS header: {error}"
+            f"model {model.name!r} or an input cannot be named in a FITS header: {error}"
         ) from error
     content = io.BytesIO()
     hdus.writeto(content, checksum=True)
-    _replace(target, content.getbuffer(), overwrite)
+    put(target, content.getbuffer(), overwrite)
 
 
-def _replace(target: Path, content: memoryview, overwrite: bool) -> None:
-    """Put a file with this content in its place, complete or not at all."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        # "x" never follows or replaces anything, and the umask sets the mode.
-        with temporary.open("xb") as stream:
-            stream.write(gzip.compress(content) if target.suffix == ".gz" else content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        check_output(target, overwrite)
-        temporary.replace(target)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _table(spectra: Spectra, scores: Scores, model: Model) -> "fits.BinTableHDU":
+def _table(
+    spectra: Spectra, scores: Scores, model: Model, inputs: Sequence[Stamp]
+) -> "fits.BinTableHDU":
     from astropy.io import fits
 
     rows = len(spectra)
@@ -158,7 +129,7 @@ def _table(spectra: Spectra, scores: Scores, model: Model) -> "fits.BinTableHDU"
     header = cast(Any, table.header)
     for number, column in enumerate(columns, start=1):
         header.comments[f"TTYPE{number}"] = column[4]
-    for keyword, value, comment in _provenance(model):
+    for keyword, value, comment in (*_provenance(model), *cards(inputs)):
         long = isinstance(value, str) and len(value) > _LONGEST_COMMENTED
         header.append((keyword, value, "" if long else comment), end=True)
     for status in Status:
