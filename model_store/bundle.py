@@ -168,9 +168,20 @@ class Bundle:
         return self._contents[name]
 
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
-        """Return the arrays of one verified .npz file."""
-        with np.load(io.BytesIO(self._contents[name]), allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+        """Return the arrays of one verified .npz file.
+
+        Raises
+        ------
+        BundleError
+            If it is no such file, or a pickle.
+        """
+        try:
+            with np.load(io.BytesIO(self._contents[name]), allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
+        except Exception as error:
+            raise BundleError(
+                f"{self.path / name} cannot be read as arrays ({error}); train again"
+            ) from error
 
 
 def _read(path: Path) -> bytes:

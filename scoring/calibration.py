@@ -9,11 +9,14 @@ The calibration spectra are never trained on.
 
 Ranks stop at the calibration sample's extremes. Beyond them the tail is extrapolated with a
 power law (Hill 1975), so that p-values order the strangest spectra too and never tie nor reach 0.
+The single scores' tails are extrapolated already from the 95th percentile: a calibration sample
+may hold anomalies of its own, and where they decided the tail they would hide others.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from .residual import WIDTHS
@@ -25,7 +28,10 @@ _NODE_SPACING = 400
 _WINDOW = 1000
 _MIN_SAMPLE = 50
 _FOLDS = 5
-_TAIL_SHARE = 0.05
+TRUSTED = 0.95
+"""Share of a calibration sample, counted from its ordinary end, that tells a score's tail."""
+# Share of the sample below its trusted end that tells the slope beyond it.
+_TAIL_SHARE = 0.15
 # Beyond e^-50 a probability is only an order. Compressing it keeps the order and avoids 0.
 _COMPRESS_BEYOND = 50.0
 
@@ -44,23 +50,51 @@ def _strangeness(
     return np.log(np.maximum(scores, np.finfo(np.float64).tiny))
 
 
-def _tail(sample: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return −log of the share of the sorted sample at or above each value.
+@njit(cache=True, nogil=True)
+def _tail(
+    sample: NDArray[np.float64], size: int, slope: np.float64, value: np.float64
+) -> np.float64:
+    """Return −log of the share of ordinary scores at or above a value.
 
-    Linear between the sample's values, which makes it strictly increasing; beyond the largest,
-    linear with the slope of the sample's tail; below the smallest, falling towards 0.
+    `sample` holds the smallest of `size` scores, ascending. Linear between them, which makes it
+    strictly increasing; beyond the largest of them, linear with the slope; below the smallest,
+    falling towards 0.
     """
-    size = len(sample)
-    at_sample = np.log((size + 1) / np.arange(size, 0, -1))
-    knots, first = np.unique(sample, return_index=True)
-    tail = np.interp(values, knots, at_sample[first])
-    top = sample[-max(5, int(_TAIL_SHARE * size)) :]
-    slope = 1.0 / max(float(np.mean(top - top[0])), 1e-6)
-    above = values > knots[-1]
-    tail[above] = at_sample[first[-1]] + slope * (values[above] - knots[-1])
-    below = values < knots[0]
-    tail[below] = at_sample[0] * np.exp(values[below] - knots[0])
-    return tail
+    if value < sample[0]:
+        return np.log((size + 1) / size) * np.exp(value - sample[0])
+    following = np.searchsorted(sample, value, side="right")
+    # Of equal values the first counts.
+    knot = following - 1
+    while knot > 0 and sample[knot - 1] == sample[knot]:
+        knot -= 1
+    tail = np.log((size + 1) / (size - knot))
+    beyond = value - sample[knot]
+    if following == len(sample):
+        return tail + slope * beyond
+    rise = np.log((size - knot) / (size - following))
+    return tail + rise * beyond / (sample[following] - sample[knot])
+
+
+@njit(cache=True, nogil=True)
+def _conditional_tails(
+    nodes: NDArray[np.float64],
+    samples: NDArray[np.float64],
+    size: int,
+    slopes: NDArray[np.float64],
+    log_snr: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    tails = np.empty(len(scores))
+    for row in range(len(scores)):
+        after = int(np.searchsorted(nodes, log_snr[row]))
+        upper = min(after, len(nodes) - 1)
+        tails[row] = _tail(samples[upper], size, slopes[upper], scores[row])
+        if 0 < after < len(nodes):
+            lower = after - 1
+            share = (log_snr[row] - nodes[lower]) / (nodes[upper] - nodes[lower])
+            below = _tail(samples[lower], size, slopes[lower], scores[row])
+            tails[row] = (1 - share) * below + share * tails[row]
+    return tails
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +105,33 @@ class ConditionalTail:
     ----------
     log_snr : (J,) float64
         Nodes, ascending.
-    samples : (J, W) float64
-        At each node the scores of the W calibration spectra nearest in log S/N, ascending.
+    samples : (J, K) float64
+        Of the scores of the W calibration spectra nearest in log S/N to each node the K smallest,
+        ascending: those that are trusted to be ordinary.
+    size : int
+        W.
+    slopes : (J,) float64
+        By which −log of the tail probability grows beyond the last of them.
     """
 
     log_snr: NDArray[np.float64]
     samples: NDArray[np.float64]
+    size: int
+    slopes: NDArray[np.float64]
 
     @staticmethod
-    def fit(log_snr: NDArray[np.float64], scores: NDArray[np.float64]) -> "ConditionalTail":
-        """Place nodes at quantiles of log S/N and sort the scores around each."""
+    def fit(
+        log_snr: NDArray[np.float64], scores: NDArray[np.float64], trusted: float = 1.0
+    ) -> "ConditionalTail":
+        """Place nodes at quantiles of log S/N and sort the scores around each.
+
+        Parameters
+        ----------
+        log_snr, scores : (C,) float64
+        trusted : float
+            Share of the sample, from its small end, that tells the tail. Of the rest only the
+            number counts: the slope is Hill's estimate from a censored sample.
+        """
         order = np.argsort(log_snr, kind="stable")
         size = len(order)
         window = min(size, _WINDOW)
@@ -88,23 +139,22 @@ class ConditionalTail:
         centres = ((np.arange(nodes) + 0.5) * size / nodes).astype(int)
         starts = np.clip(centres - window // 2, 0, size - window)
         members = order[starts[:, None] + np.arange(window)]
+        kept = int(np.ceil(trusted * window))
+        samples = np.sort(scores[members], axis=1)[:, :kept]
+        first = kept - max(5, int(_TAIL_SHARE * window))
+        excess = samples[:, first:] - samples[:, first, None]
+        total = excess.sum(axis=1) + (window - kept) * excess[:, -1]
         return ConditionalTail(
-            log_snr=log_snr[order][centres], samples=np.sort(scores[members], axis=1)
+            log_snr[order][centres], samples, window, (kept - first) / np.maximum(total, 1e-6)
         )
 
     def __call__(
         self, log_snr: NDArray[np.float64], scores: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return −log of the tail probability, linear in log S/N between the nodes."""
-        position = np.interp(log_snr, self.log_snr, np.arange(len(self.log_snr)))
-        lower = np.floor(position).astype(int)
-        share = position - lower
-        tail = np.zeros(len(scores))
-        for node, sample in enumerate(self.samples):
-            weight = np.where(lower == node, 1 - share, np.where(lower + 1 == node, share, 0))
-            rows = np.flatnonzero(weight)
-            tail[rows] += weight[rows] * _tail(sample, scores[rows])
-        return tail
+        return _conditional_tails(
+            self.log_snr, self.samples, self.size, self.slopes, log_snr, scores
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +237,8 @@ class Calibration:
         for name, tail in zip((*SCORES, "combined"), (*self.scores, self.combined), strict=True):
             arrays[f"{name}_log_snr"] = tail.log_snr
             arrays[f"{name}_samples"] = tail.samples
+            arrays[f"{name}_size"] = np.array(tail.size)
+            arrays[f"{name}_slopes"] = tail.slopes
         return arrays
 
     @staticmethod
@@ -197,6 +249,8 @@ class Calibration:
             ConditionalTail(
                 arrays[f"{name}_log_snr"].astype(np.float64),
                 arrays[f"{name}_samples"].astype(np.float64),
+                int(arrays[f"{name}_size"]),
+                arrays[f"{name}_slopes"].astype(np.float64),
             )
             for name in (*SCORES, "combined")
         )
@@ -206,7 +260,7 @@ class Calibration:
 def _tails(
     log_snr: NDArray[np.float64], values: NDArray[np.float64]
 ) -> tuple[ConditionalTail, ...]:
-    return tuple(ConditionalTail.fit(log_snr, value) for value in values)
+    return tuple(ConditionalTail.fit(log_snr, value, TRUSTED) for value in values)
 
 
 def _harmonic_mean(

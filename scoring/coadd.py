@@ -17,18 +17,23 @@ PIXELS = len(WAVE["brz"])
 OFFSET = {name: round((wave[0] - WAVE["brz"][0]) / STEP) for name, wave in WAVE.items()}
 """First pixel of each band on the common grid."""
 
-# In DESI's unit the night sky itself is below 1e4. Beyond this, squares leave float64's comfort.
-_LARGEST_FLUX = 1e30
+# In DESI's unit the night sky itself is below 1e4. Beyond this, squares overflow.
+_LARGEST_FLUX = np.float32(1e30)
+_LARGEST_IVAR = np.finfo(np.float32).max
+# The reciprocal of a smaller one would not be finite.
+_SMALLEST_IVAR = np.finfo(np.float32).tiny
+_ZERO = np.float32(0)
 
-_NO_MASK = np.zeros((0, 0), np.bool_)
+# One row stands for all.
+_NO_MASK = np.zeros((1, PIXELS), np.int32)
 _NO_BAND = np.zeros((0, 0), np.float32)
 
-Camera = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], int]
+Camera = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], int]
 Cameras = tuple[Camera, Camera, Camera]
 
 
 def camera_arrays(spectra: Spectra) -> Cameras:
-    """Return flux, ivar, mask and offset of three bands; absent bands and masks are empty.
+    """Return flux, ivar, mask and first pixel of three bands; absent bands are empty.
 
     A fixed number of entries of fixed types lets one compiled kernel serve every layout.
     """
@@ -36,7 +41,7 @@ def camera_arrays(spectra: Spectra) -> Cameras:
         (
             np.ascontiguousarray(band.flux),
             np.ascontiguousarray(band.ivar),
-            _NO_MASK if band.mask is None else np.ascontiguousarray(band.mask != 0),
+            _NO_MASK if band.mask is None else _as_int32(band.mask),
             OFFSET[name],
         )
         for name, band in spectra.bands.items()
@@ -45,59 +50,86 @@ def camera_arrays(spectra: Spectra) -> Cameras:
     return found[0], found[1], found[2]
 
 
+def _as_int32(mask: NDArray[np.integer | np.bool_]) -> NDArray[np.int32]:
+    """Return an array that is 0 where the mask is; DESI's own needs no copy."""
+    if mask.dtype in (np.int32, np.uint32):
+        return np.ascontiguousarray(mask).view(np.int32)
+    return (mask != 0).astype(np.int32)
+
+
 @njit(cache=True, nogil=True)
-def _add_camera(
-    row: int,
+def _copy(
+    from_flux: NDArray[np.float32],
+    from_ivar: NDArray[np.float32],
+    mask: NDArray[np.int32],
     flux: NDArray[np.float32],
     ivar: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    offset: int,
-    weighted: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> bool:
-    bad = False
-    for k in range(flux.shape[1]):
-        if mask.size and mask[row, k]:
-            continue
-        f = np.float64(flux[row, k])
-        w = np.float64(ivar[row, k])
-        # The comparisons are false for NaN, so this line also refuses NaN and infinities.
-        if not (abs(f) < _LARGEST_FLUX and 0.0 <= w < np.inf):
-            bad = True
-        elif f != 0.0:
-            weighted[offset + k] += f * w
-            weight[offset + k] += w
+) -> int:
+    """Copy good pixels, write 0 for others; return how many are bad though no mask says so."""
+    bad = 0
+    # No branch, so that many pixels are done at a time. Comparisons with NaN are false.
+    for k in range(len(from_flux)):
+        f = from_flux[k]
+        w = from_ivar[k]
+        usable = (abs(f) < _LARGEST_FLUX) & (w >= _ZERO) & (w <= _LARGEST_IVAR)
+        free = mask[k] == 0
+        bad += (not usable) & free
+        good = usable & free & (f != _ZERO) & (w >= _SMALLEST_IVAR)
+        flux[k] = f if good else _ZERO
+        ivar[k] = w if good else _ZERO
     return bad
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _average(
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    other_flux: NDArray[np.float32],
+    other_ivar: NDArray[np.float32],
+) -> None:
+    """Replace flux and ivar by the weighted mean with another camera's and by its weight."""
+    for k in range(len(flux)):
+        weight = np.float64(ivar[k])
+        other = np.float64(other_ivar[k])
+        if other > 0.0:
+            flux[k] = (weight * flux[k] + other * other_flux[k]) / (weight + other)
+            ivar[k] = min(weight + other, np.float64(_LARGEST_IVAR))
 
 
 @njit(cache=True, nogil=True)
 def coadd_row(
     row: int,
     cameras: Cameras,
-    flux: NDArray[np.float64],
-    ivar: NDArray[np.float64],
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
 ) -> bool:
-    """Coadd spectrum `row` into flux, ivar (7781,) float64; return whether it had bad pixels."""
-    flux[:] = 0.0
-    ivar[:] = 0.0
-    bad = False
-    for camera in cameras:
-        if camera[0].size and _add_camera(row, *camera, flux, ivar):
-            bad = True
-    for k in range(len(flux)):
-        if ivar[k] > 0.0:
-            flux[k] /= ivar[k]
-        else:
-            flux[k] = 0.0
-    return bad
+    """Coadd spectrum `row` into flux, ivar (7781,); return whether it had bad pixels."""
+    bad = 0
+    written = 0
+    for band_flux, band_ivar, masks, first in cameras:
+        if band_flux.size == 0:
+            continue
+        last = first + band_flux.shape[1]
+        flux[written:first] = _ZERO
+        ivar[written:first] = _ZERO
+        # Where this camera begins, the one before it may not have ended.
+        shared = max(written, first)
+        before = flux[first:shared].copy(), ivar[first:shared].copy()
+        mask = masks[min(row, len(masks) - 1)]
+        bad += _copy(band_flux[row], band_ivar[row], mask, flux[first:last], ivar[first:last])
+        _average(flux[first:shared], ivar[first:shared], before[0], before[1])
+        written = last
+    flux[written:] = _ZERO
+    ivar[written:] = _ZERO
+    return bad > 0
 
 
 @njit(cache=True, nogil=True)
 def _coadd(
     rows: int, cameras: Cameras
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    flux = np.empty((rows, PIXELS))
-    ivar = np.empty((rows, PIXELS))
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    flux = np.empty((rows, PIXELS), np.float32)
+    ivar = np.empty((rows, PIXELS), np.float32)
     bad = np.zeros(rows, np.bool_)
     for row in range(rows):
         bad[row] = coadd_row(row, cameras, flux[row], ivar[row])
@@ -118,4 +150,4 @@ def coadd(
     """
     flux, ivar, bad = _coadd(len(spectra), camera_arrays(spectra))
     status = np.where(bad, np.int32(Status.BAD_PIXELS), np.int32(0)).astype(np.int32)
-    return flux.astype(np.float32), ivar.astype(np.float32), status
+    return flux, ivar, status

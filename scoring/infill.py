@@ -8,11 +8,66 @@ eigenspectra's coefficients are solved jointly by ivar-weighted least squares wi
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 # Relative to the mean of the normal matrix's diagonal: keeps a spectrum with a long gap solvable
 # without moving a well-determined one.
 _RIDGE = 1e-4
+
+
+# "reassoc" lets sums be taken many terms at a time; there is no NaN here, and no infinity.
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def _weighted_sums(
+    rows: NDArray[np.intp],
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    basis: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    projection: NDArray[np.float64],
+) -> None:
+    """Fill normal (n, K, K) = Σ w b b' and projection (n, K) = Σ w flux b over the good bins."""
+    size, bins = basis.shape
+    weight = np.empty(bins)
+    weighted = np.empty(bins)
+    for i in range(len(rows)):
+        row = rows[i]
+        # Only ratios of weights matter; scaled so, neither huge nor tiny units can overflow.
+        largest = np.float64(ivar[row].max())
+        for j in range(bins):
+            weight[j] = ivar[row, j] / largest
+        for a in range(size):
+            for j in range(bins):
+                weighted[j] = weight[j] * basis[a, j]
+            total = 0.0
+            for j in range(bins):
+                total += weighted[j] * flux[row, j]
+            projection[i, a] = total
+            for b in range(a + 1):
+                total = 0.0
+                for j in range(bins):
+                    total += weighted[j] * basis[b, j]
+                normal[i, a, b] = total
+                normal[i, b, a] = total
+
+
+@njit(cache=True, nogil=True)
+def _replace(
+    rows: NDArray[np.intp],
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    basis: NDArray[np.float64],
+    coefficients: NDArray[np.float64],
+) -> None:
+    """Replace bad bins by the linear model."""
+    size, bins = basis.shape
+    for i in range(len(rows)):
+        for j in range(bins):
+            if ivar[rows[i], j] <= 0.0:
+                model = 0.0
+                for a in range(size):
+                    model += coefficients[i, a] * basis[a, j]
+                flux[rows[i], j] = model
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,21 +103,13 @@ class Eigenspectra:
         if len(rows) == 0:
             return flux
         basis = np.vstack([self.mean, self.components]).astype(np.float64)
-        # Only ratios of weights matter; scaled so, neither huge nor tiny units can overflow.
-        weight = ivar[rows].astype(np.float64)
-        weight /= weight.max(axis=1, keepdims=True)
-        scale = np.abs(flux[rows], where=~bad[rows], out=np.zeros_like(weight)).max(axis=1)
-        scale[scale == 0] = 1.0
-        weighted_flux = weight * (flux[rows] / scale[:, None])
-        first, second = np.triu_indices(len(basis))
-        packed = weight @ (basis[first] * basis[second]).T
-        normal = np.empty((len(rows), len(basis), len(basis)))
-        normal[:, first, second] = packed
-        normal[:, second, first] = packed
-        ridge = _RIDGE * np.trace(normal, axis1=1, axis2=2) / len(basis)
-        normal += ridge[:, None, None] * np.eye(len(basis))
-        coefficients = np.linalg.solve(normal, (weighted_flux @ basis.T)[:, :, None])[:, :, 0]
-        model = (coefficients @ basis) * scale[:, None]
+        size = len(basis)
+        normal = np.empty((len(rows), size, size))
+        projection = np.empty((len(rows), size))
+        _weighted_sums(rows, flux, ivar, basis, normal, projection)
+        ridge = _RIDGE * np.trace(normal, axis1=1, axis2=2) / size
+        normal += ridge[:, None, None] * np.eye(size)
+        coefficients = np.linalg.solve(normal, projection[:, :, None])[:, :, 0]
         filled = flux.copy()
-        filled[rows] = np.where(bad[rows], model, flux[rows])
+        _replace(rows, filled, ivar, basis, coefficients)
         return filled

@@ -10,6 +10,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
 
+from model_store.bundle import BundleError
+
 
 class OnnxVAE:
     """Encoder and decoder of a bundle.
@@ -22,6 +24,11 @@ class OnnxVAE:
     threads : int, optional
         Threads of one run; default: one for each core the process may use.
 
+    Raises
+    ------
+    BundleError
+        Naming the file that is no such model.
+
     Notes
     -----
     The latent is the posterior's mean: nothing is sampled and nothing dropped out.
@@ -31,9 +38,8 @@ class OnnxVAE:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.inter_op_num_threads = 1
-        providers = ["CPUExecutionProvider"]
-        self._encoder = ort.InferenceSession(encoder, options, providers=providers)
-        self._decoder = ort.InferenceSession(decoder, options, providers=providers)
+        self._encoder = _session("encoder.onnx", encoder, "flux", options)
+        self._decoder = _session("decoder.onnx", decoder, "latent", options)
 
     def encode(self, flux: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the posterior means (N, L) of normalised flux (N, M)."""
@@ -51,3 +57,16 @@ class OnnxVAE:
         """Return normalised flux (N, M) for latents (N, L)."""
         (flux,) = self._decoder.run(["flux"], {"latent": latent})
         return np.asarray(flux)
+
+
+def _session(
+    name: str, content: bytes, takes: str, options: ort.SessionOptions
+) -> ort.InferenceSession:
+    try:
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise BundleError(f"{name} cannot be loaded ({error}); train again") from error
+    found = [each.name for each in session.get_inputs()]
+    if found != [takes]:
+        raise BundleError(f"{name} takes {found}, expected {[takes]}; train again")
+    return session

@@ -22,6 +22,7 @@ from .resample import RestGrid, fill_row, resample_row
 LOW_SNR = 5.0
 LOW_COVERAGE = 0.9
 _LARGEST = float(np.finfo(np.float32).max)
+_ZERO = np.float32(0)
 _SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 
 
@@ -79,6 +80,61 @@ class Prepared:
 
 
 @njit(cache=True, nogil=True)
+def _signal_to_noise(
+    flux: NDArray[np.float32], ivar: NDArray[np.float32], ratio: NDArray[np.float32]
+) -> int:
+    """Fill ratio with flux·√ivar, with infinity in bad bins; return how many are good."""
+    good = 0
+    for j in range(len(flux)):
+        value = np.float64(flux[j]) * np.sqrt(np.float64(ivar[j]))
+        usable = ivar[j] > _ZERO
+        ratio[j] = max(-_LARGEST, min(value, _LARGEST)) if usable else np.inf
+        good += usable
+    return good
+
+
+@njit(cache=True, nogil=True)
+def _median(values: NDArray[np.float32], count: int) -> float:
+    """Return the median of the `count` smallest values.
+
+    The lower of the middle values is found bit by bit, counting how many values lie below: no
+    branch depends on the values, which makes it several times as fast as sorting.
+    """
+    # Read as integers, positive floats sort as floats do, and so do negative ones with all bits
+    # but the sign turned.
+    keys = values.view(np.int32)
+    keys = keys ^ ((keys >> np.int32(31)) & np.int32(0x7FFFFFFF))
+    rank = (count - 1) // 2
+    low = np.int64(-(2**31))
+    high = np.int64(2**31 - 1)
+    while low < high:
+        middle = (low + high) >> 1
+        if _count_to(keys, np.int32(middle)) > rank:
+            high = middle
+        else:
+            low = middle + 1
+    lower = -np.inf
+    upper = np.inf
+    for j in range(len(values)):
+        if keys[j] <= low:
+            lower = max(lower, values[j])
+        else:
+            upper = min(upper, values[j])
+    if count % 2 == 1 or _count_to(keys, np.int32(low)) > rank + 1:
+        return lower
+    return (lower + upper) / 2.0
+
+
+@njit(cache=True, nogil=True)
+def _count_to(keys: NDArray[np.int32], key: np.int32) -> np.int32:
+    # As wide as the keys, so that as many are counted at a time as are compared.
+    count = np.int32(0)
+    for j in range(len(keys)):
+        count = np.int32(count + np.int32(keys[j] <= key))
+    return count
+
+
+@njit(cache=True, nogil=True)
 def _to_rest_frame(
     cameras: Cameras,
     z: NDArray[np.float64],
@@ -91,28 +147,39 @@ def _to_rest_frame(
     bad_pixels: NDArray[np.bool_],
 ) -> None:
     bins = flux.shape[1]
-    pixel_flux = np.empty(PIXELS)
-    pixel_ivar = np.empty(PIXELS)
-    bin_flux = np.empty(bins)
-    bin_ivar = np.empty(bins)
-    ratio = np.empty(bins)
+    pixel_flux = np.empty(PIXELS, np.float32)
+    pixel_ivar = np.empty(PIXELS, np.float32)
+    variance = np.empty(PIXELS, np.float32)
+    ratio = np.empty(bins, np.float32)
     for row in range(len(z)):
         bad_pixels[row] = coadd_row(row, cameras, pixel_flux, pixel_ivar)
-        no_data[row] = not pixel_ivar.any()
+        no_data[row] = not fill_row(pixel_flux, pixel_ivar)
         if no_data[row] or not (z[row] > -1.0 and z[row] < np.inf):
             continue
-        fill_row(pixel_flux, pixel_ivar)
-        resample_row(pixel_flux, pixel_ivar, z[row], edges, bin_flux, bin_ivar)
-        good = 0
-        for j in range(bins):
-            flux[row, j] = bin_flux[j]
-            ivar[row, j] = min(bin_ivar[j], _LARGEST)
-            if ivar[row, j] > 0.0:
-                ratio[good] = bin_flux[j] * np.sqrt(bin_ivar[j])
-                good += 1
+        resample_row(pixel_flux, pixel_ivar, z[row], edges, variance, flux[row], ivar[row])
+        good = _signal_to_noise(flux[row], ivar[row], ratio)
         coverage[row] = good / bins
         if good:
-            snr[row] = max(-_LARGEST, min(np.median(ratio[:good]), _LARGEST))
+            snr[row] = _median(ratio, good)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _normalise(
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    unit: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    norms: NDArray[np.float32],
+) -> None:
+    for row in range(len(flux)):
+        square = 0.0
+        for j in range(flux.shape[1]):
+            square += np.float64(flux[row, j]) ** 2
+        norm = max(np.sqrt(square), _SMALLEST)
+        for j in range(flux.shape[1]):
+            unit[row, j] = flux[row, j] / norm
+            weight[row, j] = min(ivar[row, j] * norm * norm, _LARGEST)
+        norms[row] = min(norm, _LARGEST)
 
 
 def to_rest_frame(
@@ -187,11 +254,11 @@ class Preprocessor:
     def prepare(self, rest: RestFrame) -> Prepared:
         """Infill bad bins and normalise; every spectrum must have at least one good bin."""
         flux = self.eigenspectra.infill(rest.flux, rest.ivar)
-        norm = np.sqrt(np.einsum("ij,ij->i", flux, flux, dtype=np.float64))
-        norm = np.maximum(norm, _SMALLEST)
-        unit = (flux / norm[:, None]).astype(np.float32)
-        weight = np.minimum(rest.ivar * (norm * norm)[:, None], _LARGEST).astype(np.float32)
-        return Prepared(unit, weight, np.minimum(norm, _LARGEST).astype(np.float32))
+        prepared = Prepared(
+            np.empty_like(flux), np.empty_like(flux), np.empty(len(flux), np.float32)
+        )
+        _normalise(flux, rest.ivar, prepared.flux, prepared.ivar, prepared.norm)
+        return prepared
 
     def __call__(self, spectra: Spectra) -> Prepared:
         """Return all steps at once; every spectrum must have a good bin in the rest frame."""

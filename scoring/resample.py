@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from outcrop.spectra import STEP, WAVE
 
 _FIRST_EDGE = WAVE["brz"][0] - STEP / 2
+_LARGEST = float(np.finfo(np.float32).max)
+_ZERO = np.float32(0)
+_ONE = np.float32(1)
+_NEXT = np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -54,75 +58,107 @@ class RestGrid:
 
 
 @njit(cache=True, nogil=True)
-def fill_row(flux: NDArray[np.float64], ivar: NDArray[np.float64]) -> None:
-    """Interpolate flux linearly over pixels with ivar = 0; constant beyond the outermost good."""
-    last = -1
-    for k in range(len(flux)):
-        if ivar[k] <= 0.0:
+def fill_row(flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> bool:
+    """Interpolate flux linearly over pixels with ivar = 0; constant beyond the outermost good.
+
+    Return whether there is any good pixel.
+    """
+    pixels = len(flux)
+    k = 0
+    while k < pixels:
+        if ivar[k] > _ZERO:
+            k += 1
             continue
-        if last < 0:
+        first = k
+        while k < pixels and ivar[k] <= _ZERO:
+            k += 1
+        if first == 0 and k == pixels:
+            return False
+        if first == 0:
             flux[:k] = flux[k]
-        elif k > last + 1:
-            slope = (flux[k] - flux[last]) / (k - last)
-            for i in range(last + 1, k):
-                flux[i] = flux[last] + slope * (i - last)
-        last = k
-    if last >= 0:
-        flux[last + 1 :] = flux[last]
+        elif k == pixels:
+            flux[first:] = flux[first - 1]
+        else:
+            before = np.float64(flux[first - 1])
+            slope = (flux[k] - before) / (k - first + 1)
+            for i in range(first, k):
+                flux[i] = before + slope * (i - first + 1)
+    return True
 
 
-@njit(cache=True, nogil=True)
+# With numpy's error model a division needs no branch, and many are done at a time.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _invert(ivar: NDArray[np.float32], variance: NDArray[np.float32]) -> None:
+    for k in range(len(ivar)):
+        variance[k] = _ONE / ivar[k] if ivar[k] > _ZERO else _ZERO
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def resample_row(
-    flux: NDArray[np.float64],
-    ivar: NDArray[np.float64],
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
     z: float,
     edges: NDArray[np.float64],
-    bin_flux: NDArray[np.float64],
-    bin_ivar: NDArray[np.float64],
+    variance: NDArray[np.float32],
+    bin_flux: NDArray[np.float32],
+    bin_ivar: NDArray[np.float32],
 ) -> None:
-    """Fill bin_flux, bin_ivar (M,) from filled pixels flux, ivar (P,) at redshift z."""
-    pixels = len(flux)
+    """Fill bin_flux, bin_ivar (M,) from filled pixels flux, ivar (P,) at redshift z.
+
+    variance (P,) is scratch space.
+    """
+    pixels = np.float64(len(flux))
     scale = (1.0 + z) / STEP
     shift = _FIRST_EDGE / STEP
     # Bin edges in units of pixels: pixel k covers k to k + 1.
     high = edges[0] * scale - shift
+    reach = edges[-1] * scale - shift
+    begin = int(min(max(high, 0.0), pixels))
+    end = int(np.ceil(min(max(reach, 0.0), pixels)))
+    _invert(ivar[begin:end], variance[begin:end])
     for j in range(len(bin_flux)):
         low = high
         high = edges[j + 1] * scale - shift
         start = max(low, 0.0)
-        stop = min(high, np.float64(pixels))
-        total = 0.0
-        good = 0.0
-        mean = 0.0
-        variance = 0.0
-        k = int(start)
-        while k < stop:
-            overlap = min(stop, k + 1.0) - max(start, np.float64(k))
-            total += overlap
-            mean += overlap * flux[k]
-            if ivar[k] > 0.0:
-                good += overlap
-                variance += overlap * overlap / ivar[k]
-            k += 1
-        bin_flux[j] = mean / total if total > 0.0 else 0.0
-        bad = good < 0.5 * (high - low) or variance == 0.0
-        bin_ivar[j] = 0.0 if bad else good * good / variance
+        stop = min(high, pixels)
+        if start >= stop:
+            bin_flux[j] = _ZERO
+            bin_ivar[j] = _ZERO
+            continue
+        # Unsigned: an index that could be negative would be looked at twice.
+        first = np.uint64(start)
+        last = np.uint64(min(stop, pixels - 1.0))
+        left = min(stop, first + 1.0) - start
+        right = stop - last if last > first else 0.0
+        mean = left * flux[first] + right * flux[last]
+        good = left * (variance[first] > _ZERO) + right * (variance[last] > _ZERO)
+        total = left * left * variance[first] + right * right * variance[last]
+        for k in range(first + _NEXT, last):
+            mean += flux[k]
+            good += variance[k] > _ZERO
+            total += variance[k]
+        bin_flux[j] = mean / (stop - start)
+        bad = good < 0.5 * (high - low) or total == 0.0
+        bin_ivar[j] = 0.0 if bad else min(good * good / total, _LARGEST)
 
 
 @njit(cache=True, nogil=True)
 def _resample(
-    flux: NDArray[np.float64],
-    ivar: NDArray[np.float64],
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
     z: NDArray[np.float64],
     edges: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     rows = len(z)
-    bin_flux = np.zeros((rows, len(edges) - 1))
-    bin_ivar = np.zeros((rows, len(edges) - 1))
+    bin_flux = np.zeros((rows, len(edges) - 1), np.float32)
+    bin_ivar = np.zeros((rows, len(edges) - 1), np.float32)
+    variance = np.empty(flux.shape[1], np.float32)
     for row in range(rows):
         if z[row] > -1.0 and z[row] < np.inf:
             fill_row(flux[row], ivar[row])
-            resample_row(flux[row], ivar[row], z[row], edges, bin_flux[row], bin_ivar[row])
+            resample_row(
+                flux[row], ivar[row], z[row], edges, variance, bin_flux[row], bin_ivar[row]
+            )
     return bin_flux, bin_ivar
 
 
@@ -136,7 +172,7 @@ def resample(
 
     Parameters
     ----------
-    flux, ivar : (N, 7781)
+    flux, ivar : (N, 7781) float32
         Observed frame, as `scoring.coadd.coadd` returns them.
     z : (N,) float64
     grid : RestGrid
@@ -147,6 +183,4 @@ def resample(
         Flux density in the input's unit; ivar = 0 marks bad bins. Both are 0 throughout where z
         is not finite or not above −1.
     """
-    pixels = flux.astype(np.float64)
-    bin_flux, bin_ivar = _resample(pixels, ivar.astype(np.float64), z, grid.edges)
-    return bin_flux.astype(np.float32), bin_ivar.astype(np.float32)
+    return _resample(flux.copy(), ivar, z, grid.edges)

@@ -35,7 +35,7 @@ def weighted_mse(
     return wmse
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _coherence(
     flux: NDArray[np.float32],
     ivar: NDArray[np.float32],
@@ -53,14 +53,31 @@ def _coherence(
             good[j + 1] = good[j] + (ivar[row, j] > 0.0)
         for i in range(len(widths)):
             width = min(widths[i], bins)
-            square = 0.0
-            for j in range(width, bins + 1):
-                count = good[j] - good[j - width]
-                if count > 0:
-                    run = residual[j] - residual[j - width]
-                    square = max(square, run * run / count)
+            square = _largest_square(
+                residual[:-width], residual[width:], good[:-width], good[width:]
+            )
             largest[row, i] = min(np.sqrt(square), _LARGEST)
     return largest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _largest_square(
+    residual_before: NDArray[np.float64],
+    residual_after: NDArray[np.float64],
+    good_before: NDArray[np.float64],
+    good_after: NDArray[np.float64],
+) -> float:
+    squares = np.empty(len(good_after))
+    for j in range(len(squares)):
+        run = residual_after[j] - residual_before[j]
+        # Without a good bin both are 0.
+        squares[j] = run * run / max(good_after[j] - good_before[j], 1.0)
+    # Read as integers, positive numbers sort as they do, and the largest is found sooner.
+    bits = squares.view(np.int64)
+    largest = np.int64(0)
+    for j in range(len(bits)):
+        largest = max(largest, bits[j])
+    return np.array([largest]).view(np.float64)[0]
 
 
 def coherence(

@@ -5,6 +5,7 @@ The same object answers the service, scores petals in process and evaluates in t
 
 import importlib.metadata
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +22,14 @@ from .network import OnnxVAE
 from .preprocess import LOW_SNR, Prepared, Preprocessor, RestFrame
 from .resample import RestGrid
 from .residual import coherence, weighted_mse
+from .stopwatch import Observe, Stopwatch
 
 # Below this the model would judge its own infill.
 MIN_COVERAGE = 0.5
-# Rows scored at a time: enough for full speed, few enough to stay in a few tens of megabytes.
-_BLOCK = 512
+# Rows scored at a time by one thread: enough for full speed, few enough to stay in the cache.
+_BLOCK = 128
+STAGES = ("rest_frame", "infill", "encode", "decode", "residual", "neighbours", "calibrate")
+"""What `Scorer.score` times, in this order."""
 _PACKAGES = ("numpy", "numba", "onnxruntime", "pykdtree", "astropy")
 
 
@@ -47,7 +51,7 @@ class Scorer:
     ----------
     bundle : Bundle
     threads : int, optional
-        Threads of the networks; default: one for each core the process may use.
+        Blocks of rows scored at the same time; default: one for each core the process may use.
 
     Attributes
     ----------
@@ -67,7 +71,11 @@ class Scorer:
                 eigenspectra["components"].astype(np.float32),
             ),
         )
-        self.vae = OnnxVAE(bundle.bytes("encoder.onnx"), bundle.bytes("decoder.onnx"), threads)
+        # A block has one thread for all of its way: it waits for no other, and finds what it left
+        # in the processor's cache.
+        self.vae = OnnxVAE(bundle.bytes("encoder.onnx"), bundle.bytes("decoder.onnx"), 1)
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="block")
         self.density = LocalOutlierFactor(
             np.ascontiguousarray(density["latents"], dtype=np.float32),
             density["k_distances"].astype(np.float32),
@@ -98,7 +106,9 @@ class Scorer:
         """Open and verify the bundle at path, and make a scorer of it."""
         return Scorer(Bundle.open(path), threads)
 
-    def score(self, spectra: Spectra, *, reconstruction: bool = False) -> Scores:
+    def score(
+        self, spectra: Spectra, *, reconstruction: bool = False, observe: Observe | None = None
+    ) -> Scores:
         """Score N spectra; one row for each, in order.
 
         A bad spectrum is a row with status bits and NaN scores: rows without data or redshift,
@@ -109,28 +119,45 @@ class Scorer:
         spectra : Spectra
         reconstruction : bool
             Also return reconstruction, rest_flux and rest_ivar, in the input's flux unit.
+        observe : callable, optional
+            Called with the name, of `STAGES`, and the seconds of each stage, for each block of
+            rows; from several threads at the same time.
         """
-        blocks = range(0, max(len(spectra), 1), _BLOCK)
-        return Scores.concatenate(
-            [self._block(spectra.rows(slice(i, i + _BLOCK)), reconstruction) for i in blocks]
-        )
+        size = max(min(-(-len(spectra) // self._threads), _BLOCK), 1)
+        blocks = [
+            spectra.rows(slice(start, start + size))
+            for start in range(0, max(len(spectra), 1), size)
+        ]
 
-    def raw(self, prepared: Prepared) -> Raw:
-        """Return latents, reconstruction, wmse and nof of prepared spectra."""
+        def score_block(block: Spectra) -> Scores:
+            return self._block(block, reconstruction, Stopwatch(observe))
+
+        # One block is not worth the way to another thread.
+        run = self._pool.map if len(blocks) > 1 else map
+        return Scores.concatenate(list(run(score_block, blocks)))
+
+    def _raw(self, prepared: Prepared, watch: Stopwatch) -> Raw:
         latent = self.vae.encode(prepared.flux)
+        watch.lap("encode")
         decoded = self.vae.decode(latent)
+        watch.lap("decode")
         wmse = weighted_mse(prepared.flux, prepared.ivar, decoded)
         runs = coherence(prepared.flux, prepared.ivar, decoded)
-        return Raw(latent, decoded, wmse, self.density.nof(latent), runs)
+        watch.lap("residual")
+        nof = self.density.nof(latent)
+        watch.lap("neighbours")
+        return Raw(latent, decoded, wmse, nof, runs)
 
-    def _block(self, spectra: Spectra, reconstruction: bool) -> Scores:
+    def _block(self, spectra: Spectra, reconstruction: bool, watch: Stopwatch) -> Scores:
         rest = self.preprocessor.to_rest_frame(spectra)
+        watch.lap("rest_frame")
         rows = np.flatnonzero(
             ((rest.status & int(Status.NO_REDSHIFT | Status.NO_DATA | Status.NO_SPECTRUM)) == 0)
             & (rest.coverage >= MIN_COVERAGE)
         )
         prepared = self.preprocessor.prepare(rest.rows(rows))
-        raw = self.raw(prepared)
+        watch.lap("infill")
+        raw = self._raw(prepared, watch)
         status = self._status(spectra, rest)
         norm = _spread(len(rest), rows, prepared.norm)
         wmse = _spread(len(rest), rows, raw.wmse)
@@ -142,6 +169,7 @@ class Scorer:
         p_value[counted] = self.calibration.p_value(
             rest.snr[counted], rest.coverage[counted], wmse[counted], nof[counted], runs[counted]
         )
+        watch.lap("calibrate")
         return Scores(
             targetid=spectra.targetid,
             status=status,

@@ -127,6 +127,9 @@ class Density(_Section):
     neighbours: Count = 20
     latents: Count | None = None
     """At most so many latents span the space, those the posterior knows best. Default: all."""
+    trim: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the training spectra, the worst reconstructed at like S/N, that is no part of the
+    reference: anomalies of one kind in it would be each other's neighbours and look ordinary."""
 
 
 class Levels(_Section):

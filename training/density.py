@@ -14,7 +14,10 @@ from sklearn.neighbors import NearestNeighbors
 from scoring.density import LocalOutlierFactor
 
 from . import TrainingError
+from .scored import Scored
 
+# Spectra of like S/N that are compared with one another.
+_LIKE_SNR = 1000
 # scikit-learn's guard against a reachability of 0, which the scoring side shares.
 _GUARD = 1e-10
 
@@ -58,6 +61,24 @@ def informative_axes(log_variance: NDArray[np.float32], count: int | None) -> ND
     """
     order = np.argsort(np.exp(log_variance.astype(np.float64)).mean(axis=0), kind="stable")
     return np.sort(order[:count])
+
+
+def well_reconstructed(scored: Scored, share: float) -> NDArray[np.bool_]:
+    """Return which spectra (N,) are left without the share reconstructed worst at like S/N.
+
+    Parameters
+    ----------
+    scored : Scored
+        Of N spectra; its wmse counts per good bin.
+    share : float
+        0 keeps all.
+    """
+    error = scored.wmse / scored.rows["coverage"]
+    kept = np.ones(len(error), np.bool_)
+    order = np.argsort(scored.rows["snr"], kind="stable")
+    for group in np.array_split(order, max(1, len(order) // _LIKE_SNR)):
+        kept[group] = error[group] <= np.quantile(error[group], 1 - share)
+    return kept
 
 
 def fit_density(

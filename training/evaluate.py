@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from model_store.bundle import Bundle
 from outcrop.desi import find_petals
-from scoring.calibration import ConditionalTail
+from scoring.calibration import TRUSTED, ConditionalTail
 from scoring.preprocess import LOW_SNR
 from scoring.scorer import Scorer
 
@@ -167,7 +167,8 @@ def _with_calibrated(judges: Judges, measured: Measured) -> Strangeness:
     for name in list(scores):
         if name != "p_value":
             source = name + PER_GOOD_BIN if name + PER_GOOD_BIN in raw else name
-            tail = ConditionalTail.fit(np.log(calibrating.snr), calibrating.strangeness[source])
+            values = calibrating.strangeness[source]
+            tail = ConditionalTail.fit(np.log(calibrating.snr), values, TRUSTED)
             scores[f"{name}_calibrated"] = tail(np.log(measured.snr), raw[source])
     return scores
 

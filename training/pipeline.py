@@ -11,6 +11,7 @@ import logging
 import shutil
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from .cache import cache_root
 from .calibrate import Calibrated, calibration_entry, decile_edges, publish, quantile_thresholds
 from .config import Config
 from .dataset import RestSample, Split, prepare, read_sample, split
-from .density import fit_density, informative_axes
+from .density import fit_density, informative_axes, well_reconstructed
 from .eigenspectra import iterative_pca, noise_weighted_pca
 from .export import export
 from .fit import Rows, fit
@@ -109,12 +110,14 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     )
     encoder, decoder = export(vae, flux[parts.validation[:_PARITY_SPECTRA]])
     exported = OnnxVAE(encoder, decoder)
-    latent, log_variance = _posterior(exported, flux, parts.training)
-    axes = informative_axes(log_variance, config.density.latents)
-    reference = fit_density(latent, config.density.neighbours, axes)
-    density = reference.factor(config.density.neighbours)
     prepared = flux, ivar
-    training = score_rows(exported, density, prepared, sample.rows, parts.training)
+    training = score_rows(exported, None, prepared, sample.rows, parts.training)
+    latent = training.latent
+    axes = informative_axes(_log_variance(exported, flux, parts.training), config.density.latents)
+    kept = well_reconstructed(training, config.density.trim)
+    reference = fit_density(latent[kept], config.density.neighbours, axes)
+    density = reference.factor(config.density.neighbours)
+    training = replace(training, nof=density.nof(latent))
     rows = np.union1d(parts.validation, parts.calibration)
     held_out = score_rows(exported, density, prepared, sample.rows, rows)
     edges = decile_edges(latent)
@@ -161,13 +164,12 @@ def _fingerprint(config: Config, sample: RestSample) -> str:
     return hashlib.sha256(f"{sample.key} {config!r}".encode()).hexdigest()[:16]
 
 
-def _posterior(
+def _log_variance(
     vae: OnnxVAE, flux: NDArray[np.float32], rows: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the posterior's mean and log variance, (n, L) each, of rows."""
-    blocks = [vae.posterior(flux[rows[i : i + _BLOCK]]) for i in range(0, len(rows), _BLOCK)]
-    latents, log_variances = zip(*blocks, strict=True)
-    return np.concatenate(latents), np.concatenate(log_variances)
+) -> NDArray[np.float32]:
+    """Return the posterior's log variance (n, L) of rows."""
+    blocks = range(0, len(rows), _BLOCK)
+    return np.concatenate([vae.posterior(flux[rows[i : i + _BLOCK]])[1] for i in blocks])
 
 
 def _manifest(

@@ -58,7 +58,7 @@ class Scored:
 
 def score_rows(
     vae: OnnxVAE,
-    density: LocalOutlierFactor,
+    density: LocalOutlierFactor | None,
     prepared: tuple[NDArray[np.float32], NDArray[np.float32]],
     rows: NDArray[np.void],
     index: NDArray[np.intp],
@@ -68,7 +68,8 @@ def score_rows(
     Parameters
     ----------
     vae : OnnxVAE
-    density : LocalOutlierFactor
+    density : LocalOutlierFactor, optional
+        Without it nof is NaN.
     prepared : (flux, ivar)
         (N, M) float32 each, as the encoder sees them; may lie on disk.
     rows : (N,) structured
@@ -85,8 +86,8 @@ def score_rows(
         errors.append(weighted_mse(*spectra))
         runs.append(coherence(*spectra))
     latent = np.concatenate(latents)
-    scores = density.nof(latent), np.concatenate(errors), np.concatenate(runs)
-    return Scored(index, rows[index], latent, *scores)
+    nof = np.full(len(index), np.nan, np.float32) if density is None else density.nof(latent)
+    return Scored(index, rows[index], latent, nof, np.concatenate(errors), np.concatenate(runs))
 
 
 def classwise_wmse(scored: Scored) -> dict[str, dict[str, float]]:

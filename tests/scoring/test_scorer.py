@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from outcrop import Band, Scores, Spectra, Status, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE
 from outcrop.spectra import WAVE
-from scoring.scorer import Scorer
+from scoring.scorer import STAGES, Scorer
 
 FLOATS = ("snr", "coverage", "norm", "latent", "wmse", "nof", "p_value")
 
@@ -142,6 +142,22 @@ def test_no_spectra_give_no_rows(scorer: Scorer, spectra: Spectra) -> None:
     empty = scorer.score(spectra.rows(slice(0, 0)), reconstruction=True)
     assert len(empty) == 0
     assert empty.latent.shape == (0, scorer.model.latents)
+
+
+def test_an_observer_hears_each_stage_of_a_block_and_changes_nothing(
+    scorer: Scorer, spectra: Spectra, scores: Scores
+) -> None:
+    heard: list[str] = []
+    spent: list[float] = []
+
+    def observe(stage: str, seconds: float) -> None:
+        heard.append(stage)
+        spent.append(seconds)
+
+    single = scorer.score(spectra.rows(slice(0, 1)), observe=observe)
+    assert tuple(heard) == STAGES
+    assert min(spent) > 0
+    assert single.p_value[0] == pytest.approx(scores.p_value[0], rel=2e-5, nan_ok=True)
 
 
 def test_one_camera_alone_is_a_row_with_a_bit(scorer: Scorer, spectra: Spectra) -> None:

@@ -6,7 +6,8 @@ from sklearn.neighbors import LocalOutlierFactor as Reference
 
 from scoring.density import LocalOutlierFactor
 from training import TrainingError
-from training.density import fit_density, informative_axes
+from training.density import fit_density, informative_axes, well_reconstructed
+from training.scored import Scored
 
 RNG = np.random.default_rng(2)
 LATENTS = np.concatenate([RNG.normal(size=(300, 4)), RNG.normal(5, 0.1, (60, 4))], dtype=np.float32)
@@ -53,3 +54,16 @@ def test_only_the_chosen_axes_count() -> None:
     np.testing.assert_array_equal(
         chosen.factor(K).nof(points), plain.factor(K).nof(points[:, [0, 2]])
     )
+
+
+def test_the_worst_reconstructed_at_like_snr_are_left_out() -> None:
+    rows = np.zeros(4000, [("snr", "f4"), ("coverage", "f4")])
+    rows["snr"] = np.repeat([5, 10, 20, 40], 1000)
+    rows["coverage"] = 1
+    # Misfit grows with S/N: the worst of the faint are better than any of the bright.
+    wmse = (rows["snr"] + np.tile(np.arange(1000) / 1000, 4)).astype(np.float32)
+    none = np.zeros((4000, 0), np.float32)
+    scored = Scored(np.arange(4000), rows, none, wmse, wmse, none)
+    kept = well_reconstructed(scored, 0.01)
+    np.testing.assert_array_equal(np.flatnonzero(~kept) % 1000, np.tile(np.arange(990, 1000), 4))
+    assert well_reconstructed(scored, 0.0).all()
