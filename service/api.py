@@ -5,6 +5,7 @@ from starlette.responses import JSONResponse, Response
 
 from outcrop import Model, Scores
 from scoring.scorer import Scorer
+from scoring.stopwatch import Stopwatch
 
 from . import documents
 from .body import JSON, Body
@@ -45,6 +46,8 @@ class Api:
 
     def score(self, exchange: Exchange, body: Body) -> Response:
         """Score the spectra of a document."""
+        observe = self._metrics.observe_stage
+        watch = Stopwatch(observe)
         request = documents.parse(body.data)
         if len(request.spectra) > self._max_spectra:
             raise Problem(
@@ -52,12 +55,20 @@ class Api:
                 f"spectra holds {len(request.spectra)}; send at most {self._max_spectra} at a time",
                 reason="too_large",
             )
+        groups = list(documents.groups(request))
+        watch.lap("read")
         parts = [
-            (index, self._scorer.score(spectra, reconstruction=request.reconstruction))
-            for index, spectra in documents.groups(request)
+            (
+                index,
+                self._scorer.score(spectra, reconstruction=request.reconstruction, observe=observe),
+            )
+            for index, spectra in groups
         ]
         scores: Scores = documents.join(parts)
         exchange.scores = scores
         self._metrics.observe_scores(scores, None)
+        watch = Stopwatch(observe)
         answer = {"model": self._name, "scores": documents.rows(scores)}
-        return Response(to_json(answer, inf_nan_mode="null"), media_type=JSON)
+        content = to_json(answer, inf_nan_mode="null")
+        watch.lap("write")
+        return Response(content, media_type=JSON)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
 
-from . import logs
+from . import logs, trial
 from .auth import Guard
 from .settings import Settings, SettingsError
 
@@ -63,7 +63,7 @@ class OutlierService:
         try:
             settings = Settings.read()
             Guard(settings.tokens_file, settings.allow_anonymous)
-            Bundle.open(resolve(settings.model))
+            trial.run(resolve(settings.model))
         except (SettingsError, BundleError) as error:
             raise BentoMLException(str(error)) from error
 
@@ -78,8 +78,9 @@ class OutlierService:
 
         from .application import Application
 
-        scorer = Scorer(Bundle.open(resolve(settings.model)), settings.threads)
-        self.application = Application(settings, scorer)
+        bundle = Bundle.open(resolve(settings.model))
+        scorer = Scorer(bundle, settings.threads)
+        self.application = Application(settings, bundle, scorer)
         model = scorer.model
         fields = {
             "model": model.name,
@@ -88,7 +89,8 @@ class OutlierService:
             "sample": model.sample,
             "seconds": round(time.monotonic() - started, 3),
         }
-        _log.info("ready", extra={"fields": fields})
+        trouble = self.application.health.trouble
+        _log.info("ready" if trouble is None else "not ready", extra={"fields": fields})
 
     @bentoml.on_shutdown
     def close(self) -> None:

@@ -3,9 +3,11 @@
 import numpy as np
 from starlette.responses import Response
 
-from model_store.bundle import BundleError
+from model_store.bundle import Bundle, BundleError
 from outcrop import Band, Spectra
 from outcrop.spectra import CAMERAS, WAVE
+from scoring.canary import Canary
+from scoring.drift import Drift
 from scoring.scorer import Scorer
 
 from .api import Api
@@ -16,6 +18,7 @@ from .openapi import document
 from .protocol import Protocol
 from .routes import Page, Route, Table
 from .settings import Settings
+from .watch import Watch
 from .work import Work
 
 
@@ -25,14 +28,16 @@ class Application:
     Parameters
     ----------
     settings : Settings
+    bundle : Bundle
     scorer : Scorer
-        Scores a plain spectrum of each layout here, so that the first request finds everything
-        compiled and loaded.
+        Of the bundle. Scores a plain spectrum of each layout here, so that the first request finds
+        everything compiled and loaded, and the canary, without which the service is not ready.
 
     Attributes
     ----------
     door : Door
         The ASGI application.
+    health : Health
 
     Raises
     ------
@@ -40,9 +45,10 @@ class Application:
         If the settings or the model do not allow a start.
     """
 
-    def __init__(self, settings: Settings, scorer: Scorer) -> None:
-        self.metrics = Metrics()
+    def __init__(self, settings: Settings, bundle: Bundle, scorer: Scorer) -> None:
+        self.metrics = Metrics(scorer.model, Drift.from_arrays(bundle.arrays("drift.npz")))
         self.health = Health(settings.drain_file)
+        self.metrics.ready.set_function(lambda: self.health.trouble is None)
         self.work = Work(settings.max_in_work, settings.max_waiting)
         api = Api(scorer, self.metrics, settings.max_spectra)
         protocol = Protocol(scorer, self.metrics, settings.max_spectra, self.health.check)
@@ -54,13 +60,17 @@ class Application:
             Page("/openapi.json", lambda _: Response(schema, media_type="application/json")),
         ]
         schema = document(routes, scorer.model)
-        self.metrics.declare(scorer.model, [route.path for route in routes])
+        self.metrics.declare(route.path for route in routes)
         self.door = Door(settings, Table(routes), self.metrics, self.work)
         _warm_up(scorer)
         self.health.warm = True
+        canary = Canary.from_arrays(bundle.arrays("canary.npz"))
+        self._watch = Watch(canary, scorer, self.metrics, settings.canary_seconds)
+        self.health.fault = self._watch.start()
 
     def close(self) -> None:
         """Finish the work that was begun."""
+        self._watch.close()
         self.work.close()
 
 

@@ -46,6 +46,10 @@ class Door:
         self._guard = Guard(settings.tokens_file, settings.allow_anonymous)
         self._limits = Limits(settings.max_json_bytes, settings.max_body_bytes)
         self._budget = Budget(settings.max_inflight_bytes)
+        metrics.work.set_function(lambda: work.taken)
+        metrics.work_max.set(work.places)
+        metrics.body_held.set_function(lambda: self._budget.held)
+        metrics.body_held_max.set(self._budget.total)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI has it."""
@@ -75,6 +79,15 @@ class Door:
             response = problem.response(exchange.request_id)
         except ClientGone:
             raise
+        except MemoryError:
+            _log.exception("no memory", extra={"fields": {"request_id": exchange.request_id}})
+            problem = Problem(
+                503,
+                "the server has no memory left for this request; try again later, or send fewer "
+                "spectra at a time",
+                headers={"Retry-After": "1"},
+            )
+            response = problem.response(exchange.request_id)
         except Exception:  # noqa: BLE001 (the last place that can answer; the log has it all)
             _log.exception("request failed", extra={"fields": {"request_id": exchange.request_id}})
             problem = Problem(

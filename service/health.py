@@ -20,11 +20,14 @@ class Health:
     ----------
     warm : bool
         Whether the model has been loaded and has scored a spectrum; set by the application.
+    fault : str or None
+        Why the model must not be used, whatever else; set by the application.
     """
 
     def __init__(self, drain_file: Path | None) -> None:
         self._drain_file = drain_file
         self.warm = False
+        self.fault: str | None = None
 
     def routes(self) -> list[Route]:
         """Return what is answered here."""
@@ -33,12 +36,22 @@ class Health:
             Page("/readyz", self.readyz, is_open=True),
         ]
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no new work should be sent here, and what to do about it; None when ready."""
+        if not self.warm:
+            return "the model has not scored its first spectrum yet; wait"
+        if self.fault is not None:
+            return self.fault
+        if self._drain_file is not None and self._drain_file.exists():
+            return f"draining, because {self._drain_file} exists; send work elsewhere"
+        return None
+
     def check(self) -> None:
         """Raise a Problem with status 503 while no new work should be sent here."""
-        if not self.warm:
-            raise Problem(503, "the model has not scored its first spectrum yet; wait")
-        if self._drain_file is not None and self._drain_file.exists():
-            raise Problem(503, f"draining, because {self._drain_file} exists; send work elsewhere")
+        trouble = self.trouble
+        if trouble is not None:
+            raise Problem(503, trouble)
 
     def livez(self, exchange: Exchange) -> Response:
         """Answer at once, without the model: a busy process is alive."""

@@ -30,10 +30,10 @@ MEANINGS = {
     "415": "Another content type or encoding is expected",
     "429": "The server is busy; try again after Retry-After seconds",
     "500": "The server failed on this request",
-    "503": "Not ready, or draining",
+    "503": "Not ready, draining, or without memory for this request",
     "504": "The deadline passed before the spectra were scored",
 }
-_JOB_ERRORS = ("400", "408", "413", "415", "429", "500", "504")
+_JOB_ERRORS = ("400", "408", "413", "415", "429", "500", "503", "504")
 
 
 @dataclass(frozen=True)

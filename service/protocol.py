@@ -14,6 +14,7 @@ from outcrop import Model
 from outcrop.errors import WireError
 from outcrop.wire import INPUTS, MODEL_NAME, OUTPUTS, Tensor, decode_request, encode_response
 from scoring.scorer import Scorer
+from scoring.stopwatch import Stopwatch
 
 from .body import BINARY, JSON, Body
 from .errors import Problem
@@ -202,13 +203,20 @@ class Protocol:
 
     def infer(self, exchange: Exchange, body: Body) -> Response:
         """Score the spectra of a message."""
+        observe = self._metrics.observe_stage
+        watch = Stopwatch(observe)
         try:
             request = decode_request(body.data, body.form.header_length)
         except WireError as error:
             raise Problem(400, str(error), reason="malformed") from error
         _check_rows("z", len(request.spectra), self._max_spectra)
-        scores = self._scorer.score(request.spectra, reconstruction=request.reconstruction)
+        watch.lap("read")
+        scores = self._scorer.score(
+            request.spectra, reconstruction=request.reconstruction, observe=observe
+        )
         exchange.scores = scores
         self._metrics.observe_scores(scores, request.spectra.petal)
+        watch = Stopwatch(observe)
         headers, content = encode_response(scores, request, MODEL_NAME, self._model.version)
+        watch.lap("write")
         return Response(content, headers=headers)

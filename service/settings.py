@@ -88,6 +88,14 @@ class Settings(BaseSettings):
         "create it, wait until no new requests come, then stop the service. A Kubernetes "
         "preStop hook does so.",
     )
+    canary_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        le=1800,
+        allow_inf_nan=False,
+        description="Time between two checks of the canary: the bundle's own few spectra, whose "
+        "scores are known. The first is at the start, and the service is not ready if it fails.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
         description="INFO logs each request; DEBUG also those to `/livez`, `/readyz` and "

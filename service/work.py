@@ -31,11 +31,16 @@ class Work:
         Requests in work at one time.
     waiting : int
         Further requests that may wait for a thread.
+
+    Attributes
+    ----------
+    places : int
+        Requests that may be in work or waiting.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
-        self._places = threads + waiting
+        self.places = threads + waiting
         self._taken = 0
 
     @property
@@ -70,7 +75,7 @@ class Work:
         ClientGone
         """
         watch = asyncio.ensure_future(gone)
-        if self._taken >= self._places:
+        if self._taken >= self.places:
             watch.cancel()
             done()
             raise Problem(

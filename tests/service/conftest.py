@@ -38,7 +38,8 @@ def application(bundle: Path, scorer: Scorer) -> Iterator[Callable[..., Applicat
     made: list[Application] = []
 
     def make(scores: Scorer = scorer, **settings: Any) -> Application:
-        made.append(Application(Settings(model=str(bundle), **settings), scores))
+        opened = Bundle.open(bundle)
+        made.append(Application(Settings(model=str(bundle), **settings), opened, scores))
         return made[-1]
 
     yield make
@@ -74,7 +75,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, **variables: str) -> Iterator[Served]:
+def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[Served]:
     """Run `bentoml serve` as a user does, with nothing set but what is given here."""
     kept = {
         name: value
@@ -83,7 +84,7 @@ def serving(folder: Path, **variables: str) -> Iterator[Served]:
     }
     log = folder / "serve.log"
     port = free_port()
-    arguments = ["service.app:OutlierService", "--host", "127.0.0.1", "--port", str(port)]
+    arguments = ["service.app:OutlierService", "--host", host, "--port", str(port)]
     with log.open("w") as output, proxy() as (address, proxied):
         own = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
         own["BENTOML_HOME"] = str(folder / "bentoml")

@@ -16,6 +16,7 @@ from model_store.bundle import Bundle
 from outcrop import Band, Scores, Spectra
 from outcrop.spectra import CAMERAS, WAVE
 from scoring.scorer import Scorer
+from scoring.stopwatch import Observe
 from service.application import Application
 
 URL = "http://127.0.0.1"
@@ -105,10 +106,12 @@ class Held(Scorer):
         self.go.set()
         self.begun = 0
 
-    def score(self, spectra: Spectra, *, reconstruction: bool = False) -> Scores:
+    def score(
+        self, spectra: Spectra, *, reconstruction: bool = False, observe: Observe | None = None
+    ) -> Scores:
         self.begun += 1
         self.go.wait()
-        return super().score(spectra, reconstruction=reconstruction)
+        return super().score(spectra, reconstruction=reconstruction, observe=observe)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -1,8 +1,11 @@
 """The service as users start it: `bentoml serve`, with nothing but its model set."""
 
+import hashlib
 import json
 import os
+import pickle
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +17,7 @@ from pathlib import Path
 
 import httpx2
 import numpy as np
+import psutil
 import pytest
 from bentoml.exceptions import BentoMLException
 
@@ -55,6 +59,43 @@ def test_a_damaged_bundle_is_refused_by_the_name_of_its_file(
         check()
 
 
+def rewritten(bundle: Path, folder: Path, **files: bytes) -> Path:
+    """Copy a bundle with other files in it, and a manifest that says they are right."""
+    shutil.copytree(bundle, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, content in files.items():
+        name = name.replace("_", ".")
+        (folder / name).write_bytes(content)
+        entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        manifest["files"][name] = entry
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_model_that_does_not_load_is_refused_by_the_name_of_its_file(
+    check: Callable[[], None],
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    subtests: pytest.Subtests,
+) -> None:
+    encoder, decoder = ((bundle / f"{name}.onnx").read_bytes() for name in ("encoder", "decoder"))
+    arrays = (bundle / "density.npz").read_bytes()
+    cases: dict[str, tuple[dict[str, bytes], str]] = {
+        "cut": ({"encoder_onnx": encoder[: len(encoder) // 2]}, r"encoder\.onnx cannot be loaded"),
+        "swapped": ({"encoder_onnx": decoder, "decoder_onnx": encoder}, r"encoder\.onnx takes"),
+        "pickled": ({"density_npz": pickle.dumps({})}, r"density\.npz cannot be read as arrays"),
+        "other": ({"calibration_npz": arrays}, "other does not hold what this software reads"),
+    }
+    for name, (files, message) in cases.items():
+        with subtests.test(name):
+            folder = rewritten(bundle, tmp_path / name, **files)
+            monkeypatch.setenv("OUTCROP_MODEL", str(folder))
+            with pytest.raises(BentoMLException, match=message) as raised:
+                check()
+            assert "\n" not in str(raised.value)
+
+
 def test_a_setting_that_cannot_work_is_refused_by_name(
     check: Callable[[], None], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +124,11 @@ def test_bentomls_own_pages_and_errors_are_not_shown(served: Served) -> None:
         assert_error(httpx2.get(served.url + path), 404, "nothing is at")
     pickled = {"Content-Type": "application/vnd.bentoml+pickle"}
     assert_error(httpx2.post(f"{served.url}/score", content=b"x", headers=pickled), 415)
-    assert httpx2.get(f"{served.url}/metrics").text.startswith("# HELP")
+    # BentoML's own metrics would name every path that anyone has tried.
+    page = httpx2.get(f"{served.url}/metrics").text
+    assert page.startswith("# HELP")
+    assert "docs.json" not in page
+    assert "bentoml" not in page
 
 
 def test_every_line_of_the_worker_is_json(served: Served) -> None:
@@ -148,3 +193,27 @@ def test_after_sigterm_requests_in_flight_are_answered(bundle: Path, tmp_path: P
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{served.url}/readyz")
         assert '"message": "stopped"' in served.log.read_text()
+        # And neither BentoML nor onnxruntime, whose variables were not set, told anyone.
+        assert served.proxied == []
+
+
+def own_address() -> str:
+    """Return an address of this machine that is not loopback."""
+    for addresses in psutil.net_if_addrs().values():
+        for each in addresses:
+            if each.family == socket.AF_INET and not each.address.startswith("127."):
+                return each.address
+    pytest.skip("this machine has no address but loopback")
+
+
+def test_served_to_all_addresses_it_answers_strangers_401(bundle: Path, tmp_path: Path) -> None:
+    stranger = own_address()
+    with serving(tmp_path, host="0.0.0.0", OUTCROP_MODEL=str(bundle)) as served:  # noqa: S104
+        theirs = served.url.replace("127.0.0.1", stranger)
+        with httpx2.Client(trust_env=False) as client:
+            assert_error(client.get(f"{theirs}/model"), 401, stranger, "OUTCROP_TOKENS_FILE")
+            headers, body = encode_request(made_spectra(1))
+            assert_error(client.post(theirs + INFER, content=body, headers=headers), 401)
+            for path in ("/livez", "/readyz", "/metrics"):
+                assert client.get(theirs + path).is_success
+            assert client.get(f"{served.url}/model").is_success

@@ -1,6 +1,8 @@
 """Who is let in: holders of a token, or, without tokens, those on the same machine."""
 
+import hmac
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +45,25 @@ def test_with_tokens_everybody_needs_one_and_either_will_do(tmp_path: Path) -> N
     assert not refused(guard, "bearer new-token", "10.0.0.7")
     for wrong in (None, "", "Bearer", "Bearer ", "Bearer old-toke", "Basic old-token", "old-token"):
         assert refused(guard, wrong)
+
+
+def test_a_token_is_compared_in_constant_time_with_every_known_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("old-token\nnew-token\n")
+    guard = Guard(file, allow_anonymous=False)
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes, plain: Any = hmac.compare_digest) -> bool:
+        compared.append((len(one), len(other)))
+        return plain(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for token in ("old-token", "new-token", "o", "x" * 1000):
+        known = token in ("old-token", "new-token")
+        assert refused(guard, f"Bearer {token}") == (not known)
+    assert compared == [(32, 32)] * 8
 
 
 def test_tokens_rotate_without_a_restart(tmp_path: Path) -> None:

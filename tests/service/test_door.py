@@ -19,6 +19,7 @@ from model_store.bundle import Bundle
 from outcrop import Scores, Spectra
 from outcrop.wire import encode_request
 from scoring.scorer import Scorer
+from scoring.stopwatch import Observe
 from service.application import Application
 from tests.service.helpers import (
     INFER,
@@ -114,10 +115,12 @@ class Broken(Scorer):
 
     broken = False
 
-    def score(self, spectra: Spectra, *, reconstruction: bool = False) -> Scores:
+    def score(
+        self, spectra: Spectra, *, reconstruction: bool = False, observe: Observe | None = None
+    ) -> Scores:
         if self.broken:
             raise KeyError("a secret detail")
-        return super().score(spectra, reconstruction=reconstruction)
+        return super().score(spectra, reconstruction=reconstruction, observe=observe)
 
 
 def test_our_own_mistakes_are_logged_with_the_request_id_and_not_shown(
@@ -168,7 +171,7 @@ def test_beyond_the_places_a_request_is_told_to_come_again(
 def test_a_late_answer_is_a_504_and_its_place_is_free_when_its_thread_is(
     application: Callable[..., Application], held: Held
 ) -> None:
-    made = application(held, max_in_work=1, max_waiting=0, deadline_seconds=0.2)
+    made = application(held, max_in_work=1, max_waiting=0, deadline_seconds=2)
     with listening(made) as port:
         held.go.clear()
         assert_error(post(port, made_spectra(1)), 504, "the deadline passed")

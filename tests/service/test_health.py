@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from model_store.bundle import Bundle, BundleError
 from outcrop import Scores, Spectra
 from scoring.scorer import Scorer
+from scoring.stopwatch import Observe
 from service.answers import State
 from service.application import Application
 from tests.service.helpers import INFER, JSON, URL, assert_error, document, encoded, made_spectra
@@ -45,8 +46,10 @@ def test_the_drain_file_turns_new_work_away_while_work_is_taken(
 class Empty(Scorer):
     """A scorer that gives every spectrum NaN."""
 
-    def score(self, spectra: Spectra, *, reconstruction: bool = False) -> Scores:
-        scores = super().score(spectra, reconstruction=reconstruction)
+    def score(
+        self, spectra: Spectra, *, reconstruction: bool = False, observe: Observe | None = None
+    ) -> Scores:
+        scores = super().score(spectra, reconstruction=reconstruction, observe=observe)
         scores.wmse[:] = float("nan")
         return scores
 

@@ -3,29 +3,21 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from outcrop import Status
 from outcrop.wire import encode_request
 from service.application import Application
+from service.metrics import OUTCOMES, STAGES, documentation
 from tests.service.helpers import INFER, JSON, URL, document, encoded, made_spectra
 
-NAMES = {
-    "outcrop_requests",
-    "outcrop_request_duration_seconds",
-    "outcrop_requests_in_flight",
-    "outcrop_rejected",
-    "outcrop_request_body_bytes",
-    "outcrop_spectra",
-    "outcrop_spectra_status",
-    "outcrop_spectra_petal",
-    "outcrop_model_info",
-    "process_resident_memory_bytes",
-    "process_cpu_seconds",
-}
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
 
 
 @pytest.fixture
@@ -52,10 +44,36 @@ def series(client: TestClient) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
     }
 
 
-def test_the_names_are_there(client: TestClient) -> None:
+def test_the_documentation_is_that_of_the_code() -> None:
+    assert documentation() == DOCUMENT
+
+
+def test_the_documentation_lists_what_a_served_model_answers(client: TestClient) -> None:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    assert {family.name for family in text_string_to_metric_families(answer.text)} >= NAMES
+    listed = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", DOCUMENT, re.M))
+    answered = {
+        f"{family.name}_total" if family.type == "counter" else family.name: family.type
+        for family in text_string_to_metric_families(answer.text)
+    }
+    assert answered == listed
+
+
+def test_every_label_and_every_stage_is_explained(client: TestClient) -> None:
+    explained = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|$", DOCUMENT, re.M))
+    client.get("/livez")  # requests are counted once there are any
+    labels = {label for _, pairs in series(client) for label, _ in pairs}
+    assert set(explained) == labels - {"le"}
+    for stage in STAGES:
+        assert f"`{stage}`" in explained["stage"]
+
+
+def test_names_carry_their_unit_and_say_whose_they_are(client: TestClient) -> None:
+    units = ("_seconds", "_bytes", "_ratio", "_max", "_info", "_total", "_requests")
+    sizeless = {"outcrop_ready", "outcrop_requests_in_flight", "outcrop_canary_flags"}
+    science = {f"outcrop_spectra_{name}" for name in ("snr", "wmse", "nof", "p_value")}
+    for name in re.findall(r"^\| `(outcrop_\w+)` \| \w+ \|", DOCUMENT, re.M):
+        assert name.endswith(units) or name in sizeless | science, name
 
 
 def test_unknown_paths_and_methods_make_no_new_series(client: TestClient) -> None:
@@ -104,6 +122,48 @@ def test_spectra_are_counted_by_outcome_bit_and_petal(
     assert petals == {"0": 1, "3": 1, "9": 2}
     assert value(made, "outcrop_spectra_petal_total", petal="none") == 2
     assert value(made, "outcrop_request_body_bytes_sum") == len(body)
+
+
+def test_targets_that_should_have_scores_and_have_none_are_counted(
+    made: Application, client: TestClient
+) -> None:
+    spectra = made_spectra(6)
+    # Neither sky, nor what lies beyond the model's redshifts: only the first two.
+    spectra.z[:2] = np.nan
+    spectra.z[2:4] = 2.5, np.nan
+    spectra.status[3] = int(Status.NOT_TARGET)
+    headers, body = encode_request(spectra)
+    assert client.post(INFER, content=body, headers=headers).is_success
+    assert value(made, "outcrop_spectra_total", outcome="unscored") == 4
+    assert value(made, "outcrop_targets_unscored_total") == 2
+
+
+@pytest.mark.parametrize("way", ["binary", "json"])
+def test_every_stage_is_timed(made: Application, client: TestClient, way: str) -> None:
+    spectra = made_spectra(2)
+    headers, body = encode_request(spectra)
+    if way == "json":
+        headers, body = JSON, encoded(document(spectra))
+    path = {"binary": INFER, "json": "/score"}[way]
+    assert client.post(path, content=body, headers=headers).is_success
+    for stage in STAGES:
+        assert value(made, "outcrop_stage_seconds_count", stage=stage) > 0, stage
+        assert value(made, "outcrop_stage_seconds_sum", stage=stage) > 0, stage
+
+
+def test_the_start_counts_for_nothing(made: Application) -> None:
+    for outcome in OUTCOMES:
+        assert value(made, "outcrop_spectra_total", outcome=outcome) == 0
+    for stage in STAGES:
+        assert value(made, "outcrop_stage_seconds_count", stage=stage) == 0
+    assert value(made, "outcrop_spectra_snr_count") == 0
+
+
+def test_the_limits_of_work_and_bodies_stand_beside_what_is_taken(made: Application) -> None:
+    assert value(made, "outcrop_work_requests") == 0
+    assert value(made, "outcrop_work_requests_max") == 2 + 64
+    assert value(made, "outcrop_body_held_bytes") == 0
+    assert value(made, "outcrop_body_held_bytes_max") == 640 * 2**20
 
 
 def test_json_spectra_have_no_petal(made: Application, client: TestClient) -> None:

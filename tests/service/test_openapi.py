@@ -38,7 +38,19 @@ def test_every_path_is_described_with_its_errors(content: dict[str, Any]) -> Non
     )
     assert "/v2/models/{model}/versions/{version}/infer" in content["paths"]
     score = content["paths"]["/score"]["post"]["responses"]
-    assert set(score) == {"200", "400", "401", "405", "408", "413", "415", "429", "500", "504"}
+    assert set(score) == {
+        "200",
+        "400",
+        "401",
+        "405",
+        "408",
+        "413",
+        "415",
+        "429",
+        "500",
+        "503",
+        "504",
+    }
     for path in content["paths"].values():
         for operation in path.values():
             for code, response in operation["responses"].items():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from service.body import MAX_HEADER_BYTES
 from service.settings import Settings, SettingsError, documentation
 
 ROOT = Path(__file__).parents[2]
@@ -11,6 +12,17 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_documentation_is_that_of_the_code() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == documentation()
+
+
+def test_the_bounds_are_those_promised() -> None:
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    assert defaults["max_body_bytes"] == 80 * 2**20
+    assert defaults["max_json_bytes"] == 8 * 2**20
+    assert defaults["max_spectra"] == 1000
+    assert defaults["deadline_seconds"] == 60
+    assert defaults["tokens_file"] is None
+    assert defaults["allow_anonymous"] is False
+    assert MAX_HEADER_BYTES == 64 * 2**10
 
 
 def test_without_a_model_the_message_says_how_to_set_it(monkeypatch: pytest.MonkeyPatch) -> None:

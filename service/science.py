@@ -1,0 +1,159 @@
+"""Science: what eligible spectra look like, for Prometheus.
+
+A petal brings hundreds of values at once, so they are counted by arrays here and become samples
+only when somebody asks. Counts add up over pods; nothing here is an average.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from outcrop import Model, Scores
+from scoring.drift import Drift, decile_counts
+
+FLAGS = ("anomaly", "wmse_anomaly", "nof_anomaly")
+
+
+@dataclass(eq=False)
+class _Histogram:
+    name: str
+    meaning: str
+    values: Callable[[Scores], NDArray[np.floating]]
+    bounds: tuple[float, ...]
+    total: float = 0.0
+    counts: NDArray[np.int64] = field(init=False)
+    _edges: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._edges = np.array(self.bounds, np.float64)
+        self.counts = np.zeros(len(self.bounds) + 1, np.int64)
+
+    def observe(self, scores: Scores, counted: NDArray[np.bool_]) -> None:
+        values = self.values(scores)[counted].astype(np.float64)
+        # A bucket holds its upper bound.
+        place = np.searchsorted(self._edges, values, side="left")
+        self.counts += np.bincount(place, minlength=len(self.counts))
+        self.total += float(values.sum())
+
+    def family(self) -> Metric:
+        names = [*map(str, map(float, self.bounds)), "+Inf"]
+        buckets = list(zip(names, np.cumsum(self.counts).tolist(), strict=True))
+        return HistogramMetricFamily(self.name, self.meaning, buckets, self.total)
+
+
+def _histograms() -> tuple[_Histogram, ...]:
+    return (
+        _Histogram(
+            "outcrop_spectra_snr",
+            "Median S/N of the rest-frame bins of eligible spectra.",
+            lambda scores: scores.snr,
+            (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200),
+        ),
+        _Histogram(
+            "outcrop_spectra_wmse",
+            "wmse of eligible spectra; noise alone gives about 1.",
+            lambda scores: scores.wmse,
+            (0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 2, 3, 5, 10, 30, 100),
+        ),
+        _Histogram(
+            "outcrop_spectra_nof",
+            "NOF of eligible spectra; smaller is stranger, ordinary is about -1. Its buckets are "
+            "negative, so that it has no sum and no count.",
+            lambda scores: scores.nof,
+            (-10, -5, -3, -2, -1.7, -1.5, -1.4, -1.3, -1.2, -1.15, -1.1, -1.05, -1, -0.95, -0.9),
+        ),
+        _Histogram(
+            "outcrop_spectra_p_value",
+            "p_value of eligible spectra; on ordinary sky each value is as frequent as any other.",
+            lambda scores: scores.p_value,
+            (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
+        ),
+        _Histogram(
+            "outcrop_spectra_masked_ratio",
+            "1 - coverage of eligible spectra: share of a spectrum's rest-frame bins with less "
+            "than half their width on good pixels (not masked, ivar > 0, finite).",
+            # Rounded, so that a coverage of 0.9 in float32 is not less than 0.9.
+            lambda scores: np.round(1 - scores.coverage.astype(np.float64), 6),
+            (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1),
+        ),
+    )
+
+
+class Science(Collector):
+    """Counts of one service; all are of eligible spectra.
+
+    Parameters
+    ----------
+    model : Model
+    drift : Drift
+    """
+
+    def __init__(self, model: Model, drift: Drift) -> None:
+        self._model = model
+        self._drift = drift
+        # Requests are counted in the threads that score them.
+        self._lock = threading.Lock()
+        self._histograms = _histograms()
+        self._flags = dict.fromkeys(FLAGS, 0)
+        self._latents = np.zeros(drift.shares.shape, np.int64)
+
+    def observe(self, scores: Scores) -> None:
+        """Count the eligible ones of some scored spectra."""
+        counted = scores.eligible
+        with self._lock:
+            for histogram in self._histograms:
+                histogram.observe(scores, counted)
+            for flag in FLAGS:
+                self._flags[flag] += int(getattr(scores, flag)[counted].sum())
+            self._latents += decile_counts(scores.latent[counted], self._drift.edges)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what Prometheus is told, as prometheus-client asks for it."""
+        with self._lock:
+            families = [histogram.family() for histogram in self._histograms]
+            anomalies = CounterMetricFamily(
+                "outcrop_anomalies", "Eligible spectra with each flag.", labels=["flag"]
+            )
+            for flag, count in self._flags.items():
+                anomalies.add_metric([flag], count)
+            spectra = CounterMetricFamily(
+                "outcrop_latent_spectra",
+                "Eligible spectra in each decile of the training sample, for each latent.",
+                labels=["version", "latent", "decile"],
+            )
+            self._fill(spectra, self._latents)
+        reference = GaugeMetricFamily(
+            "outcrop_latent_reference_ratio",
+            "Share of the model's calibration sample in each decile, for each latent.",
+            labels=["version", "latent", "decile"],
+        )
+        self._fill(reference, self._drift.shares)
+        level = GaugeMetricFamily(
+            "outcrop_p_level_ratio",
+            "p_value below which an eligible spectrum is an anomaly: the share of ordinary spectra "
+            "to be flagged.",
+            labels=["version"],
+        )
+        level.add_metric([self._model.version], self._model.p_level)
+        yield from (*families, anomalies, spectra, reference, level)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the same families, for the registry to see that no name is taken twice."""
+        return self.collect()
+
+    def _fill(
+        self, family: CounterMetricFamily | GaugeMetricFamily, values: NDArray[np.generic]
+    ) -> None:
+        for latent, row in enumerate(values.tolist()):
+            for decile, value in enumerate(row, start=1):
+                family.add_metric([self._model.version, str(latent), str(decile)], value)

@@ -1,0 +1,65 @@
+"""The committed rules are those of the source, at every scale the same but for their time."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.prometheus.render import main, render
+from deploy.prometheus.rules import Rules
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "deploy" / "prometheus"
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+_SPANS = re.compile(r"\b\d+(ms|s|m|h)\b|> 3600|> 60$", re.MULTILINE)
+
+
+def alerts() -> dict[str, dict[str, dict[str, str]]]:
+    found = [rule for group in Rules(1, "R").groups() for rule in group["rules"]]
+    return {rule["alert"]: rule for rule in found if "alert" in rule}
+
+
+def test_the_committed_rules_are_those_of_the_source() -> None:
+    assert (FOLDER / "outcrop.rules.yaml").read_text() == render()
+
+
+def test_the_committed_resource_holds_the_same_rules() -> None:
+    text = (FOLDER / "prometheusrule.yaml").read_text()
+    assert text == render(resource=True)
+    content = yaml.safe_load(text)
+    assert content["kind"] == "PrometheusRule"
+    assert content["spec"] == yaml.safe_load(render())
+
+
+def test_a_scale_changes_every_span_of_time_and_nothing_else() -> None:
+    slow, fast = render(1), render(1 / 60)
+    for plain, quick in (("10m", "10s"), ("1h", "1m"), ("30s", "500ms"), ("> 3600", "> 60")):
+        assert plain in slow
+        assert plain not in fast
+        assert fast.count(quick) == slow.count(plain)
+    assert _SPANS.sub("", slow) == _SPANS.sub("", fast)
+
+
+def test_the_command_line_renders_a_fraction_for_a_runbook_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(["--scale", "1/60", "--runbook", "https://docs.example.org/runbook"])
+    text = capsys.readouterr().out
+    assert text == render(1 / 60, "https://docs.example.org/runbook")
+    assert "https://docs.example.org/runbook#outcropdrift" in text
+
+
+def test_every_alert_links_to_its_entry_in_the_runbook() -> None:
+    entries = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+    assert list(entries) == list(alerts())
+    for name, alert in alerts().items():
+        assert alert["annotations"]["runbook_url"] == f"R#{name.lower()}"
+        parts = re.findall(r"^\*\*(\w+)\.\*\* ", entries[name], re.MULTILINE)
+        assert parts == ["Means", "Look", "Do"], name
+
+
+def test_the_runbook_knows_who_is_woken() -> None:
+    for name, alert in alerts().items():
+        entry = RUNBOOK.split(f"## {name}\n")[1].split("\n## ")[0]
+        assert ("Critical." in entry) == (alert["labels"]["severity"] == "critical"), name
