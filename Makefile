@@ -21,8 +21,13 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 UV := $(shell command -v uv || echo $(CACHE)/uv/bin/uv)
 RUN := $(UV) run
 STAMP := .venv/.synced
+# Prometheus, where the machine has none; promtool, for `make test`, comes with it.
+DEBIAN := $(CACHE)/debian
+export PATH := $(PATH):$(DEBIAN)/usr/bin
+DEPLOY_STAMP := $(CACHE)/deploy/.synced
+BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo test check benchmark-science lock clean
+.PHONY: help setup demo test test-faults test-monitoring check rules image test-image check-deploy bench benchmark-science lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -40,11 +45,39 @@ $(STAMP): requirements/dev.txt clients/python/pyproject.toml | $(UV)
 	$(UV) pip install --quiet --no-deps --editable clients/python
 	touch $@
 
+$(DEPLOY_STAMP): requirements/deploy.txt | $(UV)
+	unset XDG_CACHE_HOME XDG_CONFIG_HOME
+	$(UV) venv --quiet --allow-existing $(CACHE)/deploy
+	VIRTUAL_ENV=$(CACHE)/deploy $(UV) pip sync --quiet --require-hashes requirements/deploy.txt
+	touch $@
+
+$(BENCH_STAMP): requirements/bench.txt | $(UV)
+	unset XDG_CACHE_HOME XDG_CONFIG_HOME
+	$(UV) venv --quiet --allow-existing $(CACHE)/bench
+	VIRTUAL_ENV=$(CACHE)/bench $(UV) pip sync --quiet --require-hashes requirements/bench.txt
+	touch $@
+
 demo: $(STAMP) ## Make a sky, train, serve, score a petal over HTTP, show the outliers
 	$(RUN) python -m training.demo demo
 
 test: $(STAMP) ## All tests
 	$(RUN) pytest
+
+test-faults: $(STAMP) ## Frozen, starved, flooded, fuzzed, killed, 100,000 requests long (half an hour)
+	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/test_night.py
+
+test-monitoring: $(STAMP) ## Service, Prometheus, Alertmanager together: alerts fire and resolve
+	for package in prometheus prometheus-alertmanager; do
+		if ! command -v $$package > /dev/null; then
+			# Unpacked only: installed, it would start a daemon on every address of the machine.
+			mkdir -p $(DEBIAN)
+			pushd $(DEBIAN) > /dev/null
+			{ apt-get download $$package || { apt-get update && apt-get download $$package; }; } \
+				&& dpkg-deb --extract $${package}_*.deb . || echo "$$package cannot be had from Debian here"
+			popd > /dev/null
+		fi
+	done
+	$(RUN) pytest -rsP tests/deploy/monitoring.py
 
 check: $(STAMP) ## Format, lint, types, layers
 	$(RUN) ruff format --check
@@ -52,12 +85,34 @@ check: $(STAMP) ## Format, lint, types, layers
 	$(RUN) pyright
 	PYTHONPATH=. $(RUN) lint-imports
 
+image: ## The service as an image, with docker, podman or buildah: [BASE=…] [MODEL=models/…] [TAG=…]
+	unset XDG_CACHE_HOME XDG_CONFIG_HOME
+	python3 -m deploy.image $(if $(BASE),--base $(BASE)) $(if $(MODEL),--model $(MODEL)) $(if $(TAG),--tag $(TAG))
+
+test-image: $(STAMP) ## Build the image, run it as a cluster would, score with it
+	unset XDG_CACHE_HOME XDG_CONFIG_HOME
+	$(RUN) pytest -rsP tests/deploy/image.py
+
+check-deploy: $(DEPLOY_STAMP) ## Dockerfile and manifests: hadolint, kubernetes-validate, checkov
+	PATH="$(CACHE)/deploy/bin:$$PATH" python3 -m deploy.check
+
+rules: $(STAMP) ## Write rules and dashboard of the monitoring anew from their sources
+	$(RUN) python -m deploy.prometheus.render > deploy/prometheus/outcrop.rules.yaml
+	$(RUN) python -m deploy.prometheus.render --resource > deploy/prometheus/prometheusrule.yaml
+	$(RUN) python -m deploy.grafana.dashboard > deploy/grafana/outcrop.json
+
+bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the plain way, a floor and other servers, on two idle cores (a quarter of an hour)
+	$(RUN) python -m benchmarks
+
 benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
 	$(RUN) python -m training.benchmark --folder benchmark-science
 
 lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header pyproject.toml -o requirements/serving.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --extra training --extra dev pyproject.toml -o requirements/dev.txt
+	for name in bench deploy image; do
+		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt
+	done
 
 clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .cache demo benchmark-science .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .cache demo benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache

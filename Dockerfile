@@ -1,0 +1,74 @@
+# The service as an image. `make image` builds it with docker, podman or buildah; docs/deploy.md
+# says how to run it. Nothing that only the build needs is in the last stage.
+# checkov:skip=CKV_DOCKER_7: BASE has a tag, which checkov does not look up.
+# checkov:skip=CKV_DOCKER_2: OCI images have no HEALTHCHECK; whoever runs it asks /livez and /readyz.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS base
+# NUMBA_CPU_*: machine code for any x86-64-v3 CPU (Haswell, Zen and later), and the key under which
+# numba finds it again, whatever CPU the container then runs on.
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    NUMBA_CPU_NAME=x86-64-v3 \
+    NUMBA_CPU_FEATURES=+avx2,+fma
+WORKDIR /app
+
+FROM base AS build
+# A certificate authority for the package index, as a path in this stage: one that the base has,
+# or the secret `pip_cert`, mounted below. An index other than the default.
+ARG PIP_CERT
+ARG PIP_INDEX_URL
+ENV UV_NO_CACHE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+COPY requirements/image.txt requirements/serving.txt /build/
+RUN --mount=type=secret,id=pip_cert set -eu; \
+    python3 -m venv /build/tools; \
+    /build/tools/bin/pip install --no-cache-dir --require-hashes -r /build/image.txt; \
+    if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="$PIP_CERT"; fi; \
+    if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX="$PIP_INDEX_URL"; fi; \
+    /build/tools/bin/uv venv --python "$(command -v python3)" /venv; \
+    VIRTUAL_ENV=/venv /build/tools/bin/uv pip sync --require-hashes /build/serving.txt; \
+    # Packages' own tests, and onnxruntime as a C library: Python's module has it inside.
+    find /venv -type d -name tests -prune -exec rm -r {} +; \
+    rm /venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*
+WORKDIR /build/sdk
+COPY clients/python .
+RUN /build/tools/bin/hatchling build --target wheel && \
+    VIRTUAL_ENV=/venv /build/tools/bin/uv pip install --no-deps --no-index dist/*.whl
+WORKDIR /app
+COPY model_store model_store
+COPY scoring scoring
+COPY service service
+COPY deploy/compile.py deploy/start.sh ./
+RUN NUMBA_CACHE_DIR=/app/numba python compile.py && rm compile.py
+# The folder of a bundle in the build context, to bake in; without it one is mounted at /model.
+ARG MODEL
+RUN --mount=type=bind,target=/context set -eu; \
+    mkdir /model; \
+    if [ -n "${MODEL:-}" ]; then \
+        cp -R "/context/$MODEL/." /model; \
+        chmod -R a+rX /model; \
+        python -m model_store verify /model; \
+    fi
+
+FROM base
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="Outcrop" \
+      org.opencontainers.image.description="Finds the DESI spectra that stand out" \
+      org.opencontainers.image.licenses="BSD-3-Clause" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# The root file system may be read-only: everything that is written goes to /tmp. With
+# BENTOML_CONTAINERIZED the container ends when its worker dies, for others to see and start anew.
+ENV BENTOML_CONTAINERIZED=true \
+    HOME=/tmp \
+    BENTOML_HOME=/tmp/bentoml \
+    NUMBA_CACHE_DIR=/tmp/numba \
+    OUTCROP_DRAIN_FILE=/tmp/drain \
+    OUTCROP_MODEL=/model
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+COPY --from=build /model /model
+USER 10001:10001
+EXPOSE 3000
+ENTRYPOINT ["/bin/sh", "/app/start.sh"]

@@ -1,0 +1,82 @@
+"""Measure everything, print the tables and write them as JSON."""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from . import growth, inprocess, night, peers, serving, stages
+from .material import ROOT, Material, fit_model, make_sky, new_folder, use_two_cores
+from .page import report
+from .results import Cell, Results
+from .sizes import FULL, QUICK, Sizes
+
+STAGES = {
+    "inprocess": inprocess.measure,
+    "stages": stages.measure,
+    "growth": growth.measure,
+    "serving": serving.measure,
+    "peers": peers.measure,
+    "night": night.measure,
+}
+_PACKAGES = ("numpy", "numba", "onnxruntime", "tensorflow", "scikit-learn", "bentoml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the stages; return 1 where a target does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)}; default: all"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes, to try the machinery")
+    parser.add_argument("--sky", type=Path, help="petals to use; default: made up, and kept")
+    parser.add_argument("--model", type=Path, help="bundle to use; default: fitted to the sky")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=ROOT / "benchmarks" / "results" / "latest.json",
+        help="JSON file to write",
+    )
+    options = parser.parse_args(arguments)
+    unknown = set(options.stages) - set(STAGES)
+    if unknown:
+        parser.error(
+            f"no stage is called {', '.join(sorted(unknown))}; there are {', '.join(STAGES)}"
+        )
+    sizes = QUICK if options.quick else FULL
+    results = Results(_machine(use_two_cores()))
+    material = _material(options.sky, options.model, sizes)
+    for name in options.stages or STAGES:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        results.add(*STAGES[name](material))
+        results.write(options.output)
+    print(report(results))
+    return 0 if options.quick or all(target.holds for target in results.targets) else 1
+
+
+def _material(sky: Path | None, model: Path | None, sizes: Sizes) -> Material:
+    folder = new_folder()
+    sky = sky or make_sky(sizes.petals)
+    return Material(sky, model or fit_model(sky, sizes, folder / "model"), folder, sizes)
+
+
+def _machine(cores: int) -> dict[str, Cell]:
+    names = [
+        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return {
+        "processor": names[0].partition(":")[2].strip() if names else platform.processor(),
+        "cores": cores,
+        "load at start": round(os.getloadavg()[0], 2),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "Python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Check: hold Dockerfile and manifests to what tools know of both.
+
+hadolint and checkov read the Dockerfile; `kubectl kustomize` renders the overlays, which
+kubernetes-validate compares with the API of the oldest and the newest Kubernetes, and checkov with
+good practice. What checkov may skip is written, with the reason, where it applies.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
+OLDEST_KUBERNETES = (1, 27)
+_RENDERED = ROOT / ".cache" / "rendered"
+
+
+def kubectl_trouble() -> str | None:
+    """Return why kubectl cannot render the overlays here, or None if it can."""
+    if shutil.which("kubectl") is None:
+        return "there is no kubectl"
+    command = ["kubectl", "version", "--client", "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    client = json.loads(done.stdout)["clientVersion"]
+    version = (int(client["major"]), int(client["minor"].rstrip("+")))
+    if version < OLDEST_KUBERNETES:
+        return f"kubectl is {version[0]}.{version[1]}, older than {_dotted(OLDEST_KUBERNETES)}"
+    return None
+
+
+def render(overlay: Path) -> str:
+    """Return an overlay's manifests as one YAML stream."""
+    command = ["kubectl", "kustomize", str(overlay)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _run(*command: str | Path) -> bool:
+    print("+", *(Path(c).name if isinstance(c, Path) else c for c in command), flush=True)
+    return subprocess.run([*map(str, command)], cwd=ROOT, check=False).returncode == 0
+
+
+def main() -> int:
+    """Run all checks; return the exit status."""
+    dockerfile = ROOT / "Dockerfile"
+    clean = [_run("hadolint", dockerfile)]
+    files = [dockerfile]
+    trouble = kubectl_trouble()
+    if trouble is not None:
+        print(f"skipped: the manifests are not checked, because {trouble}", flush=True)
+    else:
+        _RENDERED.mkdir(parents=True, exist_ok=True)
+        for overlay in sorted(OVERLAYS.iterdir()):
+            file = _RENDERED / f"{overlay.name}.yaml"
+            file.write_text(render(overlay))
+            validate = ("kubernetes-validate", "--strict", "--quiet")
+            clean.append(_run(*validate, "-k", _dotted(OLDEST_KUBERNETES), file))
+            clean.append(_run(*validate, file))
+            files.append(file)
+    named = [argument for file in files for argument in ("-f", file)]
+    frameworks = ("--framework", "dockerfile", "kubernetes")
+    clean.append(_run("checkov", "--skip-download", "--quiet", "--compact", *frameworks, *named))
+    return 0 if all(clean) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Compile what a start needs, while the image is built: numba's functions and Python's modules.
+
+The scorer scores a flat spectrum of each layout with made-up arrays in place of a model's, so that
+each function that numba compiles leaves its machine code in NUMBA_CACHE_DIR; each module that a
+start imports leaves its bytecode beside it. tests/deploy/test_compile.py holds this to what a real
+model needs, `make test-image` to what a start in a container needs.
+"""
+
+import importlib
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_store.bundle import Grid, Manifest, Thresholds
+from outcrop import Band, Spectra
+from outcrop.spectra import CAMERAS, WAVE
+from scoring import scorer
+from scoring.calibration import Calibration
+
+# Imported late by BentoML, by name: its command, its supervisor and its worker.
+_LATE = (
+    "_bentoml_impl.server.app",
+    "_bentoml_impl.server.serving",
+    "_bentoml_impl.worker.service",
+    "bentoml_cli.cli",
+    "circus.arbiter",
+    "service.app",
+    "service.application",
+    "uvicorn.protocols.http.httptools_impl",
+)
+_BINS, _LATENTS, _REFERENCE = 1000, 2, 100
+
+
+class _Network:
+    """In the place of the networks, which numba has no part in."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def encode(self, flux: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.zeros((len(flux), _LATENTS), np.float32)
+
+    def decode(self, latent: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.ones((len(latent), _BINS), np.float32)
+
+
+def _bundle() -> Any:
+    """Return what a scorer asks a bundle for."""
+    manifest = Manifest.model_construct(
+        version="flat",
+        sample=SimpleNamespace(label="flat"),
+        grid=Grid(first=3600.0, last=7556.0, bins=_BINS),
+        redshift_range=(0.0, 0.3),
+        latents=_LATENTS,
+        neighbours=5,
+        thresholds=Thresholds(wmse=1.0, nof=-1.0),
+        p_level=0.01,
+    )
+    flat = np.full(_BINS, _BINS**-0.5, np.float32)
+    some = np.linspace(1, 2, _REFERENCE, dtype=np.float32)
+    calibration = Calibration.fit(some, some, some, -some, np.stack([some] * 3, axis=1))
+    arrays = {
+        "eigenspectra.npz": {"mean": flat, "components": flat[None, :]},
+        "density.npz": {
+            "latents": np.stack([some] * _LATENTS, axis=1),
+            "k_distances": some,
+            "densities": some,
+            "axes": np.arange(_LATENTS),
+            "targetids": np.arange(_REFERENCE),
+        },
+        "calibration.npz": calibration.to_arrays(),
+    }
+    return SimpleNamespace(
+        manifest=manifest, sha256="", arrays=arrays.__getitem__, bytes=lambda name: b""
+    )
+
+
+def main() -> None:
+    """Score, and import."""
+    scorer.OnnxVAE = _Network
+    flat_scorer = scorer.Scorer(_bundle(), threads=1)
+    for names in (("brz",), CAMERAS):
+        bands: dict[str, Band] = {}
+        for name in names:
+            flux = np.ones((1, len(WAVE[name])), np.float32)
+            # A gap that infill has to close, and too short to make the spectrum ineligible.
+            bands[name] = Band(flux, np.where(np.abs(WAVE[name] - 5000) < 50, 0, flux))
+        flat_scorer.score(Spectra(bands, z=np.array([0.1]), targetid=np.zeros(1, np.int64)))
+    for name in _LATE:
+        importlib.import_module(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Image: build the service's image with whichever of docker, podman and buildah works here.
+
+``python3 -m deploy.image`` needs nothing but the standard library. The package index and the
+certificate authority that pip uses on this machine are those of the build.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BUILDERS = ("docker", "podman", "buildah")
+_CERTIFICATE = "/run/secrets/pip_cert"
+
+
+def find_builder() -> str | None:
+    """Return the first builder that works; a docker client without a daemon does not."""
+    for name in BUILDERS:
+        if shutil.which(name) is not None:
+            done = subprocess.run([name, "info"], capture_output=True, check=False)
+            if done.returncode == 0:
+                return name
+    return None
+
+
+def build(builder: str, tag: str, *, base: str | None = None, model: str | None = None) -> None:
+    """Build the image.
+
+    Parameters
+    ----------
+    builder : str
+        One of `BUILDERS`.
+    tag : str
+    base : str, optional
+        Image with Python to build upon; default: the Dockerfile's.
+    model : str, optional
+        Folder of a bundle, relative to the root, to bake in.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+    """
+    certificate = _pip("cert")
+    arguments = {
+        "BASE": base,
+        "MODEL": model,
+        "PIP_CERT": certificate and _CERTIFICATE,
+        "PIP_INDEX_URL": os.environ.get("UV_DEFAULT_INDEX") or _pip("index-url"),
+        "REVISION": _output("git", "rev-parse", "HEAD"),
+        "VERSION": _version(),
+    }
+    command = [builder, "build", "--tag", tag]
+    if builder != "docker":
+        # A chroot needs neither an OCI runtime nor cgroups, and so works within containers too.
+        command += ["--isolation", "chroot", "--layers"]
+    if certificate:
+        command += ["--secret", f"id={Path(_CERTIFICATE).name},src={certificate}"]
+    for name, value in arguments.items():
+        if value:
+            command += ["--build-arg", f"{name}={value}"]
+    subprocess.run([*command, "."], cwd=ROOT, env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=True)
+
+
+def _version() -> str:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def _output(*command: str) -> str | None:
+    """Return what a command prints, or None where it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def _pip(option: str) -> str | None:
+    """Return an option of pip's, from its environment variable or its configuration files."""
+    variable = f"PIP_{option.upper().replace('-', '_')}"
+    return os.environ.get(variable) or _output("pip", "config", "get", f"global.{option}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python3 -m deploy.image", description=__doc__)
+    parser.add_argument("--base", help="image with Python 3.11 or later to build upon")
+    parser.add_argument(
+        "--model", help="folder of a bundle, below models/ or demo/model, to bake in"
+    )
+    parser.add_argument("--tag", help="default: outcrop:VERSION, or outcrop-model:VERSION OF MODEL")
+    options = parser.parse_args(arguments)
+    builder = find_builder()
+    if builder is None:
+        print(f"none of {', '.join(BUILDERS)} works here; install one of them", file=sys.stderr)
+        return 1
+    tag = options.tag
+    if tag is None and options.model:
+        manifest = json.loads((ROOT / options.model / "manifest.json").read_text())
+        tag = f"localhost/outcrop-model:{manifest['version']}"
+    tag = tag or f"localhost/outcrop:{_version()}"
+    try:
+        build(builder, tag, base=options.base, model=options.model)
+    except subprocess.CalledProcessError as error:
+        print(f"{builder} ended with status {error.returncode}", file=sys.stderr)
+        return 1
+    print(f"{builder} built {tag}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""The image, built and run as a cluster runs it: `make test-image`, which takes minutes."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from deploy.image import BUILDERS, build, find_builder
+from model_store.bundle import Bundle
+from outcrop import Client, Spectra
+from scoring.scorer import Scorer
+from tests.deploy.containers import (
+    ROOT,
+    Chroot,
+    Container,
+    Engine,
+    can_run,
+    image_bytes,
+    load,
+    output,
+    run_once,
+)
+from tests.service.conftest import free_port
+
+pytestmark = pytest.mark.timeout(3600)
+IMAGE = "localhost/outcrop:test"
+MODEL_IMAGE = "localhost/outcrop-model:test"
+STAND_IN = "localhost/outcrop-base:stand-in"
+TOKEN = "for-this-test-only"
+_UNWANTED = ("doc", "locale", "man")
+
+
+# Of itself, and for the session: without it no model need be trained.
+@pytest.fixture(scope="session", autouse=True)
+def builder() -> str:
+    found = find_builder()
+    if found is None:
+        pytest.skip(f"no image is built: none of {', '.join(BUILDERS)} works here")
+    if not can_run(found):
+        pytest.skip(f"no image is built: what {found} builds can be run by root only")
+    return found
+
+
+@pytest.fixture(scope="module")
+def base(builder: str) -> str:
+    """The Dockerfile's base; where it cannot be pulled, Debian with its Python in its place."""
+    named = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert named is not None
+    pulled = subprocess.run([builder, "pull", named[1]], capture_output=True, check=False)
+    if pulled.returncode == 0:
+        return named[1]
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip(f"no image is built: {named[1]} cannot be pulled, and there is no mmdebstrap")
+    archive = ROOT / ".cache" / "base.tar"
+    if not archive.exists():
+        _debian(archive)
+    load(builder, archive, STAND_IN)
+    return STAND_IN
+
+
+def _debian(archive: Path) -> None:
+    """Pack a small Debian of this machine's release, from where this machine has its packages."""
+    sources = archive.with_suffix(".list")
+    line = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
+    of = ("Created-By: Packages", "Origin: Debian")
+    sources.write_text(output("apt-get", "indextargets", "--format", line, *of) + "\n")
+    unfinished = archive.with_suffix(".part.tar")
+    output(
+        *("mmdebstrap", "--variant=minbase", "--include=python3,python3-venv"),
+        # Else /bin and /usr/bin are merged by a package that brings all of Perl along.
+        "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+        "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _UNWANTED),
+        *("", unfinished, sources),
+    )
+    unfinished.rename(archive)
+
+
+@pytest.fixture(scope="module")
+def image(builder: str, base: str) -> str:
+    build(builder, IMAGE, base=base)
+    return IMAGE
+
+
+@pytest.fixture(scope="module")
+def model_image(builder: str, base: str, image: str, bundle: Path) -> str:
+    """The image with a model inside, from a folder that the build's context has."""
+    models = ROOT / "models"
+    models.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=models) as folder:
+        shutil.copytree(bundle, folder, dirs_exist_ok=True)
+        build(builder, MODEL_IMAGE, base=base, model=str(Path(folder).relative_to(ROOT)))
+    if not any(models.iterdir()):
+        models.rmdir()
+    return MODEL_IMAGE
+
+
+@dataclass(frozen=True)
+class Running:
+    container: Container
+    url: str
+    seconds: float
+    """From the container's start until it was ready."""
+
+
+@pytest.fixture(scope="module")
+def running(
+    builder: str, image: str, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("container")
+    secret = folder / "secret"
+    secret.mkdir()
+    (secret / "tokens").write_text(TOKEN)
+    port = free_port()
+    folders = {bundle: "/model", secret: "/run/outcrop"}
+    threads = str(len(os.sched_getaffinity(0)))
+    env = {"OUTCROP_TOKENS_FILE": "/run/outcrop/tokens", "OUTCROP_THREADS": threads}
+    started = time.monotonic()
+    if builder == "buildah":
+        container = Chroot(image, port, folders, env, folder / "log")
+    else:
+        container = Engine(builder, image, port, folders, env)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        while not _is_ready(url):
+            if time.monotonic() - started > 120:
+                pytest.fail(f"the container did not become ready:\n{container.log()}")
+            time.sleep(0.05)
+        yield Running(container, url, time.monotonic() - started)
+    finally:
+        container.remove()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz").status_code == httpx2.codes.OK
+    except httpx2.TransportError:
+        return False
+
+
+def test_it_is_below_600_megabytes(builder: str, image: str) -> None:
+    size = image_bytes(builder, image)
+    print(f"unpacked, the image has {size / 1e6:.0f} MB")  # noqa: T201 (shown by the target)
+    assert size < 600e6
+
+
+def test_a_model_that_was_baked_in_is_whole_and_readable(
+    builder: str, model_image: str, bundle: Path
+) -> None:
+    told = run_once(builder, model_image, "python", "-m", "model_store", "verify", "/model")
+    assert Bundle.open(bundle).sha256 in told
+
+
+def test_it_runs_without_root_capabilities_or_a_way_to_more(running: Running) -> None:
+    status = dict(re.findall(r"^(\w+):\t(.*)$", running.container.status(), re.M))
+    assert status["Uid"].split() == ["10001"] * 4
+    assert status["Gid"].split() == ["10001"] * 4
+    sets = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    assert {int(status[name], 16) for name in sets} == {0}
+    assert status["NoNewPrivs"] == "1"
+
+
+def test_only_tmp_can_be_written(running: Running) -> None:
+    for folder in ("/", "/app", "/venv", "/model", "/var/tmp"):  # noqa: S108
+        done = running.container.run(f"touch {folder}/new")
+        assert "Read-only file system" in done.stderr
+    assert running.container.run("touch /tmp/new").returncode == 0
+
+
+def test_it_scores_as_the_same_model_does_here(
+    running: Running, bundle: Path, spectra: Spectra
+) -> None:
+    few = spectra.rows(slice(0, 20))
+    with Client(running.url, token=TOKEN) as client:
+        scores = client.score(few)
+    expected = Scorer.open(bundle).score(few)
+    np.testing.assert_array_equal(scores.status, expected.status)
+    assert np.isfinite(scores.wmse).any()
+    # The image's machine code is for x86-64-v3, this process' for the CPU it runs on.
+    np.testing.assert_allclose(scores.wmse, expected.wmse, rtol=1e-3)
+    np.testing.assert_allclose(scores.nof, expected.nof, rtol=1e-3)
+
+
+def test_strangers_are_not_answered(running: Running) -> None:
+    assert httpx2.get(f"{running.url}/model").status_code == httpx2.codes.UNAUTHORIZED
+
+
+def test_nothing_was_compiled_that_the_image_does_not_hold(running: Running) -> None:
+    print(f"ready {running.seconds:.1f} s after its start")  # noqa: T201 (shown by the target)
+    names = "find . -name '*.nb?' | sort"
+    brought = running.container.run(f"cd /app/numba && {names}").stdout
+    used = running.container.run(f"cd /tmp/numba && {names}").stdout
+    assert brought == used
+    assert brought.count(".nbc") > 0
+
+
+def test_no_compiler_nor_training_library_is_in_it(running: Running) -> None:
+    for absent in ("cc", "gcc", "uv", "tensorflow", "sklearn"):
+        find = f"command -v {absent} || find /venv -maxdepth 4 -name {absent} | grep ."
+        assert running.container.run(find).returncode == 1, absent
+
+
+def test_it_drains_then_stops_in_good_order(running: Running) -> None:
+    assert running.container.run("touch /tmp/drain").returncode == 0
+    assert httpx2.get(f"{running.url}/readyz").status_code == httpx2.codes.SERVICE_UNAVAILABLE
+    assert httpx2.get(f"{running.url}/livez").status_code == httpx2.codes.OK
+    assert running.container.stop() == 0
+    assert '"message": "stopped"' in running.container.log()

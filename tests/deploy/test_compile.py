@@ -1,0 +1,41 @@
+"""What the image's build compiles is all that scoring needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from outcrop.desi import Petal
+
+ROOT = Path(__file__).parents[2]
+_SCORE = """
+import sys
+from outcrop import read_spectra
+from scoring.scorer import Scorer
+Scorer.open(sys.argv[1], threads=1).score(read_spectra(*sys.argv[2:]))
+"""
+
+
+def compiled(cache: Path) -> set[str]:
+    return {file.name for file in cache.glob("*/*.nbc")}
+
+
+def test_a_real_petal_needs_nothing_compiled_after_the_build(
+    bundle: Path, petal: Petal, tmp_path: Path
+) -> None:
+    variables = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "NUMBA_CPU_NAME": "x86-64-v3",
+        "NUMBA_CPU_FEATURES": "+avx2,+fma",
+        "PYTHONPATH": str(ROOT),
+    }
+
+    def run(*arguments: str | Path) -> None:
+        command = [sys.executable, *map(str, arguments)]
+        subprocess.run(command, cwd=ROOT, env=variables, check=True)
+
+    run("deploy/compile.py")
+    before = compiled(tmp_path)
+    assert before
+    run("-c", _SCORE, bundle, petal.coadd, petal.redrock)
+    assert compiled(tmp_path) == before

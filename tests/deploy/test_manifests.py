@@ -1,0 +1,252 @@
+"""The rendered manifests keep what the service and its operators rely on."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.check import OVERLAYS, kubectl_trouble, render
+from service.settings import Settings
+
+pytestmark = pytest.mark.skipif(
+    kubectl_trouble() is not None, reason=f"manifests cannot be rendered: {kubectl_trouble()}"
+)
+ROOT = Path(__file__).parents[2]
+Manifest = dict[str, Any]
+
+
+def rendered(overlay: str) -> dict[str, Manifest]:
+    """Return an overlay's resources as kind/name."""
+    found = list(yaml.safe_load_all(render(OVERLAYS / overlay)))
+    return {f"{each['kind']}/{each['metadata']['name']}": each for each in found}
+
+
+@pytest.fixture(scope="module", params=["local", "production"])
+def manifests(request: pytest.FixtureRequest) -> dict[str, Manifest]:
+    return rendered(request.param)
+
+
+@pytest.fixture(scope="module")
+def production() -> dict[str, Manifest]:
+    return rendered("production")
+
+
+def pod_of(manifests: dict[str, Manifest]) -> Manifest:
+    return manifests["Deployment/outcrop"]["spec"]["template"]["spec"]
+
+
+def server_of(manifests: dict[str, Manifest]) -> Manifest:
+    (server,) = pod_of(manifests)["containers"]
+    return server
+
+
+def settings_of(manifests: dict[str, Manifest]) -> dict[str, str]:
+    """Return the variables of the ConfigMap that the server reads."""
+    (source,) = server_of(manifests)["envFrom"]
+    return manifests[f"ConfigMap/{source['configMapRef']['name']}"]["data"]
+
+
+def mount_of(container: Manifest, path: str) -> Manifest:
+    (mount,) = [each for each in container["volumeMounts"] if each["mountPath"] == path]
+    return mount
+
+
+def test_every_resource_is_in_one_namespace_that_enforces_restricted_pods(
+    manifests: dict[str, Manifest],
+) -> None:
+    labels = manifests["Namespace/outcrop"]["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    others = [each for each in manifests.values() if each["kind"] != "Namespace"]
+    assert {each["metadata"]["namespace"] for each in others} == {"outcrop"}
+
+
+def test_every_container_is_unprivileged_with_a_read_only_root(
+    manifests: dict[str, Manifest],
+) -> None:
+    pod = pod_of(manifests)
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "fsGroup": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+
+
+def test_every_folder_that_can_be_written_has_a_size_within_the_limit(
+    manifests: dict[str, Manifest],
+) -> None:
+    folders = [each["emptyDir"] for each in pod_of(manifests)["volumes"] if "emptyDir" in each]
+    sizes = [int(folder["sizeLimit"].removesuffix("Mi")) for folder in folders]
+    limit = server_of(manifests)["resources"]["limits"]["ephemeral-storage"]
+    assert 0 < sum(sizes) <= int(limit.removesuffix("Mi"))
+
+
+def test_every_thread_pool_has_as_many_threads_as_the_limit_has_cpus(
+    manifests: dict[str, Manifest],
+) -> None:
+    server = server_of(manifests)
+    limit = {"containerName": "outcrop", "resource": "limits.cpu"}
+    pools = ("OUTCROP_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+    given = {each["name"]: each["valueFrom"]["resourceFieldRef"] for each in server["env"]}
+    assert given == dict.fromkeys(pools, limit)
+    # A fraction would be rounded up, to more threads than CPUs.
+    assert server["resources"]["limits"]["cpu"].isdecimal()
+    assert server["resources"]["requests"] == server["resources"]["limits"]
+
+
+def test_the_memory_limit_leaves_room_beside_the_bodies_that_may_be_held(
+    manifests: dict[str, Manifest],
+) -> None:
+    limit = server_of(manifests)["resources"]["limits"]["memory"]
+    held = int(settings_of(manifests)["OUTCROP_MAX_INFLIGHT_BYTES"])
+    # 360 MB at rest, the bundle, and what two requests in work need.
+    assert int(limit.removesuffix("Gi")) * 2**30 - held >= 700e6
+
+
+def test_liveness_never_runs_the_model_and_readiness_can_drain(
+    manifests: dict[str, Manifest],
+) -> None:
+    server = server_of(manifests)
+    paths = {
+        name: server[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")
+    }
+    assert paths == {
+        "startup": {"path": "/livez", "port": "http"},
+        "liveness": {"path": "/livez", "port": "http"},
+        "readiness": {"path": "/readyz", "port": "http"},
+    }
+
+
+def test_a_pod_drains_then_answers_what_it_has_before_it_is_killed(
+    manifests: dict[str, Manifest],
+) -> None:
+    server = server_of(manifests)
+    settings = settings_of(manifests)
+    *_, command = server["lifecycle"]["preStop"]["exec"]["command"]
+    steps = re.fullmatch(r'touch "\$OUTCROP_DRAIN_FILE" && sleep (\d+)', command)
+    assert steps is not None
+    waited = int(steps[1])
+    probe = server["readinessProbe"]
+    assert waited > probe["periodSeconds"] * probe["failureThreshold"]
+    longest = float(settings["OUTCROP_DEADLINE_SECONDS"])
+    assert pod_of(manifests)["terminationGracePeriodSeconds"] >= waited + longest + 5
+    assert mount_of(server, str(Path(settings["OUTCROP_DRAIN_FILE"]).parent))["name"] == "tmp"
+
+
+def test_settings_are_known_to_the_service(manifests: dict[str, Manifest]) -> None:
+    known = {f"OUTCROP_{name.upper()}" for name in Settings.model_fields}
+    assert set(settings_of(manifests)) <= known
+
+
+def test_the_model_is_an_image_of_its_own_that_the_service_can_only_read(
+    manifests: dict[str, Manifest],
+) -> None:
+    (model,) = pod_of(manifests)["initContainers"]
+    server = server_of(manifests)
+    assert model["command"] == ["cp", "-R", "/model/.", "/volume"]
+    volume = mount_of(model, "/volume")["name"]
+    assert mount_of(server, "/model") == {"name": volume, "mountPath": "/model", "readOnly": True}
+    assert "OUTCROP_MODEL=/model" in (ROOT / "Dockerfile").read_text()
+    assert model["image"].rpartition(":")[0] == server["image"].rpartition(":")[0] + "-model"
+
+
+def test_another_tag_is_all_that_another_model_changes(
+    production: dict[str, Manifest], tmp_path: Path
+) -> None:
+    overlay = OVERLAYS / "production"
+    (tmp_path / "base").symlink_to(OVERLAYS.parent / "base")
+    (tmp_path / "prometheus").symlink_to(ROOT / "deploy" / "prometheus")
+    text = (overlay / "kustomization.yaml").read_text()
+    assert text.count('newTag: "2026.1"') == 1
+    changed = text.replace('newTag: "2026.1"', 'newTag: "2025.9"').replace("../../", "../")
+    changed = changed.replace("../../prometheus", "../prometheus")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "kustomization.yaml").write_text(changed)
+    other = list(yaml.safe_load_all(render(tmp_path / "other")))
+    different = [each for each in other if each not in production.values()]
+    (deployment,) = different
+    (model,) = deployment["spec"]["template"]["spec"]["initContainers"]
+    assert model["image"].endswith("/outcrop-model:2025.9")
+
+
+def test_tokens_come_from_a_secret_that_the_manifests_do_not_hold(
+    production: dict[str, Manifest],
+) -> None:
+    assert not any(name.startswith("Secret/") for name in production)
+    (tokens,) = [v for v in pod_of(production)["volumes"] if "secret" in v]
+    assert tokens["secret"]["secretName"] == "outcrop-tokens"
+    mount = mount_of(server_of(production), "/run/outcrop")
+    # Not a subPath, which would not follow the Secret.
+    assert mount == {"name": tokens["name"], "mountPath": "/run/outcrop", "readOnly": True}
+    assert settings_of(production)["OUTCROP_TOKENS_FILE"] == "/run/outcrop/tokens"
+
+
+def test_no_deployment_lets_strangers_in(manifests: dict[str, Manifest]) -> None:
+    assert "OUTCROP_ALLOW_ANONYMOUS" not in settings_of(manifests)
+
+
+def test_traffic_is_denied_both_ways_but_for_clients_and_prometheus(
+    manifests: dict[str, Manifest],
+) -> None:
+    both = ["Ingress", "Egress"]
+    assert manifests["NetworkPolicy/deny-all"]["spec"] == {"podSelector": {}, "policyTypes": both}
+    spec = manifests["NetworkPolicy/outcrop"]["spec"]
+    assert spec["policyTypes"] == both
+    assert "egress" not in spec
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"port": "http"}]
+    # A peer without both selectors would let a whole namespace in, or its own.
+    assert all(sorted(peer) == ["namespaceSelector", "podSelector"] for peer in rule["from"])
+
+
+def test_service_and_monitor_find_the_pods_by_the_name_of_their_port(
+    production: dict[str, Manifest],
+) -> None:
+    labels = production["Deployment/outcrop"]["spec"]["template"]["metadata"]["labels"]
+    service = production["Service/outcrop"]
+    monitor = production["ServiceMonitor/outcrop"]["spec"]
+    (port,) = service["spec"]["ports"]
+    (endpoint,) = monitor["endpoints"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+    assert [port["targetPort"]] == [each["name"] for each in server_of(production)["ports"]]
+
+
+def test_production_grows_spreads_and_survives_the_loss_of_a_node(
+    production: dict[str, Manifest],
+) -> None:
+    deployment = production["Deployment/outcrop"]["spec"]
+    scaler = production["HorizontalPodAutoscaler/outcrop"]
+    assert scaler["apiVersion"] == "autoscaling/v2"
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "outcrop"
+    assert scaler["spec"]["minReplicas"] >= 2
+    # A number here would undo the autoscaler's whenever the manifests are applied.
+    assert "replicas" not in deployment
+    labels = deployment["selector"]["matchLabels"]
+    budget = production["PodDisruptionBudget/outcrop"]["spec"]
+    assert budget["selector"]["matchLabels"] == labels
+    assert budget["maxUnavailable"] < scaler["spec"]["minReplicas"]
+    spread = deployment["template"]["spec"]["topologySpreadConstraints"]
+    assert {each["topologyKey"] for each in spread} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    assert all(each["labelSelector"]["matchLabels"] == labels for each in spread)
+
+
+def test_the_server_image_has_the_version_of_the_code(manifests: dict[str, Manifest]) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert server_of(manifests)["image"].endswith(f"/outcrop:{version}")

@@ -1,0 +1,35 @@
+"""What the container runs first."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_start_takes_the_compiled_code_along_and_the_drain_flag_away(tmp_path: Path) -> None:
+    image, written = tmp_path / "image", tmp_path / "written"
+    (image / "numba" / "scoring").mkdir(parents=True)
+    (image / "numba" / "scoring" / "coadd.nbc").write_text("compiled")
+    shutil.copy(ROOT / "deploy" / "start.sh", image)
+    bentoml = image / "bentoml"
+    bentoml.write_text('#!/bin/sh\necho "$@"\n')
+    bentoml.chmod(0o755)
+    written.mkdir()
+    (written / "drain").touch()
+    environment = {
+        "PATH": f"{image}:{os.environ['PATH']}",
+        "NUMBA_CACHE_DIR": str(written / "numba"),
+        "OUTCROP_DRAIN_FILE": str(written / "drain"),
+    }
+    command = ["/bin/sh", str(image / "start.sh"), "--port", "8080"]
+    # Twice: a container that starts again in its pod finds what the first has written.
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [
+            *("serve", "service.app:OutlierService", "--host", "0.0.0.0", "--port", "3000"),  # noqa: S104
+            *("--port", "8080"),
+        ]
+        assert (written / "numba" / "scoring" / "coadd.nbc").read_text() == "compiled"
+        assert not (written / "drain").exists()
