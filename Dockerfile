@@ -29,7 +29,7 @@ RUN --mount=type=secret,id=pip_cert set -eu; \
     VIRTUAL_ENV=/venv /build/tools/bin/uv pip sync --require-hashes /build/serving.txt; \
     # Packages' own tests, and onnxruntime as a C library: Python's module has it inside.
     find /venv -type d -name tests -prune -exec rm -r {} +; \
-    rm /venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*
+    rm -f /venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*
 WORKDIR /build/sdk
 COPY clients/python .
 RUN /build/tools/bin/hatchling build --target wheel && \
