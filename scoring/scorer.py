@@ -87,7 +87,6 @@ class Scorer:
         self._trained_on = np.sort(density["targetids"].astype(np.int64))
         self._thresholds = manifest.thresholds
         self._p_level = manifest.p_level
-        self._latents = manifest.latents
         self.model = Model(
             name=manifest.name,
             version=manifest.version,

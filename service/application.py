@@ -63,10 +63,10 @@ class Application:
         self.metrics.declare(route.path for route in routes)
         self.door = Door(settings, Table(routes), self.metrics, self.work)
         _warm_up(scorer)
-        self.health.warm = True
         canary = Canary.from_arrays(bundle.arrays("canary.npz"))
         self._watch = Watch(canary, scorer, self.metrics, settings.canary_seconds)
         self.health.fault = self._watch.start()
+        self.health.warm = True
 
     def close(self) -> None:
         """Finish the work that was begun."""
