@@ -105,7 +105,7 @@ bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the plain way, a floor and other 
 	$(RUN) python -m benchmarks
 
 benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
-	$(RUN) python -m training.benchmark --folder benchmark-science
+	$(RUN) python -m training.evaluation.benchmark --folder benchmark-science
 
 lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header pyproject.toml -o requirements/serving.txt

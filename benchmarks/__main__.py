@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from . import growth, inprocess, night, peers, serving, stages
-from .material import ROOT, Material, fit_model, make_sky, new_folder, use_two_cores
-from .page import report
+from . import competitors as peers
+from . import inprocess, night, serving, stages
+from . import scaling as growth
+from .report import report
+from .request_sizes import FULL, QUICK, Sizes
 from .results import Cell, Results
-from .sizes import FULL, QUICK, Sizes
+from .workload import ROOT, Material, fit_model, make_sky, new_folder, use_two_cores
 
 STAGES = {
     "inprocess": inprocess.measure,

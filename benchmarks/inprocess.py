@@ -12,10 +12,10 @@ from outcrop import Spectra
 from scoring.network import OnnxVAE
 from scoring.scorer import Scorer
 
-from .material import Material
-from .plain import Plain
+from .reference import Plain
 from .results import Table, Target
 from .timing import Seconds, median, milliseconds, rate, take_turns
+from .workload import Material
 
 
 def measure(material: Material) -> list[Target | Table]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from outcrop import find_petals
 
-from .material import ROOT, Material
 from .results import Table
 from .server import outcrop
 from .timing import rate, seconds_of
+from .workload import ROOT, Material
 
 _SPECTRA_OF_A_PETAL = 500
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from .material import ROOT
 from .memory import peak_bytes
+from .workload import ROOT
 
 MLSERVER = ROOT / ".cache" / "bench"
 """The environment that `make bench` makes for MLServer."""

@@ -9,11 +9,11 @@ from outcrop import Client
 from scoring.scorer import Scorer
 
 from .call import binary
-from .material import Material
 from .memory import in_process_bytes
 from .results import Table, Target
 from .server import Server, outcrop
 from .timing import median, milliseconds, rate, seconds_of, take_turns
+from .workload import Material
 
 _MEGABYTE = 2**20
 _SPECTRA_PER_CALLER = 20

@@ -6,9 +6,9 @@ from outcrop.wire import decode_request, encode_request, encode_response
 from scoring.coadd import coadd
 from scoring.scorer import STAGES, Scorer
 
-from .material import Material
 from .results import Table
 from .timing import Seconds, median, milliseconds, take_turns
+from .workload import Material
 
 _OWN = {
     "infill": "infill, normalise",

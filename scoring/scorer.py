@@ -22,7 +22,7 @@ from .network import OnnxVAE
 from .preprocess import LOW_SNR, Prepared, Preprocessor, RestFrame
 from .resample import RestGrid
 from .residual import coherence, weighted_mse
-from .stopwatch import Observe, Stopwatch
+from .stage_timer import Observe, Stopwatch
 
 # Below this the model would judge its own infill.
 MIN_COVERAGE = 0.5

@@ -18,8 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
 
-from . import logs, trial
-from .auth import Guard
+from . import preflight as trial
+from .http.auth import Guard
+from .monitoring import logs
 from .settings import Settings, SettingsError
 
 _log = logging.getLogger("service")

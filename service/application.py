@@ -10,16 +10,16 @@ from scoring.canary import Canary
 from scoring.drift import Drift
 from scoring.scorer import Scorer
 
-from .api import Api
-from .door import Door
-from .health import Health
-from .metrics import Metrics
-from .openapi import document
-from .protocol import Protocol
-from .routes import Page, Route, Table
+from .http.app import Door
+from .http.router import Page, Route, Table
+from .http.work import Work
+from .interfaces.json_api import Api
+from .interfaces.oip import Protocol
+from .interfaces.openapi import document
+from .monitoring.canary import Watch
+from .monitoring.health import Health
+from .monitoring.metrics import Metrics
 from .settings import Settings
-from .watch import Watch
-from .work import Work
 
 
 class Application:

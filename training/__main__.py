@@ -141,36 +141,36 @@ def _fraction(text: str) -> float:
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from .simulate import simulate
+    from .sky.petals import simulate
 
     simulate(options.folder, options.petals, options.seed, options.anomalies)
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from .config import load_config
+    from .model.config import load_config
 
     config = load_config(options.config)
     with _silent_tensorflow():
-        from .pipeline import fit_bundle
+        from .model.pipeline import fit_bundle
 
     bundle = fit_bundle(options.folders, options.output, config)
     print(f"model: {bundle}\nreport: {bundle.with_name(bundle.name + '-report') / 'report.md'}")
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    from .calibrate import calibrate_bundle
+    from .model.calibrate import calibrate_bundle
 
     print(f"model: {calibrate_bundle(options.bundle, options.folders, options.output)}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from .evaluate import evaluate
+    from .evaluation.evaluate import evaluate
 
     evaluate(options.bundle, options.folder, options.json, train=options.train, paper=options.paper)
 
 
 def _figures(options: argparse.Namespace) -> None:
-    from .figures import figures
+    from .plots.figures import figures
 
     figures(options.bundle, options.folder, options.output, options.scores)
 

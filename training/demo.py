@@ -21,7 +21,7 @@ from astropy.table import Table
 
 from outcrop import Client, OutcropError, find_petals
 
-from .metrics import recall_at
+from .evaluation.metrics import recall_at
 
 _PETALS = 10
 _STARTUP_SECONDS = 120

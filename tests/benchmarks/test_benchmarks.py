@@ -8,8 +8,8 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from benchmarks.page import page, report
-from benchmarks.plain import Plain
+from benchmarks.reference import Plain
+from benchmarks.report import page, report
 from benchmarks.results import Results, Table, Target
 from model_store.bundle import Bundle
 from outcrop import Band, Spectra

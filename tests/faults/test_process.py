@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from outcrop import Client, Scores, Spectra
-from outcrop._patience import Patient
+from outcrop.night.retries import Patient
 from outcrop.wire import encode_request
 from tests.outcrop_sdk.served import Served as Restartable
 from tests.service.conftest import Served, serving

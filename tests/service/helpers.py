@@ -16,7 +16,7 @@ from model_store.bundle import Bundle
 from outcrop import Band, Scores, Spectra
 from outcrop.spectra import CAMERAS, WAVE
 from scoring.scorer import Scorer
-from scoring.stopwatch import Observe
+from scoring.stage_timer import Observe
 from service.application import Application
 
 URL = "http://127.0.0.1"

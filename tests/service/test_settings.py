@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.body import MAX_HEADER_BYTES
+from service.http.body import MAX_HEADER_BYTES
 from service.settings import Settings, SettingsError, documentation
 
 ROOT = Path(__file__).parents[2]

@@ -41,7 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two petals without anomalies; beside them truth.csv, which must never be read."""
-    from training.simulate import simulate
+    from training.sky.petals import simulate
 
     folder = tmp_path_factory.mktemp("sky")
     simulate(folder, petals=2, seed=7)
@@ -59,7 +59,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bundle(sky: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle that `fit` makes of the sky."""
-    from training.config import load_config
-    from training.pipeline import fit_bundle
+    from training.model.config import load_config
+    from training.model.pipeline import fit_bundle
 
     return fit_bundle([sky], tmp_path_factory.mktemp("models") / "tiny", load_config(tiny))

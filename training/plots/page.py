@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from outcrop.places import viewer_link
+from outcrop.night.fiber_observations import viewer_link
 
 from .sample import Sample
 from .style import number, redshift

@@ -61,7 +61,7 @@ class Mixture:
 
 @cache
 def mixture() -> Mixture:
-    """Read the distribution of equivalent widths that ``training/data`` holds."""
+    """Read the distribution of equivalent widths that ``training/sky/data`` holds."""
     table = json.loads((DATA / "emission_lines.json").read_text())
     if tuple(table["lines"]) != tuple(LINES):
         raise ValueError(f"emission_lines.json has lines {table['lines']}; expected {list(LINES)}")

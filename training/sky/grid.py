@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-DATA: Final = Path(__file__).parents[1] / "data"
+DATA: Final = Path(__file__).parent / "data"
 LIGHT_SPEED: Final = 299792.458
 """km/s"""
 DLNWAVE: Final = 1e-4

@@ -54,7 +54,7 @@ class Curve:
 
 @cache
 def curves() -> Mapping[str, Curve]:
-    """Read the noise of the three cameras that ``training/data`` holds."""
+    """Read the noise of the three cameras that ``training/sky/data`` holds."""
     with (DATA / "noise.csv").open() as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     found = {}

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.grafana.dashboard import ROWS, dashboard, expressions
 from deploy.prometheus.rules import Rules
-from service.metrics import documentation
+from service.monitoring.metrics import documentation
 
 ROOT = Path(__file__).parents[3]
 COMMITTED = ROOT / "deploy" / "grafana" / "outcrop.json"

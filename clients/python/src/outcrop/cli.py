@@ -15,16 +15,16 @@ from typing import Final, cast
 import numpy as np
 from tqdm import tqdm
 
-from ._answers import chunks
 from ._constants import TIMEOUT, URL, WORKERS
 from ._files import check_output
+from ._http.inference import chunks
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import InputError, OutcropError
 from .model import Model
-from .night import Night
+from .night.run import Night
+from .night.summary import FAILED, WAITING, Summary
 from .scores import Scores, Status
-from .summary import FAILED, WAITING, Summary
 from .table import write_scores
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")

@@ -12,10 +12,10 @@ from types import TracebackType
 import httpx2
 import tenacity
 
-from ._answers import chunks, inference, joined, no_scores, read_answer, read_model
 from ._constants import TIMEOUT, URL
-from ._exchange import Exchange, Reply, checked_settings
-from ._retries import Deadline, retries
+from ._http.client_request import Exchange, Reply, checked_settings
+from ._http.inference import chunks, inference, joined, no_scores, read_answer, read_model
+from ._http.retries import Deadline, retries
 from .desi import read_spectra
 from .errors import ServerError
 from .model import Model

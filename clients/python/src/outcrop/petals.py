@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from .errors import InputError
-from .stamps import Stamp
+from .fingerprint import Stamp
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from ._files import check_output, put
 from .errors import InputError
+from .fingerprint import Stamp, cards
 from .model import Model
 from .scores import Scores, Status
 from .spectra import Spectra
-from .stamps import Stamp, cards
 
 if TYPE_CHECKING:
     from astropy.io import fits

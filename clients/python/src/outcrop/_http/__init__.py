@@ -1,0 +1,1 @@
+"""HTTP requests, their retries, and the answers to them."""

@@ -1,0 +1,197 @@
+"""Summary: what a night holds, petal by petal, counted from the score tables themselves.
+
+Three files that people can open and programs read: ``summary.ecsv``, ``toplist.ecsv`` (CSV with
+a header of comments: types, units and what scored) and ``targets.txt``.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from .._files import put
+from .._fits import FitsFile
+from ..model import Model
+from ..scores import eligible
+from .top_list import TopList
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+SUMMARY: Final = "summary.ecsv"
+TOPLIST: Final = "toplist.ecsv"
+TARGETS: Final = "targets.txt"
+
+SCORED: Final = "scored"
+FAILED: Final = "failed"
+WAITING: Final = "waiting"
+
+_PRINTED: Final = 10
+_FORMATS: Final = {
+    "RANK": "d",
+    "TARGETID": "d",
+    "P_VALUE": ".1e",
+    "WMSE": ".2f",
+    "NOF": ".2f",
+    "SNR": ".1f",
+    "Z": ".4f",
+    "SPECTYPE": "s",
+    "TILEID": "d",
+    "FIBER": "d",
+    "PETAL": "d",
+    "NIGHT": "d",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One petal of a night.
+
+    Attributes
+    ----------
+    coadd : Path
+    state : str
+        ``scored``, ``failed`` or ``waiting``: found, and not tried yet.
+    rows, eligible, flagged : int
+        Of its score table: all rows, those that count, those of them with ANOMALY. 0 unless
+        scored.
+    error : str
+        Why it failed; else empty.
+    """
+
+    coadd: Path
+    state: str
+    rows: int = 0
+    eligible: int = 0
+    flagged: int = 0
+    error: str = ""
+
+
+@dataclass
+class Summary:
+    """A night's petals and its strangest spectra.
+
+    Attributes
+    ----------
+    root : Path
+        The tree of coadds.
+    model : Model
+        What scored.
+    now : int
+        How many of the petals were scored by this run; the others had their table.
+    """
+
+    root: Path
+    model: Model
+    now: int
+    entries: list[Entry] = field(default_factory=list[Entry])
+    top: TopList = field(default_factory=TopList)
+
+    def scored(self, coadd: Path, table: Path) -> None:
+        """Count a petal that has its score table; InputError where that cannot be read."""
+        with FitsFile(table) as file:
+            rows = file.table("OUTLIERS")
+            counted = eligible(rows.integers("STATUS").astype(np.int32), rows.floats("SNR"))
+            flagged = np.count_nonzero(counted & rows.booleans("ANOMALY"))
+            self.top.add(coadd, rows, counted)
+        self.entries.append(
+            Entry(coadd, SCORED, len(rows), int(np.count_nonzero(counted)), int(flagged))
+        )
+
+    def failed(self, coadd: Path, error: str) -> None:
+        """Note a petal that could not be scored."""
+        self.entries.append(Entry(coadd, FAILED, error=error))
+
+    def waiting(self, coadd: Path) -> None:
+        """Note a petal that has not been tried."""
+        self.entries.append(Entry(coadd, WAITING))
+
+    def totals(self) -> dict[str, int]:
+        """Return how many petals, scored, failed, waiting, rows, eligible and flagged there are."""
+        states = [entry.state for entry in self.entries]
+        return {
+            "petals": len(states),
+            **{state: states.count(state) for state in (SCORED, FAILED, WAITING)},
+            "rows": sum(entry.rows for entry in self.entries),
+            "eligible": sum(entry.eligible for entry in self.entries),
+            "flagged": sum(entry.flagged for entry in self.entries),
+        }
+
+    def write(self, folder: Path) -> str:
+        """Write the three files, each whole or not at all; InputError where one cannot be.
+
+        Returns
+        -------
+        str
+            What a person wants to read of them.
+        """
+        toplist = self.top.table(self.root)
+        for name, table in ((SUMMARY, self._table()), (TOPLIST, toplist)):
+            put(folder / name, _ecsv(table, self._provenance()), overwrite=True)
+        put(folder / TARGETS, self.top.targets().encode(), overwrite=True)
+        written = ", ".join(str(folder / name) for name in (SUMMARY, TOPLIST, TARGETS))
+        return f"{self._text()}\n{_strangest(toplist)}written: {written}"
+
+    def _provenance(self) -> dict[str, Any]:
+        model = self.model
+        return self.totals() | {
+            "model": model.name,
+            "version": model.version,
+            "sha256": model.sha256,
+            "sample": model.sample,
+            "p_level": model.p_level,
+        }
+
+    def _table(self) -> "Table":
+        from astropy.table import Table
+
+        entries = self.entries
+        return Table(
+            {
+                "COADD": [entry.coadd.relative_to(self.root).as_posix() for entry in entries],
+                "STATE": [entry.state for entry in entries],
+                "ROWS": [entry.rows for entry in entries],
+                "ELIGIBLE": [entry.eligible for entry in entries],
+                "FLAGGED": [entry.flagged for entry in entries],
+                "ERROR": [entry.error for entry in entries],
+            }
+        )
+
+    def _text(self) -> str:
+        totals, model = self.totals(), self.model
+        expected = model.p_level * totals["eligible"]
+        lines = [
+            f"{totals['petals']} petals: {totals[SCORED]} scored, {self.now} of them now; "
+            f"{totals[FAILED]} failed, {totals[WAITING]} waiting",
+            f"{totals['rows']} spectra, {totals['eligible']} eligible, {totals['flagged']} "
+            f"anomalies (p < {model.p_level:g}; {expected:.3g} expected by chance)",
+            f"model {model.name} {model.version}, sample {model.sample}",
+        ]
+        most = max(self.entries, key=lambda entry: entry.flagged, default=None)
+        if most is not None and most.flagged:
+            place = most.coadd.relative_to(self.root)
+            lines.insert(2, f"most in one petal: {most.flagged} of {most.eligible}, {place}")
+        return "\n".join(lines)
+
+
+def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:
+    cast(Any, table.meta).update(provenance)
+    text = io.StringIO()
+    table.write(text, format="ascii.ecsv", delimiter=",")
+    return text.getvalue().encode()
+
+
+def _strangest(toplist: "Table") -> str:
+    """Return the head of the list, the first fibre of each spectrum."""
+    if not len(toplist):
+        return ""
+    first = np.unique(np.asarray(toplist["RANK"]), return_index=True)[1][:_PRINTED]
+    shown = cast(Any, toplist)[list(_FORMATS)][first]
+    for name, how in _FORMATS.items():
+        shown[name].info.format = how
+    lines = shown.pformat(max_lines=-1, max_width=-1, show_unit=False)
+    return "\n".join(["the strangest, each in the fibre that saw it first:", *lines, ""])

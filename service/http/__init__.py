@@ -1,0 +1,1 @@
+"""HTTP: what any service needs: routes, bodies, work, authentication, errors."""

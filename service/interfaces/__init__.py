@@ -1,0 +1,1 @@
+"""Interfaces: scoring as JSON and as the Open Inference Protocol v2."""

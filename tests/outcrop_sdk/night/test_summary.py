@@ -1,0 +1,106 @@
+"""The summary counts what the tables hold, in files that people and programs read."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from outcrop import InputError, Status, write_scores
+from outcrop.night.summary import Summary
+from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
+
+LONG = 39633345008634465
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Summary:
+    """A petal of ten spectra that was scored, one that failed and one that waits.
+
+    Of the ten the last two are sky. `some_scores` flags every third TARGETID.
+    """
+    made = Summary(tmp_path, some_model(), now=1)
+    spectra = some_spectra(10, LONG)
+    coadd = write(tmp_path / "a" / "coadd-1.fits", [fibermap(spectra.targetid.tolist())])
+    status = np.array([0] * 8 + [Status.NOT_TARGET] * 2, np.int32)
+    scores = dataclasses.replace(some_scores(spectra), status=status)
+    assert np.flatnonzero(scores.anomaly).tolist() == [0, 3, 6, 9]
+    write_scores(tmp_path / "o.fits", spectra, scores, some_model())
+    made.scored(coadd, tmp_path / "o.fits")
+    made.failed(tmp_path / "coadd-2.fits", 'it says "no", twice,\nand more')
+    made.waiting(tmp_path / "coadd-3.fits")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "out").mkdir()
+
+
+def read(tmp_path: Path, name: str) -> Any:
+    return Table.read(tmp_path / "out" / name)
+
+
+def test_every_petal_has_its_row(summary: Summary, tmp_path: Path) -> None:
+    summary.write(tmp_path / "out")
+    table = read(tmp_path, "summary.ecsv")
+    assert table["COADD"].tolist() == ["a/coadd-1.fits", "coadd-2.fits", "coadd-3.fits"]
+    assert table["STATE"].tolist() == ["scored", "failed", "waiting"]
+    assert table["ROWS"].tolist() == [10, 0, 0]
+    assert table["ELIGIBLE"].tolist() == [8, 0, 0]
+    assert table["FLAGGED"].tolist() == [3, 0, 0]
+    assert table["ERROR"][1] == 'it says "no", twice,\nand more'
+
+
+def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Path) -> None:
+    summary.write(tmp_path / "out")
+    expected = {
+        **{"petals": 3, "scored": 1, "failed": 1, "waiting": 1},
+        **{"rows": 10, "eligible": 8, "flagged": 3},
+        **{"model": "outcrop", "version": "20260101", "sha256": "ab" * 32},
+        **{"sample": "desi edr", "p_level": 0.01},
+    }
+    for name in ("summary.ecsv", "toplist.ecsv"):
+        assert dict(read(tmp_path, name).meta) == expected
+
+
+def test_targetids_survive_in_full(summary: Summary, tmp_path: Path) -> None:
+    summary.write(tmp_path / "out")
+    listed = read(tmp_path, "toplist.ecsv")["TARGETID"]
+    assert listed.dtype == "int64"
+    assert set(listed.tolist()) == {LONG + row for row in range(8) if (LONG + row) % 5}
+    lines = (tmp_path / "out" / "targets.txt").read_text().splitlines()
+    assert [int(line) for line in lines] == listed.tolist()
+
+
+def test_the_text_says_what_a_person_wants_to_know(summary: Summary, tmp_path: Path) -> None:
+    text = summary.write(tmp_path / "out")
+    assert text.startswith(
+        "3 petals: 1 scored, 1 of them now; 1 failed, 1 waiting\n"
+        "10 spectra, 8 eligible, 3 anomalies (p < 0.01; 0.08 expected by chance)\n"
+        "most in one petal: 3 of 8, a/coadd-1.fits\n"
+        "model outcrop 20260101, sample desi edr\n"
+    )
+    assert str(LONG + 7) in text
+    for name in ("summary.ecsv", "toplist.ecsv", "targets.txt"):
+        assert str(tmp_path / "out" / name) in text
+
+
+def test_a_night_without_a_table_has_its_files_too(tmp_path: Path) -> None:
+    empty = Summary(tmp_path, some_model(), now=0)
+    empty.waiting(tmp_path / "coadd-1.fits")
+    assert "0 spectra, 0 eligible" in empty.write(tmp_path / "out")
+    assert len(read(tmp_path, "summary.ecsv")) == 1
+    assert len(read(tmp_path, "toplist.ecsv")) == 0
+    assert (tmp_path / "out" / "targets.txt").read_text() == ""
+
+
+def test_a_table_that_cannot_be_read_is_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "o.fits").write_text("hello")
+    made = Summary(tmp_path, some_model(), now=0)
+    with pytest.raises(InputError, match=r"o\.fits is not a FITS file"):
+        made.scored(tmp_path / "coadd-1.fits", tmp_path / "o.fits")
+    assert made.totals()["petals"] == 0

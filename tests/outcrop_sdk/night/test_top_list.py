@@ -1,0 +1,108 @@
+"""The top list holds the strangest spectra of all tables, in order, and where they are."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from outcrop import Scores, write_scores
+from outcrop._constants import TOP
+from outcrop._fits import FitsFile
+from outcrop.night.top_list import TopList
+from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
+
+
+def add(top: TopList, root: Path, name: str, scores: Scores) -> None:
+    """Add the table of a coadd of these targets."""
+    coadd = root / f"coadd-{name}.fits"
+    write(coadd, [fibermap(scores.targetid.tolist())], NIGHT=20210324)
+    add_table(top, coadd, scores)
+
+
+def add_table(top: TopList, coadd: Path, scores: Scores) -> None:
+    path = coadd.with_name(f"outliers-{coadd.name}")
+    spectra = some_spectra(len(scores), int(scores.targetid[0]) if len(scores) else 1)
+    write_scores(path, spectra, scores, some_model())
+    with FitsFile(path) as file:
+        top.add(coadd, file.table("OUTLIERS"), scores.eligible)
+
+
+def scored(n: int, first: int) -> Scores:
+    """Scores with p_value 1 / (1 + TARGETID), but NaN where 5 divides it."""
+    return dataclasses.replace(some_scores(some_spectra(n, first)), status=np.zeros(n, np.int32))
+
+
+def test_the_strangest_of_all_tables_come_first(tmp_path: Path) -> None:
+    top = TopList()
+    add(top, tmp_path, "1", scored(90, 1))
+    add(top, tmp_path, "2", scored(90, 91))
+    table = top.table(tmp_path)
+    expected = [one for one in range(180, 0, -1) if one % 5][:TOP]
+    assert table["TARGETID"].tolist() == expected
+    assert table["RANK"].tolist() == list(range(1, TOP + 1))
+    assert sorted(table["P_VALUE"].tolist()) == table["P_VALUE"].tolist()
+    assert table["COADD"][0] == "coadd-2.fits"
+    assert top.targets().split() == [str(one) for one in expected]
+
+
+def test_spectra_without_a_p_value_are_never_listed(tmp_path: Path) -> None:
+    top = TopList()
+    add(top, tmp_path, "1", scored(10, 1))
+    assert top.table(tmp_path)["TARGETID"].tolist() == [9, 8, 7, 6, 4, 3, 2, 1]
+
+
+def test_ineligible_spectra_are_never_listed_nor_counted(tmp_path: Path) -> None:
+    top = TopList()
+    add(top, tmp_path, "1", scored(2, 1))
+    ineligible = dataclasses.replace(scored(2, 1), snr=np.array([9, 0.5], np.float32))
+    add(top, tmp_path, "2", ineligible)
+    table = top.table(tmp_path)
+    assert table["TARGETID"].tolist() == [2, 1, 1]
+    assert table["NSPECTRA"].tolist() == [1, 2, 2]
+
+
+def test_the_order_of_the_tables_does_not_matter(tmp_path: Path) -> None:
+    lists: list[list[int]] = []
+    for names in (("1", "2"), ("2", "1")):
+        folder = tmp_path / "".join(names)
+        folder.mkdir()
+        top = TopList()
+        for name in names:
+            add(top, folder, name, scored(60, 1 if name == "1" else 61))
+        lists.append(top.table(folder)["TARGETID"].tolist())
+    assert lists[0] == lists[1]
+
+
+def test_scores_and_places_are_those_of_the_spectrum(tmp_path: Path) -> None:
+    top = TopList()
+    scores = scored(4, 11)
+    add(top, tmp_path, "1", scores)
+    row = top.table(tmp_path)[0]
+    assert row["TARGETID"] == 14
+    assert row["P_VALUE"] == 1 / 15
+    assert row["WMSE"] == scores.wmse[3]
+    assert (row["NOF"], row["SNR"], row["ANOMALY"]) == (-1, 9, False)
+    assert (row["TILEID"], row["FIBER"], row["PETAL"], row["NIGHT"]) == (80613, 1003, 2, 20210324)
+    assert (row["RA"], row["DEC"]) == (153.0, 5.0)
+    assert "ra=153.000000&dec=5.000000" in row["VIEWER"]
+
+
+def test_a_coadd_that_is_gone_leaves_its_places_unknown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    top = TopList()
+    add_table(top, tmp_path / "coadd-1.fits", scored(2, 1))
+    with caplog.at_level(logging.WARNING):
+        table = top.table(tmp_path)
+    assert "coadd-1.fits does not exist" in caplog.text
+    assert table["TILEID"].tolist() == [-1, -1]
+    assert table["TARGETID"].tolist() == [2, 1]
+
+
+def test_no_tables_make_an_empty_list(tmp_path: Path) -> None:
+    top = TopList()
+    assert len(top.table(tmp_path)) == 0
+    assert "TARGETID" in top.table(tmp_path).colnames
+    assert top.targets() == ""

@@ -1,0 +1,159 @@
+"""Spectra as JSON: strict at the door, and every refusal names the field and its value."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outcrop import Spectra, Status
+from outcrop.spectra import CAMERAS, WAVE
+from service.http.errors import Problem
+from service.interfaces.json_models import groups, parse
+from tests.service.helpers import document, encoded, made_spectra
+
+SHORT = {"wavelength": [3600.0, 3600.8], "flux": [1.0, 2.0], "ivar": [1.0, 1.0]}
+
+
+def parsed(content: Any) -> list[tuple[Any, Spectra]]:
+    return list(groups(parse(memoryview(encoded(content)))))
+
+
+def refusal(body: bytes) -> str:
+    with pytest.raises(Problem) as raised:
+        list(groups(parse(memoryview(body))))
+    assert raised.value.status == 400
+    return str(raised.value)
+
+
+def one(**fields: Any) -> Spectra:
+    """Parse one spectrum that is short but for these fields."""
+    ((_, spectra),) = parsed({"spectra": [{"z": 0.1, **SHORT, **fields}]})
+    return spectra
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "the body is not JSON"),
+        (b"{", "the body is not JSON"),
+        (b"\xff\xfe", "the body is not JSON"),
+        (b"[" * 10_000, "the body is not JSON"),
+        (b"[]", "the body: Input should be an object"),
+        (b"{}", "spectra: Field required"),
+        (b'{"spectra": []}', "spectra: List should have at least 1 item"),
+        (b'{"spectra": {}}', "spectra: Input should be a valid array"),
+        (b'{"spectra": [1]}', "spectra[0] is 1: Input should be an object"),
+        (b'{"spectra": [{"z": 0.1}]}', "spectra[0]: wavelength is missing"),
+        (b'{"spectra": [{"z": NaN}]}', "spectra[0].z is NaN: Input should be a finite number"),
+        (b'{"spectra": [{"z": 1e999}]}', "spectra[0].z is Infinity"),
+        (b'{"spectra": [{"z": "0.1"}]}', 'spectra[0].z is "0.1": Input should be a valid number'),
+        (b'{"spectra": [{"z": true}]}', "spectra[0].z is true"),
+        (b'{"spectra": [{"z": 0.1, "cameras": {}}]}', "spectra[0].cameras: no camera is given"),
+    ],
+)
+def test_a_refusal_names_field_and_value(body: bytes, words: str) -> None:
+    assert words in refusal(body)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"flux": [1.0, "2"]}, 'spectra[0].flux[1] is "2"'),
+        ({"flux": [1.0, True]}, "spectra[0].flux[1] is true"),
+        ({"flux": [1.0]}, "flux has 1 values, wavelength has 2; they must agree"),
+        ({"mask": [1.5, 0]}, "spectra[0].mask[0] is 1.5"),
+        ({"mask": [0]}, "mask has 1 values"),
+        ({"wavelength": [3600.0, None]}, "spectra[0].wavelength[1] is null"),
+        ({"wavelength": []}, "spectra[0].wavelength"),
+        ({"targetid": "12x"}, 'spectra[0].targetid is "12x": expected a 64-bit integer'),
+        ({"targetid": 2**63}, f"spectra[0].targetid is {2**63}"),
+        ({"targetid": 1.5}, "spectra[0].targetid is 1.5"),
+        ({"targetid": True}, "spectra[0].targetid is true"),
+        ({"colour": 1}, "spectra[0].colour is 1: Extra inputs are not permitted"),
+        ({"cameras": {"b": SHORT}}, "cameras and wavelength are given; give one or the other"),
+        ({"wavelength": [3600.0, 3600.9]}, "spectra[0].wavelength[1] is 3600.9"),
+        ({"wavelength": [3600.0, 3601.6]}, "spectra[0].wavelength[1] is 3601.6"),
+        ({"wavelength": [3599.2, 3600.0]}, "spectra[0].wavelength[0] is 3599.2"),
+        ({"wavelength": [9824.0, 9824.8]}, "expected 3600.0 to 9824.0 Å in steps of 0.8 Å"),
+        ({"wavelength": [1e300, 1e300]}, "spectra[0].wavelength[0] is 1e+300"),
+    ],
+)
+def test_a_spectrum_is_read_strictly(fields: dict[str, Any], words: str) -> None:
+    assert words in refusal(encoded({"spectra": [{"z": 0.1, **SHORT, **fields}]}))
+
+
+def test_a_body_of_wrong_values_is_refused_at_the_first() -> None:
+    message = refusal(encoded({"spectra": [{"z": 0.1, **SHORT, "flux": ["x"] * 100_000}]}))
+    assert message == 'spectra[0].flux[0] is "x": Input should be a valid number'
+
+
+def test_many_mistakes_are_counted_after_the_first_three() -> None:
+    fields = {f"field{i}": i for i in range(9)}
+    assert refusal(encoded({"spectra": [{"z": 0.1, **SHORT, **fields}]})).endswith("and 6 more")
+
+
+@pytest.mark.parametrize("value", [7, "7", "-9223372036854775808", 9223372036854775807])
+def test_a_targetid_is_a_number_or_its_digits(value: int | str) -> None:
+    assert one(targetid=value).targetid.tolist() == [int(value)]
+
+
+def test_null_is_a_missing_value() -> None:
+    spectra = one(z=None, flux=[None, 2.0], ivar=[1.0, None])
+    band = spectra.bands["brz"]
+    assert np.isnan(spectra.z[0])
+    np.testing.assert_array_equal(band.flux[0, :3], np.array([np.nan, 2, 0], np.float32))
+    np.testing.assert_array_equal(band.ivar[0, :3], np.array([1, np.nan, 0], np.float32))
+
+
+def test_masked_pixels_carry_nothing() -> None:
+    band = one(flux=[None, 2.0], mask=[2**40, 0]).bands["brz"]
+    np.testing.assert_array_equal(band.flux[0, :2], [0, 2])
+    np.testing.assert_array_equal(band.ivar[0, :2], [0, 1])
+
+
+@given(st.sampled_from(("brz", *CAMERAS)), st.data())
+@settings(deadline=None)
+def test_a_contiguous_part_of_a_grid_lands_in_its_place(name: str, data: st.DataObject) -> None:
+    wave = WAVE[name]
+    first = data.draw(st.integers(0, len(wave) - 1))
+    count = data.draw(st.integers(1, min(50, len(wave) - first)))
+    part = wave[first : first + count] + data.draw(st.floats(-9e-5, 9e-5))
+    fields = {"wavelength": part.tolist(), "flux": [3.0] * count, "ivar": [2.0] * count}
+    layout = fields if name == "brz" else {"cameras": {name: fields}}
+    ((_, spectra),) = parsed({"spectra": [{"z": 0.1, **layout}]})
+    band = spectra.bands[name]
+    expected = np.zeros(len(wave), np.float32)
+    expected[first : first + count] = 1
+    np.testing.assert_array_equal(band.flux[0], 3 * expected)
+    np.testing.assert_array_equal(band.ivar[0], 2 * expected)
+
+
+def test_what_float32_cannot_hold_becomes_infinite() -> None:
+    assert np.isposinf(one(flux=[1e300, 1.0]).bands["brz"].flux[0, 0])
+
+
+def test_spectra_of_like_layout_go_together_and_come_back_in_order() -> None:
+    whole, cameras = made_spectra(3, ("brz",)), made_spectra(3, ("b", "z"), targetid=2000)
+    mixed = [
+        row
+        for pair in zip(document(whole)["spectra"], document(cameras)["spectra"], strict=True)
+        for row in pair
+    ]
+    parts = parsed({"spectra": mixed})
+    assert [tuple(spectra.bands) for _, spectra in parts] == [("brz",), ("b", "z")]
+    for (index, spectra), made in zip(parts, (whole, cameras), strict=True):
+        np.testing.assert_array_equal(spectra.targetid, made.targetid)
+        np.testing.assert_array_equal(spectra.z, made.z)
+        for name, band in made.bands.items():
+            np.testing.assert_array_equal(spectra.bands[name].flux, band.flux)
+        assert index.tolist() == ([0, 2, 4] if made is whole else [1, 3, 5])
+
+
+def test_a_repeated_targetid_gets_its_bit_and_a_missing_one_does_not() -> None:
+    rows = [{"z": 0.1, **SHORT, **t} for t in ({"targetid": 5}, {}, {"targetid": "5"}, {})]
+    ((_, spectra),) = parsed({"spectra": rows})
+    duplicate = int(Status.DUPLICATE)
+    assert spectra.status.tolist() == [duplicate, 0, duplicate, 0]
+    assert spectra.targetid.tolist() == [5, 0, 5, 0]

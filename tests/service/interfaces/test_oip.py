@@ -1,0 +1,271 @@
+"""The Open Inference Protocol v2, as a stock client speaks it and as hostile bytes do not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from outcrop import Scores, Spectra
+from outcrop.wire import INPUTS, OUTPUTS, decode_response, encode_request
+from scoring.scorer import Scorer
+from service.application import Application
+from service.http.errors import Problem
+from service.interfaces.oip import declared_bytes
+from service.interfaces.openapi import MEANINGS
+from service.interfaces.response_models import ModelConfiguration, ModelMetadata, Server
+from tests.service.helpers import INFER, JSON, URL, assert_error, listening, made_spectra
+
+LENGTH = "Inference-Header-Content-Length"
+FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ODD = st.sampled_from([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, -1.0, 0.0, 1e30, 7.0])
+
+
+def infer(client: TestClient, spectra: Spectra, path: str = INFER, **options: Any) -> Scores:
+    headers, body = encode_request(spectra, **options)
+    answer = client.post(path, content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return decode_response(answer.content, int(answer.headers[LENGTH]))
+
+
+@pytest.mark.parametrize("names", [("b", "r", "z"), ("brz",), ("z",)])
+@pytest.mark.parametrize("reconstruction", [False, True])
+def test_binary_scores_are_those_of_the_model(
+    client: TestClient, scorer: Scorer, names: tuple[str, ...], reconstruction: bool
+) -> None:
+    spectra = made_spectra(4, names)
+    answered = infer(client, spectra, reconstruction=reconstruction).columns()
+    expected = scorer.score(spectra, reconstruction=reconstruction).columns()
+    assert answered.keys() == expected.keys()
+    for name, column in expected.items():
+        np.testing.assert_array_equal(answered[name], column, err_msg=name)
+        assert answered[name].dtype == column.dtype
+
+
+def test_a_version_may_be_named(client: TestClient, scorer: Scorer) -> None:
+    path = f"/v2/models/outcrop/versions/{scorer.model.version}/infer"
+    assert len(infer(client, made_spectra(2), path)) == 2
+
+
+def test_json_tensors_give_the_binary_scores(client: TestClient) -> None:
+    spectra = made_spectra(1, ("brz",))
+    band = spectra.bands["brz"]
+    arrays = {"z": spectra.z, "targetid": spectra.targetid, "flux": band.flux, "ivar": band.ivar}
+    request = {
+        "id": "mine",
+        "inputs": [
+            {
+                "name": name,
+                "shape": list(array.shape),
+                "datatype": INPUTS[name].datatypes[0],
+                "data": array.ravel().tolist(),
+            }
+            for name, array in arrays.items()
+        ],
+    }
+    answer = client.post(INFER, content=json.dumps(request).encode(), headers=JSON).json()
+    assert answer["id"] == "mine"
+    assert answer["model_name"] == "outcrop"
+    binary = infer(client, spectra)
+    for tensor in answer["outputs"]:
+        np.testing.assert_allclose(
+            np.array(tensor["data"], float).reshape(tensor["shape"]),
+            getattr(binary, tensor["name"]),
+            rtol=1e-6,
+            err_msg=tensor["name"],
+        )
+
+
+def test_a_stock_client_scores(
+    application: Callable[..., Application], scorer: Scorer, subtests: pytest.Subtests
+) -> None:
+    spectra = made_spectra(3, ("brz",))
+    band = spectra.bands["brz"]
+    expected = scorer.score(spectra)
+    with listening(application()) as port, triton.InferenceServerClient(f"127.0.0.1:{port}") as c:
+        assert c.is_server_live()
+        assert c.is_server_ready()
+        assert c.is_model_ready("outcrop")
+        assert c.get_server_metadata()["extensions"][0] == "binary_tensor_data"
+        described = c.get_model_metadata("outcrop", scorer.model.version)
+        assert [tensor["name"] for tensor in described["inputs"]] == list(INPUTS)
+        assert c.get_model_config("outcrop")["name"] == "outcrop"
+        for binary in (True, False):
+            with subtests.test(binary=binary):
+                inputs: list[triton.InferInput] = []
+                for name, array in {"z": spectra.z, "flux": band.flux, "ivar": band.ivar}.items():
+                    kind = INPUTS[name].datatypes[0]
+                    inputs.append(triton.InferInput(name, list(array.shape), kind))
+                    inputs[-1].set_data_from_numpy(array, binary_data=binary)
+                wanted = [
+                    triton.InferRequestedOutput(name, binary_data=binary)
+                    for name in ("wmse", "latent", "anomaly")
+                ]
+                answer = c.infer("outcrop", inputs, outputs=wanted, request_id="7")
+                assert answer.get_response()["id"] == "7"
+                for name in ("wmse", "latent", "anomaly"):
+                    array = answer.as_numpy(name)
+                    assert array is not None
+                    np.testing.assert_allclose(
+                        array.astype(float), getattr(expected, name).astype(float), rtol=1e-6
+                    )
+        with pytest.raises(triton.InferenceServerException, match="there is outcrop"):
+            c.get_model_metadata("wrong")
+
+
+def test_the_server_and_the_model_are_described(client: TestClient, scorer: Scorer) -> None:
+    Server.model_validate_json(client.get("/v2").content, strict=True)
+    path = "/v2/models/outcrop"
+    metadata = ModelMetadata.model_validate_json(client.get(path).content, strict=True)
+    assert metadata.versions == [scorer.model.version]
+    shapes = {tensor.name: tensor.shape for tensor in metadata.outputs}
+    assert list(shapes) == list(OUTPUTS)
+    assert shapes["latent"] == [-1, scorer.model.latents]
+    assert shapes["rest_flux"] == [-1, len(scorer.model.wave)]
+    content = client.get(f"{path}/config").content
+    ModelConfiguration.model_validate_json(content, strict=True)
+    for each in ("/v2/health/live", "/v2/health/ready", f"{path}/ready"):
+        answer = client.get(each)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("end", ["", "/ready", "/config", "/infer"])
+@pytest.mark.parametrize("model", ["other", "outcrop/versions/0"])
+def test_an_unknown_model_or_version_is_named(client: TestClient, model: str, end: str) -> None:
+    method = client.post if end == "/infer" else client.get
+    answer = method(f"/v2/models/{model}{end}")
+    assert_error(answer, 404, "is not here; there is")
+
+
+def test_a_message_may_hold_any_floats(client: TestClient, scorer: Scorer) -> None:
+    spectra = made_spectra(5)
+    band = spectra.bands["b"]
+    band.flux[1] = np.nan
+    band.ivar[2] = -1
+    band.flux[3] = np.inf
+    spectra.z[4] = np.nan
+    scores = infer(client, spectra)
+    assert (scores.status[1:] != 0).all()
+    alone = scorer.score(spectra.rows(slice(0, 1)))
+    np.testing.assert_allclose(scores.wmse[0], alone.wmse[0], rtol=1e-5)
+    np.testing.assert_allclose(scores.nof[0], alone.nof[0], rtol=1e-5)
+
+
+@given(st.lists(st.tuples(st.sampled_from("brz"), ODD, ODD, st.floats(0, 1))), st.floats())
+@settings(FUZZ, max_examples=100)
+def test_no_spectrum_whatever_breaks_the_server_or_its_neighbours(
+    client: TestClient, scorer: Scorer, changes: list[tuple[str, float, float, float]], z: float
+) -> None:
+    spectra = made_spectra(3)
+    for name, flux, ivar, share in changes:
+        band = spectra.bands[name]
+        pixels = slice(0, int(share * band.flux.shape[1]))
+        band.flux[1, pixels] = flux
+        band.ivar[1, pixels] = ivar
+    spectra.z[1] = z
+    scores = infer(client, spectra)
+    if not np.isfinite([scores.wmse[1], scores.nof[1]]).all():
+        assert scores.status[1]
+    for row in (0, 2):
+        alone = scorer.score(spectra.rows(slice(row, row + 1)))
+        for name in ("status", "wmse", "nof", "p_value", "latent"):
+            np.testing.assert_allclose(
+                getattr(scores, name)[row], getattr(alone, name)[0], rtol=1e-4, atol=1e-5
+            )
+
+
+def test_no_spectra_are_an_answer_without_rows(client: TestClient) -> None:
+    assert len(infer(client, made_spectra(2).rows(slice(0, 0)))) == 0
+
+
+def test_too_many_spectra_are_refused_before_they_are_read(
+    application: Callable[..., Application],
+) -> None:
+    client = TestClient(application(max_spectra=2).door, base_url=URL)
+    headers, body = encode_request(made_spectra(3, ("b",)))
+    answer = client.post(INFER, content=body, headers=headers)
+    assert_error(answer, 413, "holds 3 spectra; send at most 2")
+    request = {"inputs": [{"name": "z", "shape": [3], "datatype": "FP64", "data": [0, 0, 0]}]}
+    request["inputs"] += [
+        {"name": f"{kind}_b", "shape": [3, 2751], "datatype": "FP32", "data": [0] * 8253}
+        for kind in ("flux", "ivar")
+    ]
+    answer = client.post(INFER, content=json.dumps(request).encode(), headers=JSON)
+    assert_error(answer, 413, "holds 3 spectra")
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "words"),
+    [
+        (b"", 400, "cannot be read"),
+        (b"[" * 50_000, 400, "cannot be read"),
+        (b"\xff", 400, "cannot be read"),
+        (b"[]", 400, "no list 'inputs'"),
+        (b"{}", 400, "no list 'inputs'"),
+        (b'{"inputs": [1]}', 400, "no list 'inputs'"),
+        (b'{"inputs": {"a": 1}}', 400, "no list 'inputs'"),
+        (b'{"inputs": [{"shape": []}]}', 400, "no list 'inputs'"),
+        (b'{"inputs": [{"name": "z"}]}', 400, "no list 'inputs'"),
+        (b'{"inputs": [{"name": "z", "shape": [1.5]}]}', 400, "input z has"),
+        (b'{"inputs": [{"name": "z", "shape": [-1]}]}', 400, "input z has"),
+        (
+            b'{"inputs": [{"name": "z", "shape": [1], "parameters": {"binary_data_size": "8"}}]}',
+            400,
+            "binary_data_size 8",
+        ),
+        (b'{"inputs": [{"name": "z", "shape": [99]}]}', 413, "z holds 99 spectra"),
+    ],
+)
+def test_the_leading_json_is_checked_first(header: bytes, status: int, words: str) -> None:
+    with pytest.raises(Problem, match=words.replace("[", r"\[")) as raised:
+        declared_bytes(header, 10)
+    assert raised.value.status == status
+
+
+def test_a_wrong_size_is_refused_whatever_follows(client: TestClient) -> None:
+    headers, body = encode_request(made_spectra(2))
+    assert_error(client.post(INFER, content=body + b"x", headers=headers), 400, "announce")
+    assert_error(client.post(INFER, content=body[:-1], headers=headers), 400, "announce")
+
+
+def test_every_truncation_of_a_message_is_refused(client: TestClient) -> None:
+    headers, body = encode_request(made_spectra(1, ("b",)))
+    end = int(headers[LENGTH])
+    for length in (*range(0, end, 7), *range(end - 3, end + 40), *range(end, len(body), 997)):
+        assert_error(client.post(INFER, content=body[:length], headers=headers), 400)
+
+
+@given(st.binary(max_size=300), st.integers(-1, 400))
+@settings(FUZZ, max_examples=200)
+def test_random_bytes_are_refused(client: TestClient, body: bytes, length: int) -> None:
+    kind = {"Content-Type": "application/octet-stream", LENGTH: str(length)}
+    for headers in (kind, JSON, {}):
+        assert_error(client.post(INFER, content=body, headers=headers), 400)
+
+
+@given(st.data())
+@settings(FUZZ, max_examples=200)
+def test_a_message_with_changed_bytes_never_breaks_the_server(
+    client: TestClient, data: st.DataObject
+) -> None:
+    headers, body = encode_request(made_spectra(1, ("b",)))
+    changed = bytearray(body)
+    end = int(headers[LENGTH])
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[data.draw(st.integers(0, end - 1))] = data.draw(st.integers(32, 126))
+    answer = client.post(INFER, content=bytes(changed), headers=headers)
+    assert answer.status_code in (200, 400, 413), answer.text
+
+
+def test_the_documentation_names_every_tensor_and_every_error() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+    for name in (*INPUTS, *OUTPUTS):
+        assert f"`{name}`" in text
+    for code in MEANINGS:
+        assert f"\n| {code} | " in text

@@ -1,0 +1,179 @@
+"""What Prometheus is told: right numbers, stable names, and no series of a client's making."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from outcrop import Status
+from outcrop.wire import encode_request
+from service.application import Application
+from service.monitoring.metrics import OUTCOMES, STAGES, documentation
+from tests.service.helpers import INFER, JSON, URL, document, encoded, made_spectra
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
+
+
+@pytest.fixture
+def made(application: Callable[..., Application]) -> Application:
+    return application()
+
+
+@pytest.fixture
+def client(made: Application) -> TestClient:
+    return TestClient(made.door, base_url=URL)
+
+
+def value(made: Application, name: str, **labels: str) -> float:
+    found = made.metrics.registry.get_sample_value(name, labels)
+    return 0.0 if found is None else found
+
+
+def series(client: TestClient) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+    text = client.get("/metrics").text
+    return {
+        (sample.name, tuple(sorted(sample.labels.items())))
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_the_documentation_is_that_of_the_code() -> None:
+    assert documentation() == DOCUMENT
+
+
+def test_the_documentation_lists_what_a_served_model_answers(client: TestClient) -> None:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    listed = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", DOCUMENT, re.M))
+    answered = {
+        f"{family.name}_total" if family.type == "counter" else family.name: family.type
+        for family in text_string_to_metric_families(answer.text)
+    }
+    assert answered == listed
+
+
+def test_every_label_and_every_stage_is_explained(client: TestClient) -> None:
+    explained = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|$", DOCUMENT, re.M))
+    client.get("/livez")  # requests are counted once there are any
+    labels = {label for _, pairs in series(client) for label, _ in pairs}
+    assert set(explained) == labels - {"le"}
+    for stage in STAGES:
+        assert f"`{stage}`" in explained["stage"]
+
+
+def test_names_carry_their_unit_and_say_whose_they_are(client: TestClient) -> None:
+    units = ("_seconds", "_bytes", "_ratio", "_max", "_info", "_total", "_requests")
+    sizeless = {"outcrop_ready", "outcrop_requests_in_flight", "outcrop_canary_flags"}
+    science = {f"outcrop_spectra_{name}" for name in ("snr", "wmse", "nof", "p_value")}
+    for name in re.findall(r"^\| `(outcrop_\w+)` \| \w+ \|", DOCUMENT, re.M):
+        assert name.endswith(units) or name in sizeless | science, name
+
+
+def test_unknown_paths_and_methods_make_no_new_series(client: TestClient) -> None:
+    client.get("/nowhere")
+    client.get("/score")
+    client.get("/v2/models/nothing")
+    client.get("/metrics")
+    before = series(client)
+    for i in range(50):
+        client.get(f"/nowhere/{i}")
+        client.post(f"/v2/models/outcrop/{i}")
+        client.get(f"/v2/models/{i}")
+        client.request(f"BREW{i}", "/score")
+    assert series(client) == before
+
+
+def test_requests_are_counted_by_template_and_code(made: Application, client: TestClient) -> None:
+    client.get("/v2/models/outcrop")
+    client.get("/v2/models/other")
+    route = "/v2/models/{model}"
+    assert value(made, "outcrop_requests_total", route=route, code="200") == 1
+    assert value(made, "outcrop_requests_total", route=route, code="404") == 1
+    assert value(made, "outcrop_request_duration_seconds_count", route=route) == 2
+    assert value(made, "outcrop_rejected_total", reason="not_found") == 1
+    assert value(made, "outcrop_requests_in_flight") == 0
+
+
+def test_spectra_are_counted_by_outcome_bit_and_petal(
+    made: Application, client: TestClient
+) -> None:
+    spectra = made_spectra(6)
+    spectra.z[:2] = np.nan
+    spectra.z[2] = 0.9
+    petal = np.array([0, 9, 9, -1, 10, 3], np.int32)
+    headers, body = encode_request(replace(spectra, petal=petal))
+    assert client.post(INFER, content=body, headers=headers).is_success
+    outcomes = {
+        name: value(made, "outcrop_spectra_total", outcome=name)
+        for name in ("eligible", "ineligible", "unscored")
+    }
+    assert sum(outcomes.values()) == 6
+    assert outcomes["eligible"] == 3
+    assert value(made, "outcrop_spectra_status_total", bit="NO_REDSHIFT") == 2
+    assert value(made, "outcrop_spectra_status_total", bit="Z_OUT_OF_RANGE") == 1
+    petals = {p: value(made, "outcrop_spectra_petal_total", petal=p) for p in ("0", "3", "9")}
+    assert petals == {"0": 1, "3": 1, "9": 2}
+    assert value(made, "outcrop_spectra_petal_total", petal="none") == 2
+    assert value(made, "outcrop_request_body_bytes_sum") == len(body)
+
+
+def test_targets_that_should_have_scores_and_have_none_are_counted(
+    made: Application, client: TestClient
+) -> None:
+    spectra = made_spectra(6)
+    # Neither sky, nor what lies beyond the model's redshifts: only the first two.
+    spectra.z[:2] = np.nan
+    spectra.z[2:4] = 2.5, np.nan
+    spectra.status[3] = int(Status.NOT_TARGET)
+    headers, body = encode_request(spectra)
+    assert client.post(INFER, content=body, headers=headers).is_success
+    assert value(made, "outcrop_spectra_total", outcome="unscored") == 4
+    assert value(made, "outcrop_targets_unscored_total") == 2
+
+
+@pytest.mark.parametrize("way", ["binary", "json"])
+def test_every_stage_is_timed(made: Application, client: TestClient, way: str) -> None:
+    spectra = made_spectra(2)
+    headers, body = encode_request(spectra)
+    if way == "json":
+        headers, body = JSON, encoded(document(spectra))
+    path = {"binary": INFER, "json": "/score"}[way]
+    assert client.post(path, content=body, headers=headers).is_success
+    for stage in STAGES:
+        assert value(made, "outcrop_stage_seconds_count", stage=stage) > 0, stage
+        assert value(made, "outcrop_stage_seconds_sum", stage=stage) > 0, stage
+
+
+def test_the_start_counts_for_nothing(made: Application) -> None:
+    for outcome in OUTCOMES:
+        assert value(made, "outcrop_spectra_total", outcome=outcome) == 0
+    for stage in STAGES:
+        assert value(made, "outcrop_stage_seconds_count", stage=stage) == 0
+    assert value(made, "outcrop_spectra_snr_count") == 0
+
+
+def test_the_limits_of_work_and_bodies_stand_beside_what_is_taken(made: Application) -> None:
+    assert value(made, "outcrop_work_requests") == 0
+    assert value(made, "outcrop_work_requests_max") == 2 + 64
+    assert value(made, "outcrop_body_held_bytes") == 0
+    assert value(made, "outcrop_body_held_bytes_max") == 640 * 2**20
+
+
+def test_json_spectra_have_no_petal(made: Application, client: TestClient) -> None:
+    body = encoded(document(made_spectra(2), reconstruction=False))
+    assert client.post("/score", content=body, headers=JSON).is_success
+    assert value(made, "outcrop_spectra_petal_total", petal="none") == 2
+
+
+def test_the_model_is_named(client: TestClient) -> None:
+    line = re.search(r"^outcrop_model_info\{(.*)\} 1.0$", client.get("/metrics").text, re.M)
+    assert line is not None
+    assert 'sample="simulated' in line[1]
+    assert re.search(r'sha256="[0-9a-f]{64}"', line[1])

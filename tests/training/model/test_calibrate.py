@@ -1,0 +1,105 @@
+"""A bundle calibrated on other petals keeps its networks and means what those petals say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_store.bundle import Bundle
+from outcrop import Scores, find_petals, read_spectra
+from scoring.scorer import Scorer
+from training import TrainingError
+from training.__main__ import main
+from training.model.calibrate import calibrate_bundle, decile_edges, decile_shares
+from training.model.card import CARD
+from training.sky.petals import simulate
+
+
+@pytest.fixture(scope="module")
+def own_sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two other petals, some of whose targets are odd; nothing says which."""
+    folder = tmp_path_factory.mktemp("own")
+    simulate(folder, petals=2, seed=8, anomalies=0.1)
+    (folder / "truth.csv").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(bundle: Path, own_sky: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("models") / "own"
+    assert main(["calibrate", str(bundle), str(own_sky), "--output", str(output)]) == 0
+    return output
+
+
+def scores_of(bundle: Path, sky: Path) -> Scores:
+    scorer = Scorer.open(bundle)
+    petals = [read_spectra(petal.coadd, petal.redrock) for petal in find_petals(sky)]
+    scores = Scores.concatenate([scorer.score(petal) for petal in petals])
+    rows = np.flatnonzero(scores.eligible)
+    return Scores(**{name: column[rows] for name, column in scores.columns().items()})
+
+
+def test_networks_eigenspectra_and_density_are_the_same_files(bundle: Path, own: Path) -> None:
+    before, after = Bundle.open(bundle).manifest, Bundle.open(own).manifest
+    same = {name for name, file in before.files.items() if after.files[name] == file}
+    assert same == {"encoder.onnx", "decoder.onnx", "eigenspectra.npz", "density.npz"}
+
+
+def test_the_manifest_says_what_each_part_was_made_from(bundle: Path, own: Path) -> None:
+    before, after = Bundle.open(bundle), Bundle.open(own)
+    assert after.manifest.sample == before.manifest.sample
+    assert after.manifest.calibrated_from == before.sha256
+    assert before.manifest.calibrated_from is None
+    assert set(after.manifest.calibration.tiles).isdisjoint(before.manifest.calibration.tiles)
+    assert after.manifest.version != before.manifest.version
+    assert before.sha256 in after.bytes(CARD).decode()
+
+
+def test_one_in_a_hundred_of_the_own_spectra_is_flagged(
+    bundle: Path, own: Path, own_sky: Path
+) -> None:
+    before, after = scores_of(bundle, own_sky), scores_of(own, own_sky)
+    np.testing.assert_array_equal(before.wmse, after.wmse)
+    # A tenth of them is odd, which raises what the old calibration flags and not the new one.
+    assert before.anomaly.mean() > 0.016
+    assert 0.004 < after.anomaly.mean() < 0.014
+    bright = after.snr >= 5
+    assert after.wmse_anomaly[bright].mean() == pytest.approx(0.01, abs=0.003)
+    assert after.nof_anomaly[bright].mean() == pytest.approx(0.01, abs=0.003)
+
+
+def test_the_drift_reference_is_that_of_the_own_spectra(
+    bundle: Path, own: Path, own_sky: Path
+) -> None:
+    before = Bundle.open(bundle).arrays("drift.npz")
+    after = Bundle.open(own).arrays("drift.npz")
+    np.testing.assert_array_equal(before["edges"], after["edges"])
+    shares = decile_shares(scores_of(own, own_sky).latent, before["edges"].astype(np.float32))
+    np.testing.assert_allclose(after["shares"].astype(np.float64), shares, atol=2e-3)
+
+
+def test_training_spectra_do_not_calibrate(bundle: Path, sky: Path, tmp_path: Path) -> None:
+    again = Bundle.open(calibrate_bundle(bundle, [sky], tmp_path / "again")).manifest
+    counts = Bundle.open(bundle).manifest.sample.counts
+    assert again.calibration.counts["calibration"] == counts["unique"] - counts["training"]
+
+
+def test_an_existing_output_is_not_touched(bundle: Path, own: Path, own_sky: Path) -> None:
+    before = Bundle.open(own).sha256
+    with pytest.raises(TrainingError, match="exists already"):
+        calibrate_bundle(bundle, [own_sky], own)
+    assert Bundle.open(own).sha256 == before
+
+
+def test_a_folder_without_petals_is_named(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no pair of coadd"):
+        calibrate_bundle(bundle, [tmp_path], tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_each_decile_of_its_own_sample_holds_a_tenth() -> None:
+    latent = np.random.default_rng(1).normal(size=(10_000, 3)).astype(np.float32)
+    edges = decile_edges(latent)
+    assert edges.shape == (3, 9)
+    np.testing.assert_allclose(decile_shares(latent, edges), 0.1, atol=1e-3)
+    np.testing.assert_allclose(decile_shares(latent + 100, edges)[:, -1], 1)

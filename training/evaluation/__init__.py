@@ -1,0 +1,1 @@
+"""Evaluation: how well a bundle finds injected anomalies, beside simpler methods."""

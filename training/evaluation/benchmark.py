@@ -1,0 +1,207 @@
+"""Benchmark: the whole comparison, several made-up skies, clean and contaminated training samples.
+
+For each seed a training sky and a test sky with planted anomalies are made; the default recipe is
+fitted on the training sky as it is and with a part of it replaced by anomalies, the paper's recipe
+on the clean one; each fit is evaluated beside all baselines. A step whose result exists is
+skipped, so the command goes on where it was stopped. Training skies and caches, several
+gigabytes each, are removed once they are evaluated; models, numbers and tables stay.
+
+Numbers from made-up skies are not DESI performance.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from model_store.bundle import BundleError
+from outcrop import OutcropError
+
+from .. import TrainingError
+from ..model.card import BENCHMARK
+from ..model.config import load_config
+from ..sky.petals import simulate
+from .comparison import MACRO, RECALL
+from .evaluate import evaluate
+from .tables import aligned, name_of, ordered
+
+CONTAMINATION = (0.0, 0.005, 0.01, 0.02)
+"""Share of the training sky's targets in which something is planted."""
+PLANTED = 0.08
+"""The same of the test sky."""
+
+ON_CARDS = ("p_value", "wmse_calibrated", "nof_calibrated", "pca10_calibrated")
+"""Scores whose recall model cards show."""
+
+# Test skies must not share a seed with any training sky.
+_TEST_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """Petals of a training and of a test sky."""
+
+    train: int = 60
+    test: int = 40
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluation.benchmark", description=__doc__
+    )
+    parser.add_argument("--folder", metavar="DIR", type=Path, required=True)
+    parser.add_argument("--seeds", metavar="S", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--config", metavar="NAME_OR_TOML", default="default")
+    parser.add_argument("--train-petals", metavar="N", type=int, default=Size.train)
+    parser.add_argument("--test-petals", metavar="N", type=int, default=Size.test)
+    options = parser.parse_args(arguments)
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    # For this process and the fits it starts.
+    os.environ["OUTCROP_CACHE"] = str(folder / "cache")
+    size = Size(options.train_petals, options.test_petals)
+    try:
+        for seed in options.seeds:
+            run_seed(folder / f"seed-{seed}", seed, options.config, size)
+        text = summary(folder, options.seeds)
+    except (TrainingError, BundleError, OutcropError, OSError) as error:
+        tqdm.write(f"outcrop: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        tqdm.write("outcrop: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    (folder / "summary.txt").write_text(text, encoding="utf-8")
+    entry = card_entry(folder, options.seeds, options.config, size)
+    content = json.dumps({options.config: entry}, indent=1)
+    (folder / BENCHMARK.name).write_text(content + "\n", encoding="utf-8")
+    tqdm.write(text)
+    return 0
+
+
+def run_seed(folder: Path, seed: int, config: str, size: Size) -> None:
+    """Do all of one seed that is not done yet.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets a model `CONFIG-SHARE` and its numbers, `CONFIG-SHARE.json`, for each share of
+        anomalies in the training sample, and the model `paper`.
+    """
+    if all(_numbers(folder, share).exists() for share in CONTAMINATION):
+        return
+    test = folder / "test"
+    _sky(test, size.test, _TEST_SEED + seed, PLANTED)
+    for share in CONTAMINATION:
+        numbers = _numbers(folder, share)
+        if numbers.exists():
+            continue
+        train = folder / f"train-{share:g}"
+        _sky(train, size.train, seed, share)
+        bundle, paper = folder / f"model-{share:g}", folder / "paper"
+        _fit(train, bundle, config)
+        if share == 0:
+            _fit(train, paper, "paper")
+        evaluate(bundle, test, numbers, train=[train], paper=paper if share == 0 else None)
+        shutil.rmtree(train)
+        shutil.rmtree(os.environ["OUTCROP_CACHE"], ignore_errors=True)
+    shutil.rmtree(test)
+
+
+def summary(folder: Path, seeds: Sequence[int]) -> str:
+    """Return the tables over all seeds: macro recall by contamination, recall by kind."""
+    results = {
+        share: [
+            json.loads(_numbers(folder / f"seed-{seed}", share).read_text(encoding="utf-8"))
+            for seed in seeds
+        ]
+        for share in CONTAMINATION
+    }
+    clean = results[0.0]
+    scores = ordered(list(clean[0][RECALL]))
+    contaminated = [
+        [name_of(score)] + [_mean(results[share], score, MACRO) for share in CONTAMINATION]
+        for score in scores
+    ]
+    kinds = list(clean[0]["n_planted"])
+    by_kind = [[name_of(score)] + [_mean(clean, score, kind) for kind in kinds] for score in scores]
+    shares = [f"{100 * share:g} %" for share in CONTAMINATION]
+    return "\n\n".join(
+        [
+            f"{len(seeds)} made-up skies, seeds {', '.join(map(str, seeds))}; mean, and half the "
+            "range between seeds. These numbers are not DESI performance.",
+            "Macro recall at 1 % false positives, by share of anomalies in the training sample.\n\n"
+            + aligned(["score", *shares], contaminated),
+            "Recall at 1 % false positives by planted kind, clean training sample.\n\n"
+            + aligned(["score", *kinds], by_kind),
+        ]
+    )
+
+
+def card_entry(folder: Path, seeds: Sequence[int], config: str, size: Size) -> dict[str, Any]:
+    """Return what model cards tell of a recipe: recall on clean samples, mean over the seeds.
+
+    Published by copying the file that `main` writes over `training.model.card.BENCHMARK`.
+    """
+    results = [
+        json.loads(_numbers(folder / f"seed-{seed}", 0.0).read_text(encoding="utf-8"))
+        for seed in seeds
+    ]
+    return {
+        "configuration": load_config(config).model_dump(mode="json"),
+        "skies": len(seeds),
+        "train_petals": size.train,
+        RECALL: {
+            score: {
+                kind: round(float(np.mean([result[RECALL][score][kind] for result in results])), 3)
+                for kind in results[0][RECALL][score]
+            }
+            for score in ON_CARDS
+            if score in results[0][RECALL]
+        },
+    }
+
+
+def _numbers(folder: Path, share: float) -> Path:
+    return folder / f"model-{share:g}.json"
+
+
+def _sky(folder: Path, petals: int, seed: int, anomalies: float) -> None:
+    # The truth is written last.
+    if not (folder / "truth.csv").exists():
+        simulate(folder, petals, seed, anomalies)
+
+
+def _fit(train: Path, bundle: Path, config: str) -> None:
+    """Fit in a process of its own, which gives all its memory back."""
+    if bundle.exists():
+        return
+    command = ["fit", str(train), "--output", str(bundle), "--config", config]
+    done = subprocess.run([sys.executable, "-m", "training", *command], check=False)
+    if done.returncode:
+        raise TrainingError(
+            f"`python -m training {' '.join(command)}` ended with exit status {done.returncode}; "
+            "see its message above, then run the benchmark again: it goes on from there"
+        )
+
+
+def _mean(results: Sequence[dict[str, Any]], score: str, kind: str) -> str:
+    values = [result[RECALL].get(score, {}).get(kind) for result in results]
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    half_range = (max(known) - min(known)) / 2
+    return f"{np.mean(known):.3f}" + (f" ± {half_range:.3f}" if len(known) > 1 else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Metrics: how well a score tells planted spectra from ordinary ones, and how surely we know it.
+
+Everything here follows from one number per planted spectrum, the share of ordinary spectra that
+are stranger: its false-positive rate. A planted spectrum is found at 1 % if that share is at
+most 1 %. Intervals come from the bootstrap (Efron 1979), ordinary and planted spectra resampled
+apart; row 0 of every resample is the sample itself, so estimates and intervals take one path.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+_NEWTON_STEPS = 25
+# Precision of a normal prior on the slope per standard deviation of log strength: where found and
+# missed do not overlap the slope would run away, and this stops it well beyond any that is seen.
+_SLOPE_PRIOR = 0.01
+
+
+def ordinary_resamples(size: int, resamples: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Return how often each of `size` spectra occurs, (1 + resamples, size); row 0 is all ones."""
+    counts = np.ones((1 + resamples, size), np.int32)
+    for row in counts[1:]:
+        row[:] = np.bincount(rng.integers(0, size, size), minlength=size)
+    return counts
+
+
+def planted_resamples(size: int, resamples: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return which of `size` spectra are drawn, (1 + resamples, size); row 0 is all of them."""
+    drawn = rng.integers(0, max(size, 1), (1 + resamples, size))
+    drawn[0] = np.arange(size)
+    return drawn
+
+
+def false_positive_rates(
+    ordinary: NDArray[np.floating], planted: NDArray[np.floating], counts: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Return the share of ordinary spectra stranger than each planted one, ties half.
+
+    Parameters
+    ----------
+    ordinary : (n,)
+        Strangeness; larger is stranger.
+    planted : (P,)
+    counts : (B, n)
+        How often each ordinary spectrum counts.
+
+    Returns
+    -------
+    (B, P) float64
+        NaN without ordinary spectra.
+    """
+    if len(ordinary) == 0:
+        return np.full((len(counts), len(planted)), np.nan)
+    order = np.argsort(ordinary, kind="stable")
+    below = np.zeros((len(counts), len(ordinary) + 1), np.int32)
+    np.cumsum(np.take(counts, order, axis=1), axis=1, out=below[:, 1:])
+    first = np.searchsorted(ordinary[order], planted, side="left")
+    last = np.searchsorted(ordinary[order], planted, side="right")
+    return 1 - (below[:, first] + below[:, last]) / (2 * below[:, -1:])
+
+
+def found(rates: NDArray[np.float64], level: float = 0.01) -> NDArray[np.bool_]:
+    """Return which planted spectra lie above the (1 − level) quantile of the ordinary ones."""
+    return rates <= level * (1 + 1e-9)
+
+
+def recall(rates: NDArray[np.float64], level: float = 0.01) -> NDArray[np.float64]:
+    """Return the share (B,) of planted spectra (B, P) found at a false-positive rate."""
+    if rates.shape[1] == 0:
+        return np.full(len(rates), np.nan)
+    return found(rates, level).mean(axis=1)
+
+
+def recall_at(
+    planted: NDArray[np.floating], ordinary: NDArray[np.floating], level: float = 0.01
+) -> float:
+    """Return the share of planted spectra found at a false-positive rate, from strangeness alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from training.evaluation.metrics import recall_at
+    >>> recall_at(np.array([0.5, 98.5, 200.0]), np.arange(100.0))
+    0.6666666666666666
+    """
+    once = np.ones((1, len(ordinary)), np.int32)
+    return float(recall(false_positive_rates(ordinary, planted, once), level)[0])
+
+
+def auroc(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the area (B,) under the receiver operating characteristic; chance gives 0.5."""
+    if rates.shape[1] == 0:
+        return np.full(len(rates), np.nan)
+    return 1 - rates.mean(axis=1)
+
+
+def auprc(rates: NDArray[np.float64], prevalence: float = 0.01) -> NDArray[np.float64]:
+    """Return the average precision (B,) if planted spectra were this share of all.
+
+    Chance gives the prevalence.
+    """
+    size = rates.shape[1]
+    if size == 0:
+        return np.full(len(rates), np.nan)
+    hits = prevalence * np.arange(1, size + 1) / size
+    return (hits / (hits + (1 - prevalence) * np.sort(rates, axis=1))).mean(axis=1)
+
+
+def precision_at(rates: NDArray[np.float64], ordinary: int, rank: int = 100) -> NDArray[np.float64]:
+    """Return the share (B,) of planted spectra among the `rank` strangest of all.
+
+    NaN where there are fewer than `rank` spectra, or none of either sort.
+    """
+    size = rates.shape[1]
+    if 0 in (size, ordinary) or size + ordinary < rank:
+        return np.full(len(rates), np.nan)
+    # The j-th strangest planted spectrum has j planted and rate·ordinary others no less strange.
+    place = np.arange(1, size + 1) + np.sort(rates, axis=1) * ordinary
+    # Places are whole or half numbers but for rounding.
+    return (place < rank + 0.25).sum(axis=1) / rank
+
+
+def strength_at_half_recall(
+    strength: NDArray[np.floating], is_found: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the planted strength at which half is found, by logistic regression on its logarithm.
+
+    Parameters
+    ----------
+    strength : (B, P)
+        Positive; those that are NaN do not count.
+    is_found : (B, P)
+
+    Returns
+    -------
+    (B,) float64
+        0 where even the weakest planted ones are mostly found, infinite where even the strongest
+        are mostly missed; NaN where there are not two different strengths.
+    """
+    known = np.isfinite(strength)
+    x = np.log(np.where(known, strength, 1.0).astype(np.float64))
+    number = np.maximum(known.sum(axis=1), 1)
+    centre = x.sum(axis=1) / number
+    x = np.where(known, x - centre[:, None], 0)
+    spread = np.sqrt((x * x).sum(axis=1) / number)
+    varied = spread > 1e-9
+    x /= np.where(varied, spread, 1)[:, None]
+    y = np.where(known, is_found, 0).astype(np.float64)
+    intercept, slope = np.zeros(len(x)), np.zeros(len(x))
+    for _ in range(_NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(intercept[:, None] + slope[:, None] * x, -30, 30)))
+        miss = np.where(known, y - p, 0)
+        weight = np.where(known, p * (1 - p), 0)
+        # The prior also acts, ten times weaker, on the intercept: all found, or none, is finite.
+        g0 = miss.sum(axis=1) - _SLOPE_PRIOR / 10 * intercept
+        g1 = (miss * x).sum(axis=1) - _SLOPE_PRIOR * slope
+        h00 = weight.sum(axis=1) + _SLOPE_PRIOR / 10
+        h01 = (weight * x).sum(axis=1)
+        h11 = (weight * x * x).sum(axis=1) + _SLOPE_PRIOR
+        determinant = h00 * h11 - h01**2
+        intercept += np.clip((h11 * g0 - h01 * g1) / determinant, -2, 2)
+        slope += np.clip((h00 * g1 - h01 * g0) / determinant, -2, 2)
+    half = np.where(y.sum(axis=1) > number / 2, -np.inf, np.inf)
+    rising = slope > 0
+    half[rising] = -intercept[rising] / slope[rising]
+    half[half < x.min(axis=1, initial=0)] = -np.inf
+    half[half > x.max(axis=1, initial=0)] = np.inf
+    half[~varied] = np.nan
+    return np.exp(centre + spread * half)
+
+
+def interval(resampled: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Return the central interval of the bootstrap rows 1 and on; NaN if any of them is."""
+    tail = (1 - level) / 2
+    # Not interpolated: between a number and infinity there is nothing.
+    low, high = np.quantile(resampled[1:], [tail, 1 - tail], method="nearest")
+    return float(low), float(high)
+
+
+def share_interval(count: int, size: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact binomial interval of a share (Clopper & Pearson 1934)."""
+    if size == 0:
+        return float("nan"), float("nan")
+    bounds = stats.binomtest(count, size).proportion_ci(level, method="exact")
+    return float(bounds.low), float(bounds.high)
+
+
+def flagged_interval(
+    size: int, calibration: int | None, p_level: float = 0.01, level: float = 0.99
+) -> tuple[int, int]:
+    """Return between which numbers the flagged of `size` ordinary spectra should lie.
+
+    A p-value that is a rank among n calibration spectra has its own noise: below a cut that k of
+    n + 1 ranks pass lies a share of ordinary spectra that is itself Beta(k, n + 1 − k)
+    distributed, so the flagged number is beta-binomial (Vovk 2012). It is binomial in the limit
+    of infinitely many, or unknown, calibration spectra.
+
+    Parameters
+    ----------
+    calibration : int or None
+        Calibration spectra in the same range of S/N.
+    """
+    if calibration is None:
+        low, high = stats.binom.interval(level, size, p_level)
+    else:
+        ranks = p_level * (calibration + 1)
+        low, high = stats.betabinom.interval(level, size, ranks, calibration + 1 - ranks)
+    return int(low), int(high)
+
+
+def chance_of_difference(only_first: int, only_second: int) -> float:
+    """Return the probability that two equally good scores differ so much (McNemar 1947, exact).
+
+    Parameters
+    ----------
+    only_first, only_second : int
+        Planted spectra that one of the two scores finds and the other misses.
+    """
+    if only_first + only_second == 0:
+        return 1.0
+    return float(stats.binomtest(only_first, only_first + only_second).pvalue)

@@ -1,0 +1,1 @@
+"""Model: from petals to a bundle: cuts, fit, density, calibration, export."""

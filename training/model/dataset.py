@@ -1,0 +1,250 @@
+"""Dataset: from folders of petals to the spectra that train, validate and calibrate.
+
+Petals are read one at a time and cut to the sample; what remains is kept as arrays below the
+cache, memory-mapped when it is used, so that neither a sample larger than memory nor a second
+fit needs the raw files again.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+import scoring.coadd
+import scoring.infill
+import scoring.preprocess
+import scoring.resample
+from outcrop import Petal, find_petals
+from scoring.infill import Eigenspectra
+from scoring.preprocess import Preprocessor, RestFrame
+
+from .. import TrainingError
+from . import cuts
+from .cache import cache_root, cached, key_of
+from .config import Config
+from .cuts import read_petal, tile_of
+
+__all__ = ["RestSample", "Split", "cache_root", "prepare", "read_sample", "split"]
+
+LEAST_CALIBRATION = 50
+"""Fewer cannot tell what one spectrum in a hundred scores, which `scoring.calibration` asks."""
+
+# What the cached arrays depend on besides the configuration.
+_CODE = (cuts, scoring.coadd, scoring.resample, scoring.preprocess, scoring.infill)
+
+
+@dataclass(frozen=True, eq=False)
+class RestSample:
+    """Rest-frame spectra of all petals that passed the cuts.
+
+    Attributes
+    ----------
+    rows : (N,) `training.model.cuts.ROW`
+        In the order of the petals.
+    index : (n,) int64
+        The rows that count, ascending: of each TARGETID the one with the best S/N.
+    petals : tuple of Petal
+    folders : tuple of Path
+        Where flux and ivar of each petal lie in the cache.
+    tiles : tuple of str
+        Tile or healpixel of each petal.
+    counts : dict
+        Rows left after each cut.
+    simulated : bool
+        Whether any of the petals is of a made-up sky.
+    release : str or None
+        DESI's public releases, or the productions of the pipeline.
+    key : str
+        Names the sample: files, cuts, grid and code.
+    """
+
+    rows: NDArray[np.void]
+    index: NDArray[np.intp]
+    petals: tuple[Petal, ...]
+    folders: tuple[Path, ...]
+    tiles: tuple[str, ...]
+    counts: dict[str, int]
+    simulated: bool
+    release: str | None
+    key: str
+
+    def petal(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return flux and ivar (n, M) of a petal, 1e-17 erg / (s cm2 Å), bad bins ivar = 0."""
+        folder = self.folders[number]
+        return np.load(folder / "flux.npy"), np.load(folder / "ivar.npy")
+
+    def take(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return flux and ivar (n, M) of the given rows, which must ascend."""
+        numbers = self.rows["petal"]
+        flux, ivar = [], []
+        for number in np.unique(numbers[rows]):
+            chosen = rows[numbers[rows] == number] - np.searchsorted(numbers, number)
+            for part, values in zip(self.petal(number), (flux, ivar), strict=True):
+                values.append(part[chosen])
+        return np.concatenate(flux), np.concatenate(ivar)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of a sample by what they are used for; ascending, (n,) int64 each.
+
+    Those too faint to train or validate on are rare, and join the calibration of the p-values
+    wherever they come from: nobody trains on them.
+    """
+
+    training: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    calibration: NDArray[np.intp]
+    faint: NDArray[np.intp]
+
+
+def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> RestSample:
+    """Read all petals below the folders, those that were read before from the cache.
+
+    Raises
+    ------
+    TrainingError
+        If there is no petal, or no spectrum passes the cuts.
+    """
+    petals = sorted(
+        {petal for folder in folders for petal in find_petals(folder)}, key=lambda p: p.coadd
+    )
+    if not petals:
+        raise TrainingError(
+            f"no pair of coadd-*.fits and redrock-*.fits below {', '.join(map(str, folders))}; "
+            "give folders of DESI petals, or make some with `python -m training simulate`"
+        )
+    keys = [key_of(*_CODE, config.grid, config.sample, _identity(petal)) for petal in petals]
+    kept = [
+        cached(cache / key, lambda folder, petal=petal: _write_petal(folder, petal, config))
+        for key, petal in zip(keys, tqdm(petals, desc="read petals", unit="petal"), strict=True)
+    ]
+    tables = [np.load(folder / "rows.npy") for folder in kept]
+    for number, table in enumerate(tables):
+        table["petal"] = number
+    rows = np.concatenate(tables)
+    index = _best_per_target(rows)
+    notes = [json.loads((folder / "about.json").read_text()) for folder in kept]
+    counts = {name: sum(note["counts"][name] for note in notes) for name in notes[0]["counts"]}
+    if len(index) == 0:
+        left = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise TrainingError(
+            f"none of the spectra passes the cuts (rows left: {left}); "
+            "see [sample] in training/model/config.py"
+        )
+    return RestSample(
+        rows=rows,
+        index=index,
+        petals=tuple(petals),
+        folders=tuple(kept),
+        tiles=tuple(tile_of(petal.coadd) for petal in petals),
+        counts=counts | {"unique": len(index)},
+        # One made-up petal is enough: such numbers must not pass for DESI's.
+        simulated=any(note["simulated"] for note in notes),
+        release="+".join(sorted({note["release"] for note in notes} - {None})) or None,
+        key=key_of(*keys),
+    )
+
+
+def prepare(
+    sample: RestSample, config: Config, eigenspectra: Eigenspectra, cache: Path
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Infill and normalise the sample; return flux and ivar (N, M), memory-mapped."""
+    preprocessor = Preprocessor(config.grid.rest_grid(), config.sample.redshift_range, eigenspectra)
+    names = ("flux.npy", "ivar.npy")
+
+    def write(folder: Path) -> None:
+        shape = (len(sample.rows), config.grid.bins)
+        arrays = [
+            np.lib.format.open_memmap(folder / name, "w+", np.float32, shape) for name in names
+        ]
+        start = 0
+        for number in tqdm(range(len(sample.folders)), desc="infill, normalise", unit="petal"):
+            flux, ivar = sample.petal(number)
+            block = slice(start, start + len(flux))
+            start = block.stop
+            rows = sample.rows[block]
+            status = np.zeros(len(rows), np.int32)
+            rest = RestFrame(flux, ivar, rows["snr"], rows["coverage"], status)
+            prepared = preprocessor.prepare(rest)
+            arrays[0][block], arrays[1][block] = prepared.flux, prepared.ivar
+        for array in arrays:
+            array.flush()
+
+    key = key_of(sample.key, eigenspectra.mean.tobytes(), eigenspectra.components.tobytes())
+    folder = cached(cache / key, write)
+    flux, ivar = (np.load(folder / name, mmap_mode="r") for name in names)
+    return flux, ivar
+
+
+def split(sample: RestSample, config: Config) -> Split:
+    """Divide the sample by TARGETID, the calibration part in whole tiles where it can be.
+
+    Raises
+    ------
+    TrainingError
+        If nothing would be left to train or validate on, or too little to calibrate on.
+    """
+    rng = np.random.default_rng(config.split.seed)
+    index = sample.index
+    petal = sample.rows["petal"][index]
+    tile_names, tile_of_petal = np.unique(sample.tiles, return_inverse=True)
+    held_out = np.zeros(len(index), np.bool_)
+    if config.split.calibration > 0:
+        for groups, number, least in (
+            (tile_of_petal[petal], len(tile_names), 4),
+            (petal, len(sample.tiles), 2),
+            (np.arange(len(index)), len(index), 1),
+        ):
+            wanted = round(config.split.calibration * number)
+            # A single tile says nothing of how tiles differ.
+            if wanted >= least:
+                held_out = np.isin(groups, rng.permutation(number)[:wanted])
+                break
+    bright = sample.rows["snr"][index] > config.sample.min_snr
+    fit_share = config.split.validation / (1 - config.split.calibration)
+    validating = ~held_out & (rng.random(len(index)) < fit_share)
+    calibrating = held_out if config.split.calibration > 0 else validating
+    parts = Split(
+        training=index[bright & ~held_out & ~validating],
+        validation=index[bright & validating],
+        calibration=index[calibrating],
+        faint=index[~bright & ~calibrating],
+    )
+    for name, least in (("training", 1), ("validation", 1), ("calibration", LEAST_CALIBRATION)):
+        number = len(getattr(parts, name))
+        if number < least:
+            raise TrainingError(
+                f"{number} of the {len(index)} spectra that pass the cuts are left for {name}, "
+                f"at least {least} needed; give more petals or change [split] of the configuration"
+            )
+    return parts
+
+
+def _write_petal(folder: Path, petal: Petal, config: Config) -> None:
+    sample = read_petal(petal, config)
+    np.save(folder / "flux.npy", sample.flux)
+    np.save(folder / "ivar.npy", sample.ivar)
+    np.save(folder / "rows.npy", sample.rows)
+    about = {
+        "counts": sample.counts,
+        "simulated": sample.simulated,
+        "release": sample.release,
+    }
+    (folder / "about.json").write_text(json.dumps(about, indent=1))
+
+
+def _best_per_target(rows: NDArray[np.void]) -> NDArray[np.intp]:
+    """Return, ascending, the row of the best S/N of each TARGETID."""
+    order = np.lexsort((-rows["snr"], rows["targetid"]))
+    _, first = np.unique(rows["targetid"][order], return_index=True)
+    return np.sort(order[first])
+
+
+def _identity(petal: Petal) -> str:
+    stats = [(path.resolve(), path.stat()) for path in (petal.coadd, petal.redrock)]
+    return ";".join(f"{path}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats)

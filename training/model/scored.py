@@ -1,0 +1,104 @@
+"""Scored: what an exported model says of rows of a sample, as the served model would."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.calibration import Calibration
+from scoring.density import LocalOutlierFactor
+from scoring.network import OnnxVAE
+from scoring.residual import coherence, weighted_mse
+
+SPECTYPES = ("GALAXY", "STAR", "QSO")
+_BLOCK = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of n rows of a sample.
+
+    Attributes
+    ----------
+    index : (n,) int64
+        Their places in the sample.
+    rows : (n,) structured
+        As in `training.model.dataset.RestSample`.
+    latent : (n, L) float32
+    nof, wmse : (n,) float32
+    coherence : (n, 3) float32
+    """
+
+    index: NDArray[np.intp]
+    rows: NDArray[np.void]
+    latent: NDArray[np.float32]
+    nof: NDArray[np.float32]
+    wmse: NDArray[np.float32]
+    coherence: NDArray[np.float32]
+
+    def evidence(self) -> tuple[NDArray[np.float32], ...]:
+        """Return what a calibration is fitted to: S/N, coverage, wmse, nof, coherence."""
+        return self.rows["snr"], self.rows["coverage"], self.wmse, self.nof, self.coherence
+
+    def p_value(self, calibration: Calibration) -> NDArray[np.float64]:
+        """Return the p-values (n,)."""
+        return calibration.p_value(*self.evidence())
+
+    def choose(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":
+        """Return the chosen ones."""
+        return Scored(
+            self.index[which],
+            self.rows[which],
+            self.latent[which],
+            self.nof[which],
+            self.wmse[which],
+            self.coherence[which],
+        )
+
+
+def score_rows(
+    vae: OnnxVAE,
+    density: LocalOutlierFactor | None,
+    prepared: tuple[NDArray[np.float32], NDArray[np.float32]],
+    rows: NDArray[np.void],
+    index: NDArray[np.intp],
+) -> Scored:
+    """Score chosen rows of prepared spectra.
+
+    Parameters
+    ----------
+    vae : OnnxVAE
+    density : LocalOutlierFactor, optional
+        Without it nof is NaN.
+    prepared : (flux, ivar)
+        (N, M) float32 each, as the encoder sees them; may lie on disk.
+    rows : (N,) structured
+    index : (n,) int64
+    """
+    flux, ivar = prepared
+    latents, errors, runs = [], [], []
+    # Of no rows, one empty block gives the shapes.
+    for start in range(0, max(len(index), 1), _BLOCK):
+        block = index[start : start + _BLOCK]
+        latent = vae.encode(flux[block])
+        spectra = flux[block], ivar[block], vae.decode(latent)
+        latents.append(latent)
+        errors.append(weighted_mse(*spectra))
+        runs.append(coherence(*spectra))
+    latent = np.concatenate(latents)
+    nof = np.full(len(index), np.nan, np.float32) if density is None else density.nof(latent)
+    return Scored(index, rows[index], latent, nof, np.concatenate(errors), np.concatenate(runs))
+
+
+def classwise_wmse(scored: Scored) -> dict[str, dict[str, float]]:
+    """Return the number, mean and median wmse of each redrock class, and of all."""
+    table: dict[str, dict[str, float]] = {}
+    for name in (*SPECTYPES, "all"):
+        chosen = scored.wmse[(scored.rows["spectype"] == name) | (name == "all")]
+        if len(chosen):
+            table[name] = {
+                "n": len(chosen),
+                "mean": float(chosen.mean(dtype=np.float64)),
+                "median": float(np.median(chosen)),
+            }
+    return table
