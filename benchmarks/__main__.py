@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)}; default: all"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the machinery")
-    parser.add_argument("--sky", type=Path, help="petals to use; default: made up, and kept")
+    parser.add_argument("--sky", type=Path, help="petals to use; default: simulated, and kept")
     parser.add_argument("--model", type=Path, help="bundle to use; default: fitted to the sky")
     parser.add_argument(
         "--output",

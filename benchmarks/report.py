@@ -24,8 +24,8 @@ meanwhile. `uv run python -m benchmarks --quick` tries the machinery in a minute
 too small to mean anything. Names of stages, for instance `uv run python -m benchmarks inprocess`,
 run those alone.
 
-Spectra come from a made-up sky, the model has the default recipe's networks, and its reference
-sample is made-up latents. Functions that are compared take turns in the same run; numbers are
+Spectra come from a simulated sky, the model has the default recipe's networks, and its reference
+sample is simulated latents. Functions that are compared take turns in the same run; numbers are
 medians. Times depend on the machine, ratios less so.
 """
 

@@ -1,7 +1,7 @@
 """Material: the spectra, the model and the reference samples that everything is measured with.
 
-The sky is made up and kept from run to run; the model is fitted to a part of it, and its
-reference sample replaced by made-up latents of the size that is wanted.
+The sky is simulated and kept from run to run; the model is fitted to a part of it, and its
+reference sample replaced by simulated latents of the size that is wanted.
 """
 
 import os
@@ -34,7 +34,7 @@ _MOVE = 0.7
 
 
 def make_sky(petals: int) -> Path:
-    """Return the folder of a made-up sky, made unless it is there already."""
+    """Return the folder of a simulated sky, made unless it is there already."""
 
     def write(folder: Path) -> None:
         command = [sys.executable, "-m", "training", "simulate", str(folder)]
@@ -86,7 +86,7 @@ class Material:
         return self._spectra.rows(np.arange(count) % len(self._spectra))
 
     def bundle(self, reference: int) -> Path:
-        """Return the model with a made-up reference sample of the given size."""
+        """Return the model with a simulated reference sample of the given size."""
         path = self.folder / f"reference-{reference}"
         if not path.exists():
             source = Bundle.open(self.model)

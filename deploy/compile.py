@@ -1,6 +1,6 @@
 """Compile what a start needs, while the image is built: numba's functions and Python's modules.
 
-The scorer scores a flat spectrum of each layout with made-up arrays in place of a model's, so that
+The scorer scores a flat spectrum of each layout with synthetic arrays in place of a model's, so that
 each function that numba compiles leaves its machine code in NUMBA_CACHE_DIR; each module that a
 start imports leaves its bytecode beside it. tests/deploy/test_compile.py holds this to what a real
 model needs, `make test-image` to what a start in a container needs.

@@ -1,14 +1,14 @@
-"""Calibration: from scores to the probability that an ordinary spectrum scores as strange.
+"""Calibration: from scores to the probability that an inlier scores as anomalous.
 
 Raw wmse grows with S/N² times any misfit, and raw NOF with the noise itself, so a score says
-little until it is compared with ordinary spectra of like S/N. Here each score becomes a tail
+little until it is compared with inliers of like S/N. Here each score becomes a tail
 probability among the calibration spectra nearest in log S/N; their weighted harmonic mean
-(Wilson 2019), which lets the strangest score speak without the others' noise drowning it, is
+(Wilson 2019), which lets the most anomalous score speak without the others' noise drowning it, is
 calibrated once more, among the same spectra, into a split-conformal p-value (Vovk et al. 2005).
 The calibration spectra are never trained on.
 
 Ranks stop at the calibration sample's extremes. Beyond them the tail is extrapolated with a
-power law (Hill 1975), so that p-values order the strangest spectra too and never tie nor reach 0.
+power law (Hill 1975), so that p-values order the most anomalous spectra too and never tie nor reach 0.
 The single scores' tails are extrapolated already from the 95th percentile: a calibration sample
 may hold anomalies of its own, and where they decided the tail they would hide others.
 """
@@ -36,13 +36,13 @@ _TAIL_SHARE = 0.15
 _COMPRESS_BEYOND = 50.0
 
 
-def _strangeness(
+def _anomaly_score(
     coverage: NDArray[np.float32],
     wmse: NDArray[np.float32],
     nof: NDArray[np.float32],
     coherence: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Return log scores (S, N) in the order of `SCORES`; larger is stranger.
+    """Return log scores (S, N) in the order of `SCORES`; larger is more anomalous.
 
     wmse counts per good bin, so that masked bins do not make a spectrum look better.
     """
@@ -159,7 +159,7 @@ class ConditionalTail:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What ordinary spectra score, by S/N.
+    """What inliers score, by S/N.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class Calibration:
                 "give more petals or a larger calibration share"
             )
         log_snr = np.log(snr.astype(np.float64))
-        values = _strangeness(coverage, wmse, nof, coherence)
+        values = _anomaly_score(coverage, wmse, nof, coherence)
         # Each spectrum is ranked among the others: among a sample that holds itself it would never
         # lie beyond the extremes, as new ones do, and the p-values would come out too small.
         fold = np.arange(len(snr)) % _FOLDS
@@ -223,9 +223,9 @@ class Calibration:
         nof: NDArray[np.float32],
         coherence: NDArray[np.float32],
     ) -> NDArray[np.float64]:
-        """Return the p-values (N,) of eligible spectra, in (0, 1); smaller is stranger."""
+        """Return the p-values (N,) of eligible spectra, in (0, 1); smaller is more anomalous."""
         log_snr = np.log(snr.astype(np.float64))
-        values = _strangeness(coverage, wmse, nof, coherence)
+        values = _anomaly_score(coverage, wmse, nof, coherence)
         tail = self.combined(log_snr, _harmonic_mean(self.scores, log_snr, values))
         far = tail > _COMPRESS_BEYOND
         tail[far] = _COMPRESS_BEYOND * (1 + np.log(tail[far] / _COMPRESS_BEYOND))

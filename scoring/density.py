@@ -102,7 +102,7 @@ class LocalOutlierFactor:
         Returns
         -------
         (N,) float32
-            Smaller is stranger; ordinary points have about −1. A reference point at distance 0
+            Smaller is more anomalous; inliers have about −1. A reference point at distance 0
             is left out, so that a training spectrum gets the NOF it had in training.
         """
         if len(latents) == 0:

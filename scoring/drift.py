@@ -1,4 +1,4 @@
-"""Drift: where spectra lie in latent space, beside where ordinary ones lay.
+"""Drift: where spectra lie in latent space, beside where inliers lay.
 
 Each latent is cut at the deciles of the training sample. Counts of spectra per decile add up over
 time and over machines, and how far their shares are from those of the calibration sample says how

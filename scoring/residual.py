@@ -21,7 +21,7 @@ def weighted_mse(
 ) -> NDArray[np.float32]:
     """Return Eq. 6 of Nicolaou et al. 2025, (N,) float32, for three (N, M) arrays.
 
-    The mean runs over all M bins; bad ones weigh 0. Larger is stranger; noise alone gives 1
+    The mean runs over all M bins; bad ones weigh 0. Larger is more anomalous; noise alone gives 1
     times the coverage.
     """
     rows, bins = flux.shape
@@ -94,6 +94,6 @@ def coherence(
     -------
     (N, 3) float32
         |Σ (x − x̂) √ivar| / √n over the n good bins of a run, the largest of all runs; larger is
-        stranger. Noise alone gives about 3 to 4.
+        more anomalous. Noise alone gives about 3 to 4.
     """
     return _coherence(flux, ivar, reconstruction, WIDTHS)

@@ -1,4 +1,4 @@
-"""What the tests share: a made-up sky, and a real if small model trained on it."""
+"""What the tests share: a simulated sky, and a real if small model trained on it."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two petals: ordinary objects only."""
+    """Two petals: inliers only."""
     folder = tmp_path_factory.mktemp("sky") / "train"
     done = run("-m", "training", "simulate", folder, "--petals", "2", "--seed", "1")
     assert done.returncode == 0, done.stderr
@@ -45,7 +45,7 @@ def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def odd_sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One petal of another seed, a tenth of its targets planted."""
+    """One petal of another seed, a tenth of its targets injected."""
     folder = tmp_path_factory.mktemp("sky") / "test"
     done = run(
         "-m", "training", "simulate", folder, "--petals", "1", "--seed", "2", "--anomalies", "0.1"

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    simulate = commands.add_parser("simulate", help="make petals of a made-up sky, and truth.csv")
+    simulate = commands.add_parser("simulate", help="make petals of a simulated sky, and truth.csv")
     simulate.add_argument("folder", metavar="DIR", type=Path)
     simulate.add_argument("--petals", metavar="N", type=_count, required=True)
     simulate.add_argument("--seed", metavar="S", type=_seed, required=True)
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FRACTION",
         type=_fraction,
         default=0.0,
-        help="share of the targets that are planted anomalies (default: 0)",
+        help="share of the targets that are injected anomalies (default: 0)",
     )
     simulate.set_defaults(run=_simulate)
 

@@ -1,6 +1,6 @@
-"""Demo: the whole path on a made-up sky, with the very commands that a user types.
+"""Demo: the whole path on a simulated sky, with the very commands that a user types.
 
-Make a sky, train on it, store the model, start the service, score a petal with planted anomalies
+Make a sky, train on it, store the model, start the service, score a petal with injected anomalies
 through HTTP, stop the service, and show what stands out.
 """
 
@@ -58,7 +58,7 @@ def _demo(folder: Path) -> None:
             path.unlink(missing_ok=True)
     train, test = folder / "sky" / "train", folder / "sky" / "test"
     model, table = folder / "model", folder / "outliers.fits"
-    _say(1, f"a made-up sky: {_PETALS} petals to train on, one with planted anomalies to score")
+    _say(1, f"a simulated sky: {_PETALS} petals to train on, one with injected anomalies to score")
     python = (sys.executable, "-m")
     _run(*python, "training", "simulate", train, "--petals", _PETALS, "--seed", 1)
     _run(*python, "training", "simulate", test, "--petals", 1, "--seed", 2, "--anomalies", 0.12)
@@ -147,22 +147,22 @@ def _report(path: Path, truth_path: Path) -> None:
     kind = np.array([truth.get(int(targetid), "") for targetid in table["TARGETID"]])
     eligible = np.isfinite(table["P_VALUE"])
     print("\nThe ten spectra with the smallest p_value")
-    print("TARGETID            p_value    wmse      nof     S/N     z       planted")
+    print("TARGETID            p_value    wmse      nof     S/N     z       injected")
     for row in np.argsort(np.where(eligible, table["P_VALUE"], np.inf))[:10]:
         entry = table[row]
         print(
             f"{entry['TARGETID']:<18}  {entry['P_VALUE']:8.1e}  {entry['WMSE']:7.2f}  "
             f"{entry['NOF']:7.2f}  {entry['SNR']:6.1f}  {entry['Z']:7.4f}  {kind[row] or '-'}"
         )
-    ordinary = eligible & (kind == "") & (table["SNR"] > 5)
-    planted = eligible & (kind != "") & (kind != _CONTROL)
+    inlier = eligible & (kind == "") & (table["SNR"] > 5)
+    injected = eligible & (kind != "") & (kind != _CONTROL)
     recall = recall_at(
-        -np.log(table["P_VALUE"][planted]), -np.log(table["P_VALUE"][ordinary]), _FALSE_POSITIVES
+        -np.log(table["P_VALUE"][injected]), -np.log(table["P_VALUE"][inlier]), _FALSE_POSITIVES
     )
     print(
-        f"\nRecall at 1 % false positives: {recall:.0%} of {planted.sum()} planted anomalies "
-        f"({ordinary.sum()} ordinary spectra with S/N > 5)."
-        "\nThis is a made-up sky: the numbers say that the path works, not how it does on DESI."
+        f"\nRecall at 1 % false positives: {recall:.0%} of {injected.sum()} injected anomalies "
+        f"({inlier.sum()} inliers with S/N > 5)."
+        "\nThis is a simulated sky: the numbers say that the path works, not how it does on DESI."
     )
 
 

@@ -224,7 +224,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "NOF",
-            "Quantiles; ordinary is about -1, smaller is stranger.",
+            "Quantiles; inliers have about -1, smaller is more anomalous.",
             "short",
             _quantiles("outcrop_spectra_nof", WINDOW, 0.01, 0.1, 0.5, 0.9),
         ),

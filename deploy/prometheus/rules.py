@@ -17,7 +17,7 @@ LEAST_SPECTRA = 2000
 LEAST_ELIGIBLE_RATIO = 0.4
 # A share of 5 % or 0.2 % at a level of 1 %. Chance strays from 20 of 2,000 to 4 once in 300,000.
 FLAGGED_FACTOR = 5
-# 0.1 is called a small, 0.25 a major shift. Ordinary spectra give up to 0.03 with a calibration
+# 0.1 is called a small, 0.25 a major shift. Inliers give up to 0.03 with a calibration
 # sample of 1,000, 0.1 with one of 400.
 PSI = 0.25
 UNSCORED_RATIO = 0.2

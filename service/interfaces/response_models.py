@@ -65,12 +65,12 @@ class Score(_Answer):
     coverage: float = Field(description="Share of the rest-frame bins that are good")
     norm: float | None
     latent: list[float | None]
-    wmse: float | None = Field(description="Larger is stranger; noise alone gives about 1")
-    nof: float | None = Field(description="Smaller is stranger; ordinary spectra have about -1")
+    wmse: float | None = Field(description="Larger is more anomalous; noise alone gives about 1")
+    nof: float | None = Field(description="Smaller is more anomalous; inliers have about -1")
     wmse_anomaly: bool
     nof_anomaly: bool
     p_value: float | None = Field(
-        description="Probability that an ordinary spectrum scores as strange; eligible rows only"
+        description="Probability that an inlier scores as anomalous; eligible rows only"
     )
     anomaly: bool = Field(description="p_value below the model's level: the flag to act on")
     reconstruction: list[float | None] | None = None

@@ -67,7 +67,7 @@ def _histograms() -> tuple[_Histogram, ...]:
         ),
         _Histogram(
             "outcrop_spectra_nof",
-            "NOF of eligible spectra; smaller is stranger, ordinary is about -1. Its buckets are "
+            "NOF of eligible spectra; smaller is more anomalous, inliers have about -1. Its buckets are "
             "negative, so that it has no sum and no count.",
             lambda scores: scores.nof,
             (-10, -5, -3, -2, -1.7, -1.5, -1.4, -1.3, -1.2, -1.15, -1.1, -1.05, -1, -0.95, -0.9),
@@ -140,7 +140,7 @@ class Science(Collector):
         self._fill(reference, self._drift.shares)
         level = GaugeMetricFamily(
             "outcrop_p_level_ratio",
-            "p_value below which an eligible spectrum is an anomaly: the share of ordinary spectra "
+            "p_value below which an eligible spectrum is an anomaly: the share of inliers "
             "to be flagged.",
             labels=["version"],
         )

@@ -1,7 +1,7 @@
 """Service, Prometheus and Alertmanager together, with an hour in a minute: what operators see.
 
 `make test-monitoring` runs this; it is too long for `make test`. Ordinary petals, then petals with
-a tilted continuum in one camera, then ordinary ones again.
+a tilted continuum in one camera, then inliers again.
 """
 
 import json
@@ -33,7 +33,7 @@ SCALE = 1 / 60
 PETALS = 2
 # Relative, at the ends of the camera.
 TILT = 0.5
-# Between two petals: some 30 of them in a made-up hour, as in a night.
+# Between two petals: some 30 of them in a simulated hour, as in a night.
 PAUSE_SECONDS = 1
 ALERTS = {"OutcropAnomalyShare", "OutcropDrift"}
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
@@ -186,7 +186,7 @@ def judged(prometheus: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def ordinary(tmp_path_factory: pytest.TempPathFactory) -> list[Spectra]:
+def inlier(tmp_path_factory: pytest.TempPathFactory) -> list[Spectra]:
     """Petals of another seed than the model's."""
     folder = tmp_path_factory.mktemp("sky")
     done = run("-m", "training", "simulate", folder, "--petals", str(PETALS), "--seed", "5")
@@ -205,7 +205,7 @@ def tilted(spectra: Spectra) -> Spectra:
 
 
 def test_operators_are_told_of_a_tilted_continuum_and_of_its_end(
-    bundle: Path, ordinary: list[Spectra], tmp_path: Path
+    bundle: Path, inlier: list[Spectra], tmp_path: Path
 ) -> None:
     started = time.monotonic()
 
@@ -231,15 +231,15 @@ def test_operators_are_told_of_a_tilted_continuum_and_of_its_end(
     ):
         say("all are ready")
         # The science is judged last: everything else has had its time by then.
-        send(ordinary, until=lambda: bool(query(monitor, "outcrop:latent_psi:sum")))
-        send(ordinary, until=lambda: not without_data(monitor))
+        send(inlier, until=lambda: bool(query(monitor, "outcrop:latent_psi:sum")))
+        send(inlier, until=lambda: not without_data(monitor))
         say(f"all {len(expressions())} expressions of the dashboard have data")
         say(f"ordinary: {judged(monitor)}")
         assert not hook.names("firing") & ALERTS
 
-        send([tilted(petal) for petal in ordinary], until=lambda: hook.names("firing") >= ALERTS)
+        send([tilted(petal) for petal in inlier], until=lambda: hook.names("firing") >= ALERTS)
         say(f"tilted: {judged(monitor)}")
         assert not hook.names("resolved") & ALERTS
 
-        send(ordinary, until=lambda: hook.names("resolved") >= ALERTS)
+        send(inlier, until=lambda: hook.names("resolved") >= ALERTS)
         assert not without_data(monitor)

@@ -153,26 +153,26 @@ def test_a_model_that_changes_under_way_is_never_named_wrongly(
 
 
 @pytest.mark.parametrize(
-    ("sample", "made_up_file", "warned"),
+    ("sample", "simulated_file", "warned"),
     [("simulated", False, 1), ("simulated", True, 0), ("desi edr", False, 0)],
 )
-def test_a_made_up_model_on_real_spectra_is_warned_of_once(
+def test_a_simulated_model_on_real_spectra_is_warned_of_once(
     arguments: list[str],
     service: Service,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     sample: str,
-    made_up_file: bool,
+    simulated_file: bool,
     warned: int,
 ) -> None:
     service.model = some_model(sample)
-    if made_up_file:
+    if simulated_file:
         (tmp_path / "coadd.fits").unlink()
         write_coadd(tmp_path / "coadd.fits", IDS, SIMULATD=True)
     assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert err.count("outcrop: WARNING: ") == warned
-    assert err.count("was trained on a made-up sky") == warned
+    assert err.count("was trained on a simulated sky") == warned
     assert f"sample {sample}" in out
 
 

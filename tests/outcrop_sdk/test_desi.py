@@ -275,7 +275,7 @@ def test_empty_tables_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "simulated"), [({"SIMULATD": True}, True), ({"SIMULATD": False}, False), ({}, False)]
 )
-def test_a_made_up_sky_says_so(tmp_path: Path, header: dict[str, Any], simulated: bool) -> None:
+def test_a_simulated_sky_says_so(tmp_path: Path, header: dict[str, Any], simulated: bool) -> None:
     path = write_coadd(tmp_path / "coadd.fits", [], **header)
     assert is_simulated(path) == simulated
 

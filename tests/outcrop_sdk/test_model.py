@@ -18,5 +18,5 @@ def test_json_gives_the_model_back() -> None:
 
 
 @pytest.mark.parametrize("sample", ["simulated", "simulated (seed 1)", "desi edr"])
-def test_a_made_up_sky_is_recognised(sample: str) -> None:
+def test_a_simulated_sky_is_recognised(sample: str) -> None:
     assert some_model(sample).simulated == sample.startswith("simulated")

@@ -1,4 +1,4 @@
-"""p-values: uniform for ordinary spectra at every S/N, strict in order, never 0, never tied."""
+"""p-values: uniform for inliers at every S/N, strict in order, never 0, never tied."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from scoring.calibration import Calibration
 Sample = tuple[NDArray[np.float32], ...]
 
 
-def ordinary(count: int, seed: int) -> Sample:
+def inlier(count: int, seed: int) -> Sample:
     """S/N, coverage, wmse, NOF and coherence as they behave.
 
     Misfit grows with S/N, isolation with noise.
@@ -27,17 +27,17 @@ def ordinary(count: int, seed: int) -> Sample:
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    return Calibration.fit(*ordinary(8000, 1))
+    return Calibration.fit(*inlier(8000, 1))
 
 
-def test_one_in_a_hundred_ordinary_spectra_has_p_below_one_percent() -> None:
-    sample = ordinary(20000, 2)
+def test_one_in_a_hundred_inlier_spectra_has_p_below_one_percent() -> None:
+    sample = inlier(20000, 2)
     snr = sample[0]
     edges = np.quantile(snr, [0, 0.25, 0.5, 0.75, 1])
     ranges = [(1, 5), *itertools.pairwise(edges)]
     # About 20 calibration spectra decide what one calibration flags in a quartile, so that it is
     # 1 % within a fifth or so; the mean of eight calibrations is steadier.
-    p_values = [Calibration.fit(*ordinary(8000, 10 + i)).p_value(*sample) for i in range(8)]
+    p_values = [Calibration.fit(*inlier(8000, 10 + i)).p_value(*sample) for i in range(8)]
     for low, high in ranges:
         inside = (snr >= low) & (snr <= high)
         share = np.mean([(p_value[inside] < 0.01).mean() for p_value in p_values])
@@ -45,7 +45,7 @@ def test_one_in_a_hundred_ordinary_spectra_has_p_below_one_percent() -> None:
 
 
 def test_p_is_uniform(calibration: Calibration) -> None:
-    p_value = np.sort(calibration.p_value(*ordinary(20000, 3)))
+    p_value = np.sort(calibration.p_value(*inlier(20000, 3)))
     uniform = (np.arange(20000) + 0.5) / 20000
     assert np.abs(p_value - uniform).max() < 0.03
 
@@ -72,15 +72,15 @@ def test_p_falls_strictly_with_every_score_and_never_reaches_zero(
         assert (p_value < 1).all()
 
 
-def test_ordinary_test_spectra_do_not_tie(calibration: Calibration) -> None:
-    sample = ordinary(5000, 4)
+def test_inlier_test_spectra_do_not_tie(calibration: Calibration) -> None:
+    sample = inlier(5000, 4)
     assert len(np.unique(calibration.p_value(*sample))) > 4990
 
 
 def test_the_same_misfit_is_stranger_where_the_noise_is_larger(
     calibration: Calibration,
 ) -> None:
-    # wmse = 1.3 is ordinary at S/N 100, where template misfit shows, and strange at S/N 5.
+    # wmse = 1.3 is ordinary at S/N 100, where template misfit shows, and anomalous at S/N 5.
     _, *others = one(2, wmse=1.3)
     faint, bright = calibration.p_value(np.array([5, 100], np.float32), *others)
     assert faint < 0.01 < bright
@@ -101,7 +101,7 @@ def test_beyond_the_calibrated_range_the_nearest_cell_counts(calibration: Calibr
 
 def test_arrays_hold_all_of_it(calibration: Calibration) -> None:
     again = Calibration.from_arrays(calibration.to_arrays())
-    sample = ordinary(100, 5)
+    sample = inlier(100, 5)
     np.testing.assert_array_equal(again.p_value(*sample), calibration.p_value(*sample))
     assert again.snr_range == calibration.snr_range
 
@@ -112,15 +112,15 @@ def test_anomalies_in_the_calibration_sample_do_not_hide_others() -> None:
         return snr, coverage, wmse * np.float32(1.35), nof, runs * np.float32(1.3)
 
     def recall(calibration: Calibration) -> float:
-        threshold = np.quantile(calibration.p_value(*ordinary(10_000, 7)), 0.01)
-        return float((calibration.p_value(*odd(ordinary(2000, 8))) < threshold).mean())
+        threshold = np.quantile(calibration.p_value(*inlier(10_000, 7)), 0.01)
+        return float((calibration.p_value(*odd(inlier(2000, 8))) < threshold).mean())
 
-    clean = ordinary(8000, 1)
-    both = map(np.concatenate, zip(clean, odd(ordinary(160, 9)), strict=True))
+    clean = inlier(8000, 1)
+    both = map(np.concatenate, zip(clean, odd(inlier(160, 9)), strict=True))
     assert recall(Calibration.fit(*clean)) > 0.6
     assert recall(Calibration.fit(*both)) > 0.9 * recall(Calibration.fit(*clean))
 
 
 def test_too_small_a_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="49 calibration spectra"):
-        Calibration.fit(*ordinary(49, 6))
+        Calibration.fit(*inlier(49, 6))

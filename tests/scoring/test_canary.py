@@ -33,7 +33,7 @@ def test_the_model_it_was_made_with_agrees(canary: Canary, scorer: Scorer) -> No
     assert difference.relative < TOLERANCE
 
 
-def test_it_holds_ordinary_and_anomalous_spectra(canary: Canary, scores: Scores) -> None:
+def test_it_holds_inlier_and_anomalous_spectra(canary: Canary, scores: Scores) -> None:
     assert scores.eligible.all()
     assert 0 < canary.flags["anomaly"].sum() < len(scores)
 

@@ -51,6 +51,6 @@ def test_real_files_are_scored_with_a_warning(
             *("--output", tmp_path / f"{name}.fits", "--model", bundle),
         )
         assert done.returncode == 0, done.stderr
-        assert done.stderr.count("made-up sky") == 1
+        assert done.stderr.count("simulated sky") == 1
         with fits.open(tmp_path / f"{name}.fits") as hdus:
             assert np.isfinite(hdus["OUTLIERS"].data["WMSE"]).all()

@@ -74,7 +74,7 @@ def test_real_petals_are_scored_from_the_command_line(
     coadd, redrock = real / f"coadd-{name}.fits", real / f"redrock-{name}.fits"
     arguments = ["--coadd", coadd, "--redrock", redrock, "--output", output, "--url", served.url]
     assert main(["score", *map(str, arguments), "--reconstruction"]) == 0
-    assert capsys.readouterr().err.count("made-up sky") == 1
+    assert capsys.readouterr().err.count("simulated sky") == 1
     with fits.open(output) as table, fits.open(redrock) as original:
         rows, expected = table["OUTLIERS"].data, original["REDSHIFTS"].data
         np.testing.assert_array_equal(rows["TARGETID"], expected["TARGETID"])

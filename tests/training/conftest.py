@@ -1,4 +1,4 @@
-"""A small made-up sky and a model fitted to it, shared by the tests of training."""
+"""A small simulated sky and a model fitted to it, shared by the tests of training."""
 
 import os
 from collections.abc import Iterator

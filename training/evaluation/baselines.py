@@ -2,8 +2,8 @@
 
 Reconstruction by principal components, isolation among their coefficients, the largest single-bin
 residual, the step between two cameras, the paper's network if its bundle is given, and the
-reconstruction probability that the paper proposes (An & Cho 2015). All are strangeness: larger is
-stranger. Those that cannot be negative are logarithms, as in scoring's own calibration, so that
+reconstruction probability that the paper proposes (An & Cho 2015). All are anomaly score: larger is
+more anomalous. Those that cannot be negative are logarithms, as in scoring's own calibration, so that
 the same tail belongs to all.
 """
 
@@ -121,7 +121,7 @@ class Fitted:
     same_sample: bool
 
     def scores(self, prepared: Prepared) -> dict[str, NDArray[np.float64]]:
-        """Return the baselines' strangeness (N,) of prepared spectra, by name."""
+        """Return the baselines' anomaly score (N,) of prepared spectra, by name."""
         scores: dict[str, NDArray[np.float64]] = {}
         coefficients = np.empty((len(prepared.norm), 0))
         # The smallest number last: its coefficients are what isolation is measured among.
@@ -240,7 +240,7 @@ class Probability:
     Attributes
     ----------
     full : (N,) float64
-        Minus the mean log-likelihood per good bin, An & Cho's with the sign of strangeness. It
+        Minus the mean log-likelihood per good bin, An & Cho's with the sign of anomaly score. It
         holds the noise's own log σ and so depends on S/N even for perfect reconstructions.
     expected_wmse : (N,) float64
         log of the mean wmse per good bin, the part of it that looks at the residuals.

@@ -1,12 +1,12 @@
-"""Benchmark: the whole comparison, several made-up skies, clean and contaminated training samples.
+"""Benchmark: the whole comparison, several simulated skies, clean and contaminated training samples.
 
-For each seed a training sky and a test sky with planted anomalies are made; the default recipe is
+For each seed a training sky and a test sky with injected anomalies are made; the default recipe is
 fitted on the training sky as it is and with a part of it replaced by anomalies, the paper's recipe
 on the clean one; each fit is evaluated beside all baselines. A step whose result exists is
 skipped, so the command goes on where it was stopped. Training skies and caches, several
 gigabytes each, are removed once they are evaluated; models, numbers and tables stay.
 
-Numbers from made-up skies are not DESI performance.
+Numbers from simulated skies are not DESI performance.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from .evaluate import evaluate
 from .tables import aligned, name_of, ordered
 
 CONTAMINATION = (0.0, 0.005, 0.01, 0.02)
-"""Share of the training sky's targets in which something is planted."""
-PLANTED = 0.08
+"""Share of the training sky's targets in which something is injected."""
+INJECTED = 0.08
 """The same of the test sky."""
 
 ON_CARDS = ("p_value", "wmse_calibrated", "nof_calibrated", "pca10_calibrated")
@@ -100,7 +100,7 @@ def run_seed(folder: Path, seed: int, config: str, size: Size) -> None:
     if all(_numbers(folder, share).exists() for share in CONTAMINATION):
         return
     test = folder / "test"
-    _sky(test, size.test, _TEST_SEED + seed, PLANTED)
+    _sky(test, size.test, _TEST_SEED + seed, INJECTED)
     for share in CONTAMINATION:
         numbers = _numbers(folder, share)
         if numbers.exists():
@@ -132,16 +132,16 @@ def summary(folder: Path, seeds: Sequence[int]) -> str:
         [name_of(score)] + [_mean(results[share], score, MACRO) for share in CONTAMINATION]
         for score in scores
     ]
-    kinds = list(clean[0]["n_planted"])
+    kinds = list(clean[0]["n_injected"])
     by_kind = [[name_of(score)] + [_mean(clean, score, kind) for kind in kinds] for score in scores]
     shares = [f"{100 * share:g} %" for share in CONTAMINATION]
     return "\n\n".join(
         [
-            f"{len(seeds)} made-up skies, seeds {', '.join(map(str, seeds))}; mean, and half the "
+            f"{len(seeds)} simulated skies, seeds {', '.join(map(str, seeds))}; mean, and half the "
             "range between seeds. These numbers are not DESI performance.",
             "Macro recall at 1 % false positives, by share of anomalies in the training sample.\n\n"
             + aligned(["score", *shares], contaminated),
-            "Recall at 1 % false positives by planted kind, clean training sample.\n\n"
+            "Recall at 1 % false positives by injected kind, clean training sample.\n\n"
             + aligned(["score", *kinds], by_kind),
         ]
     )

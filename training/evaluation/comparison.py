@@ -1,4 +1,4 @@
-"""Comparison: several scores on the same planted and ordinary spectra.
+"""Comparison: several scores on the same injected and inliers.
 
 All scores meet the same bootstrap resamples, so a difference or ratio of two of them can be
 resampled too. A comparison may be narrowed to a range of S/N: recall is then still told at the
@@ -35,20 +35,20 @@ Curves = dict[str, dict[str, NDArray[np.float64]]]
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """N spectra of which it is known what was planted in them.
+    """N spectra of which it is known what was injected in them.
 
     Attributes
     ----------
     kind : (N,) str
-        Empty for ordinary spectra.
+        Empty for inliers.
     names : sequence of str
         The kinds that are compared, controls left out.
     strength : (N,) float64
         NaN where unknown.
     bright : (N,) bool
-        The ordinary spectra that set the thresholds.
+        The inliers that set the thresholds.
     scores : mapping of str to (N,) float64
-        Strangeness; larger is stranger. ``p_value`` must be among them.
+        Anomaly score; larger is more anomalous. ``p_value`` must be among them.
     """
 
     kind: NDArray[np.str_]
@@ -65,20 +65,20 @@ class Comparison:
     Attributes
     ----------
     spectra : Labelled
-    ordinary, planted : (n,), (P,) int64
+    inlier, injected : (n,), (P,) int64
         Rows that take part.
     against, here : dict of (B, P)
-        By score, the false-positive rates of the planted spectra on all resamples: against the
+        By score, the false-positive rates of the injected spectra on all resamples: against the
         spectra that set the thresholds, and against those that take part.
     members : dict of int64 arrays
-        By kind, places among the planted rows.
+        By kind, places among the injected rows.
     drawn : dict of (B, n) int64
         Their resamples, and those of all kinds pooled.
     """
 
     spectra: Labelled
-    ordinary: NDArray[np.intp]
-    planted: NDArray[np.intp]
+    inlier: NDArray[np.intp]
+    injected: NDArray[np.intp]
     against: Rates
     here: Rates
     members: dict[str, NDArray[np.intp]]
@@ -87,28 +87,28 @@ class Comparison:
     @staticmethod
     def of(spectra: Labelled) -> "Comparison":
         """Compare all scores on all spectra."""
-        ordinary = np.flatnonzero(spectra.bright)
-        planted = np.flatnonzero(np.isin(spectra.kind, spectra.names))
+        inlier = np.flatnonzero(spectra.bright)
+        injected = np.flatnonzero(np.isin(spectra.kind, spectra.names))
         rng = np.random.default_rng(_SEED)
-        rates = _rates(spectra, ordinary, planted, rng)
-        members, drawn = _draw(spectra, planted, rng)
-        return Comparison(spectra, ordinary, planted, rates, rates, members, drawn)
+        rates = _rates(spectra, inlier, injected, rng)
+        members, drawn = _draw(spectra, injected, rng)
+        return Comparison(spectra, inlier, injected, rates, rates, members, drawn)
 
     def within(self, inside: NDArray[np.bool_]) -> "Comparison":
         """Compare the chosen spectra (N,) alone, at the thresholds of all."""
-        ordinary = np.flatnonzero(inside & (self.spectra.kind == ""))
-        kept = inside[self.planted]
-        planted = self.planted[kept]
+        inlier = np.flatnonzero(inside & (self.spectra.kind == ""))
+        kept = inside[self.injected]
+        injected = self.injected[kept]
         rng = np.random.default_rng(_SEED)
         against = {name: rates[:, kept] for name, rates in self.against.items()}
-        here = _rates(self.spectra, ordinary, planted, rng)
-        members, drawn = _draw(self.spectra, planted, rng)
-        return Comparison(self.spectra, ordinary, planted, against, here, members, drawn)
+        here = _rates(self.spectra, inlier, injected, rng)
+        members, drawn = _draw(self.spectra, injected, rng)
+        return Comparison(self.spectra, inlier, injected, against, here, members, drawn)
 
     def curves(self, score: str) -> Curves:
         """Return the metrics of a score by kind, each on all resamples (B,), row 0 the data."""
         against, here = self.against[score], self.here[score]
-        strength = self.spectra.strength[self.planted]
+        strength = self.spectra.strength[self.injected]
         curves: Curves = {
             RECALL: {},
             "auroc": {},
@@ -117,7 +117,7 @@ class Comparison:
         }
         halves: dict[str, NDArray[np.float64]] = {}
         resample = np.arange(len(against))[:, None]
-        ordinary = len(self.ordinary)
+        inlier = len(self.inlier)
         for name, drawn in self.drawn.items():
             rates = against[resample, drawn]
             curves[RECALL][name] = metrics.recall(rates, LEVEL)
@@ -127,7 +127,7 @@ class Comparison:
             rates = here[resample, drawn]
             curves["auroc"][name] = metrics.auroc(rates)
             curves["auprc_at_1pct_prevalence"][name] = metrics.auprc(rates, LEVEL)
-            curves["precision_at_100"][name] = metrics.precision_at(rates, ordinary, RANK)
+            curves["precision_at_100"][name] = metrics.precision_at(rates, inlier, RANK)
         for by_kind in curves.values():
             each = [by_kind[name] for name, members in self.members.items() if len(members)]
             by_kind[MACRO] = np.mean(each, axis=0) if each else np.full(len(against), np.nan)
@@ -137,8 +137,8 @@ class Comparison:
     def result(self) -> dict[str, Any]:
         """Return estimates and 95 % intervals by metric, score and kind."""
         result: dict[str, Any] = {
-            "n_ordinary": len(self.ordinary),
-            "n_planted": {name: len(members) for name, members in self.members.items()},
+            "n_inlier": len(self.inlier),
+            "n_injected": {name: len(members) for name, members in self.members.items()},
         }
         for score in self.spectra.scores:
             for metric, by_kind in self.curves(score).items():
@@ -186,24 +186,24 @@ class Comparison:
 
 def _rates(
     spectra: Labelled,
-    ordinary: NDArray[np.intp],
-    planted: NDArray[np.intp],
+    inlier: NDArray[np.intp],
+    injected: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> Rates:
-    counts = metrics.ordinary_resamples(len(ordinary), _RESAMPLES, rng)
+    counts = metrics.inlier_resamples(len(inlier), _RESAMPLES, rng)
     return {
-        name: metrics.false_positive_rates(values[ordinary], values[planted], counts)
+        name: metrics.false_positive_rates(values[inlier], values[injected], counts)
         for name, values in spectra.scores.items()
     }
 
 
 def _draw(
-    spectra: Labelled, planted: NDArray[np.intp], rng: np.random.Generator
+    spectra: Labelled, injected: NDArray[np.intp], rng: np.random.Generator
 ) -> tuple[dict[str, NDArray[np.intp]], dict[str, NDArray[np.intp]]]:
-    kind = spectra.kind[planted]
+    kind = spectra.kind[injected]
     members = {name: np.flatnonzero(kind == name) for name in spectra.names}
     drawn = {
-        name: rows[metrics.planted_resamples(len(rows), _RESAMPLES, rng)]
+        name: rows[metrics.injected_resamples(len(rows), _RESAMPLES, rng)]
         for name, rows in members.items()
     }
     nothing = np.empty((1 + _RESAMPLES, 0), np.intp)

@@ -1,8 +1,8 @@
 """Evaluate: what a model finds on a sky whose anomalies are known, beside what simpler scores find.
 
-A score's threshold is the 99th percentile of its strangeness among the ordinary, eligible spectra
-with S/N above 5; its recall of a kind is the share of that kind's eligible planted spectra beyond
-it. Planted spectra that are not eligible, such as a wrong redshift outside the model's range, are
+A score's threshold is the 99th percentile of its anomaly score among the ordinary, eligible spectra
+with S/N above 5; its recall of a kind is the share of that kind's eligible injected spectra beyond
+it. Injected spectra that are not eligible, such as a wrong redshift outside the model's range, are
 counted apart. lowsnr is a control and no anomaly: its flagged share is told, never its recall.
 
 Where no truth is known, what needs none is measured all the same: flagged shares by S/N and by
@@ -35,7 +35,7 @@ from ..model.card import PAPER_WMSE
 from . import metrics
 from .baselines import SAMPLES, fit_baselines
 from .comparison import LEVEL, Comparison, Labelled
-from .petal_scores import PER_GOOD_BIN, Judges, Measured, Strangeness
+from .petal_scores import PER_GOOD_BIN, AnomalyScores, Judges, Measured
 from .tables import table
 
 CONTROL = "lowsnr"
@@ -46,7 +46,7 @@ OWN = ("p_value", "wmse", "nof", "reconstruction_probability", "expected_wmse")
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What was planted in each TARGETID: kind, empty for ordinary spectra, and strength."""
+    """What was injected in each TARGETID: kind, empty for inliers, and strength."""
 
     kind: dict[int, str]
     strength: dict[int, float]
@@ -73,7 +73,7 @@ class Truth:
         return Truth(kind, strength)
 
     def names(self) -> list[str]:
-        """Return the planted kinds without the control."""
+        """Return the injected kinds without the control."""
         return sorted(set(self.kind.values()) - {"", CONTROL})
 
 
@@ -91,7 +91,7 @@ def evaluate(
     ----------
     bundle : path-like
     folder : path-like
-        Searched for petals; its truth.csv says what was planted.
+        Searched for petals; its truth.csv says what was injected.
     json_path : path-like, optional
         Where to write the numbers too; what cannot be told is null.
     train : sequence of path-like
@@ -146,13 +146,13 @@ def evaluate(
     return result
 
 
-def _with_calibrated(judges: Judges, measured: Measured) -> Strangeness:
+def _with_calibrated(judges: Judges, measured: Measured) -> AnomalyScores:
     """Return the scores as they are and, where there are calibration spectra, conditioned on S/N.
 
     The calibration is that of p_value's own parts: wmse per good bin, the tail among spectra of
     like S/N.
     """
-    raw = measured.strangeness
+    raw = measured.anomaly_score
     scores = {name: raw[name] for name in raw if not name.endswith(PER_GOOD_BIN)}
     if judges.fitted is None:
         return scores
@@ -168,7 +168,7 @@ def _with_calibrated(judges: Judges, measured: Measured) -> Strangeness:
     for name in list(scores):
         if name != "p_value":
             source = name + PER_GOOD_BIN if name + PER_GOOD_BIN in raw else name
-            values = calibrating.strangeness[source]
+            values = calibrating.anomaly_score[source]
             tail = ConditionalTail.fit(np.log(calibrating.snr), values, TRUSTED)
             scores[f"{name}_calibrated"] = tail(np.log(measured.snr), raw[source])
     return scores
@@ -189,7 +189,7 @@ def _about(
             "shares are those of all eligible spectra"
         )
     elif not truth.names():
-        notes.append("nothing is planted on this sky, so there is no recall")
+        notes.append("nothing is injected on this sky, so there is no recall")
     if judges.fitted is None:
         notes.append(
             "PCA from the bundle's own eigenspectra; give the training petals with --train to "
@@ -202,7 +202,7 @@ def _about(
     if measured.in_training:
         notes.append(f"the model was trained on {measured.in_training} of the spectra measured")
     if model.simulated:
-        notes.append("the model was trained on a made-up sky: this is not DESI performance")
+        notes.append("the model was trained on a simulated sky: this is not DESI performance")
     per_1000 = {n: 1000 * spent / len(measured.snr) for n, spent in measured.seconds.items()}
     return {
         "model": {
@@ -225,7 +225,7 @@ def _about(
 
 
 def _shares(bundle: Bundle, measured: Measured, truth: Truth | None) -> dict[str, Any]:
-    """Return the calibration, flagged shares and reconstruction errors of ordinary spectra."""
+    """Return the calibration, flagged shares and reconstruction errors of inliers."""
     manifest = bundle.manifest
     chosen = np.ones(len(measured.snr), np.bool_)
     if truth is not None:
@@ -254,13 +254,13 @@ def _shares(bundle: Bundle, measured: Measured, truth: Truth | None) -> dict[str
 
 
 def _calibration(
-    bundle: Bundle, snr: NDArray[np.float64], flagged: NDArray[np.bool_], ordinary: bool
+    bundle: Bundle, snr: NDArray[np.float64], flagged: NDArray[np.bool_], inlier: bool
 ) -> list[dict[str, Any]]:
     """Return how many spectra are flagged at S/N 1-5 and in each quartile of S/N.
 
     `flagged_min` and `flagged_max` bound what 99 % of faultless calibrations would flag, the
     noise of a finite calibration sample included; `within` says whether it holds, if only
-    ordinary spectra are counted.
+    inliers are counted.
     """
     counts = bundle.manifest.calibration.counts
     faint = snr <= LOW_SNR
@@ -285,13 +285,13 @@ def _calibration(
                 "n_calibration": calibrating,
                 "flagged_min": least,
                 "flagged_max": most,
-                "within": least <= count <= most if ordinary and size else None,
+                "within": least <= count <= most if inlier and size else None,
             }
         )
     return rows
 
 
-def _recall(measured: Measured, truth: Truth, scores: Strangeness) -> dict[str, Any]:
+def _recall(measured: Measured, truth: Truth, scores: AnomalyScores) -> dict[str, Any]:
     """Return recall, its kin and what they say of the scores."""
     kinds = _kinds(measured, truth)
     bright = (kinds == "") & (measured.snr > LOW_SNR)
@@ -318,7 +318,7 @@ def _recall(measured: Measured, truth: Truth, scores: Strangeness) -> dict[str, 
             "wmse_median": np.median(measured.wmse[bright]),
             "wmse_p99": np.quantile(measured.wmse[bright], 0.99),
         },
-        "planted": {
+        "injected": {
             kind: {"eligible": int((kinds == kind).sum()), "ineligible": ineligible[kind]}
             for kind in (*truth.names(), CONTROL)
         },

@@ -1,8 +1,8 @@
-"""Metrics: how well a score tells planted spectra from ordinary ones, and how surely we know it.
+"""Metrics: how well a score tells injected spectra from inliers, and how surely we know it.
 
-Everything here follows from one number per planted spectrum, the share of ordinary spectra that
-are stranger: its false-positive rate. A planted spectrum is found at 1 % if that share is at
-most 1 %. Intervals come from the bootstrap (Efron 1979), ordinary and planted spectra resampled
+Everything here follows from one number per injected spectrum, the share of inliers that
+are more anomalous: its false-positive rate. An injected spectrum is found at 1 % if that share is at
+most 1 %. Intervals come from the bootstrap (Efron 1979), inliers and injected spectra resampled
 apart; row 0 of every resample is the sample itself, so estimates and intervals take one path.
 """
 
@@ -16,7 +16,7 @@ _NEWTON_STEPS = 25
 _SLOPE_PRIOR = 0.01
 
 
-def ordinary_resamples(size: int, resamples: int, rng: np.random.Generator) -> NDArray[np.int32]:
+def inlier_resamples(size: int, resamples: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """Return how often each of `size` spectra occurs, (1 + resamples, size); row 0 is all ones."""
     counts = np.ones((1 + resamples, size), np.int32)
     for row in counts[1:]:
@@ -24,7 +24,7 @@ def ordinary_resamples(size: int, resamples: int, rng: np.random.Generator) -> N
     return counts
 
 
-def planted_resamples(size: int, resamples: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def injected_resamples(size: int, resamples: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return which of `size` spectra are drawn, (1 + resamples, size); row 0 is all of them."""
     drawn = rng.integers(0, max(size, 1), (1 + resamples, size))
     drawn[0] = np.arange(size)
@@ -32,49 +32,49 @@ def planted_resamples(size: int, resamples: int, rng: np.random.Generator) -> ND
 
 
 def false_positive_rates(
-    ordinary: NDArray[np.floating], planted: NDArray[np.floating], counts: NDArray[np.int32]
+    inlier: NDArray[np.floating], injected: NDArray[np.floating], counts: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Return the share of ordinary spectra stranger than each planted one, ties half.
+    """Return the share of inliers more anomalous than each injected one, ties half.
 
     Parameters
     ----------
-    ordinary : (n,)
-        Strangeness; larger is stranger.
-    planted : (P,)
+    inlier : (n,)
+        Anomaly score; larger is more anomalous.
+    injected : (P,)
     counts : (B, n)
-        How often each ordinary spectrum counts.
+        How often each inlier counts.
 
     Returns
     -------
     (B, P) float64
-        NaN without ordinary spectra.
+        NaN without inliers.
     """
-    if len(ordinary) == 0:
-        return np.full((len(counts), len(planted)), np.nan)
-    order = np.argsort(ordinary, kind="stable")
-    below = np.zeros((len(counts), len(ordinary) + 1), np.int32)
+    if len(inlier) == 0:
+        return np.full((len(counts), len(injected)), np.nan)
+    order = np.argsort(inlier, kind="stable")
+    below = np.zeros((len(counts), len(inlier) + 1), np.int32)
     np.cumsum(np.take(counts, order, axis=1), axis=1, out=below[:, 1:])
-    first = np.searchsorted(ordinary[order], planted, side="left")
-    last = np.searchsorted(ordinary[order], planted, side="right")
+    first = np.searchsorted(inlier[order], injected, side="left")
+    last = np.searchsorted(inlier[order], injected, side="right")
     return 1 - (below[:, first] + below[:, last]) / (2 * below[:, -1:])
 
 
 def found(rates: NDArray[np.float64], level: float = 0.01) -> NDArray[np.bool_]:
-    """Return which planted spectra lie above the (1 − level) quantile of the ordinary ones."""
+    """Return which injected spectra lie above the (1 − level) quantile of the inliers."""
     return rates <= level * (1 + 1e-9)
 
 
 def recall(rates: NDArray[np.float64], level: float = 0.01) -> NDArray[np.float64]:
-    """Return the share (B,) of planted spectra (B, P) found at a false-positive rate."""
+    """Return the share (B,) of injected spectra (B, P) found at a false-positive rate."""
     if rates.shape[1] == 0:
         return np.full(len(rates), np.nan)
     return found(rates, level).mean(axis=1)
 
 
 def recall_at(
-    planted: NDArray[np.floating], ordinary: NDArray[np.floating], level: float = 0.01
+    injected: NDArray[np.floating], inlier: NDArray[np.floating], level: float = 0.01
 ) -> float:
-    """Return the share of planted spectra found at a false-positive rate, from strangeness alone.
+    """Return the share of injected spectra found at a false-positive rate, from anomaly score alone.
 
     Examples
     --------
@@ -83,8 +83,8 @@ def recall_at(
     >>> recall_at(np.array([0.5, 98.5, 200.0]), np.arange(100.0))
     0.6666666666666666
     """
-    once = np.ones((1, len(ordinary)), np.int32)
-    return float(recall(false_positive_rates(ordinary, planted, once), level)[0])
+    once = np.ones((1, len(inlier)), np.int32)
+    return float(recall(false_positive_rates(inlier, injected, once), level)[0])
 
 
 def auroc(rates: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,7 +95,7 @@ def auroc(rates: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def auprc(rates: NDArray[np.float64], prevalence: float = 0.01) -> NDArray[np.float64]:
-    """Return the average precision (B,) if planted spectra were this share of all.
+    """Return the average precision (B,) if injected spectra were this share of all.
 
     Chance gives the prevalence.
     """
@@ -106,16 +106,16 @@ def auprc(rates: NDArray[np.float64], prevalence: float = 0.01) -> NDArray[np.fl
     return (hits / (hits + (1 - prevalence) * np.sort(rates, axis=1))).mean(axis=1)
 
 
-def precision_at(rates: NDArray[np.float64], ordinary: int, rank: int = 100) -> NDArray[np.float64]:
-    """Return the share (B,) of planted spectra among the `rank` strangest of all.
+def precision_at(rates: NDArray[np.float64], inlier: int, rank: int = 100) -> NDArray[np.float64]:
+    """Return the share (B,) of injected spectra among the `rank` most anomalous of all.
 
     NaN where there are fewer than `rank` spectra, or none of either sort.
     """
     size = rates.shape[1]
-    if 0 in (size, ordinary) or size + ordinary < rank:
+    if 0 in (size, inlier) or size + inlier < rank:
         return np.full(len(rates), np.nan)
-    # The j-th strangest planted spectrum has j planted and rate·ordinary others no less strange.
-    place = np.arange(1, size + 1) + np.sort(rates, axis=1) * ordinary
+    # The j-th most anomalous injected spectrum has j injected and rate·ordinary others no less anomalous.
+    place = np.arange(1, size + 1) + np.sort(rates, axis=1) * inlier
     # Places are whole or half numbers but for rounding.
     return (place < rank + 0.25).sum(axis=1) / rank
 
@@ -123,7 +123,7 @@ def precision_at(rates: NDArray[np.float64], ordinary: int, rank: int = 100) -> 
 def strength_at_half_recall(
     strength: NDArray[np.floating], is_found: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return the planted strength at which half is found, by logistic regression on its logarithm.
+    """Return the injected strength at which half is found, by logistic regression on its logarithm.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def strength_at_half_recall(
     Returns
     -------
     (B,) float64
-        0 where even the weakest planted ones are mostly found, infinite where even the strongest
+        0 where even the weakest injected ones are mostly found, infinite where even the strongest
         are mostly missed; NaN where there are not two different strengths.
     """
     known = np.isfinite(strength)
@@ -188,10 +188,10 @@ def share_interval(count: int, size: int, level: float = 0.95) -> tuple[float, f
 def flagged_interval(
     size: int, calibration: int | None, p_level: float = 0.01, level: float = 0.99
 ) -> tuple[int, int]:
-    """Return between which numbers the flagged of `size` ordinary spectra should lie.
+    """Return between which numbers the flagged of `size` inliers should lie.
 
     A p-value that is a rank among n calibration spectra has its own noise: below a cut that k of
-    n + 1 ranks pass lies a share of ordinary spectra that is itself Beta(k, n + 1 − k)
+    n + 1 ranks pass lies a share of inliers that is itself Beta(k, n + 1 − k)
     distributed, so the flagged number is beta-binomial (Vovk 2012). It is binomial in the limit
     of infinitely many, or unknown, calibration spectra.
 
@@ -214,7 +214,7 @@ def chance_of_difference(only_first: int, only_second: int) -> float:
     Parameters
     ----------
     only_first, only_second : int
-        Planted spectra that one of the two scores finds and the other misses.
+        Injected spectra that one of the two scores finds and the other misses.
     """
     if only_first + only_second == 0:
         return 1.0

@@ -30,7 +30,7 @@ from .baselines import (
 PER_GOOD_BIN = " per good bin"
 """Ends the names of the forms of wmse that are only there to be calibrated."""
 
-Strangeness = dict[str, NDArray[np.float64]]
+AnomalyScores = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ class Measured:
     ----------
     targetid, snr, spectype, wmse, p_value : (n,)
         As served.
-    strangeness : dict of (n,) float64
-        Every score by name; larger is stranger. Those that cannot be negative are logarithms.
+    anomaly score : dict of (n,) float64
+        Every score by name; larger is more anomalous. Those that cannot be negative are logarithms.
     rows : int
         Spectra in the files.
     ineligible : (m,) int64
@@ -58,7 +58,7 @@ class Measured:
     spectype: NDArray[np.str_]
     wmse: NDArray[np.float64]
     p_value: NDArray[np.float64]
-    strangeness: Strangeness
+    anomaly_score: AnomalyScores
     rows: int
     ineligible: NDArray[np.int64]
     in_training: int
@@ -68,15 +68,15 @@ class Measured:
     def concatenate(parts: "Sequence[Measured]") -> "Measured":
         """Join what was measured on several petals: the scores that all of them have."""
         first = parts[0]
-        common = [n for n in first.strangeness if all(n in p.strangeness for p in parts)]
+        common = [n for n in first.anomaly_score if all(n in p.anomaly_score for p in parts)]
         return Measured(
             targetid=np.concatenate([p.targetid for p in parts]),
             snr=np.concatenate([p.snr for p in parts]),
             spectype=np.concatenate([p.spectype for p in parts]),
             wmse=np.concatenate([p.wmse for p in parts]),
             p_value=np.concatenate([p.p_value for p in parts]),
-            strangeness={
-                name: np.concatenate([p.strangeness[name] for p in parts]) for name in common
+            anomaly_score={
+                name: np.concatenate([p.anomaly_score[name] for p in parts]) for name in common
             },
             rows=sum(p.rows for p in parts),
             ineligible=np.concatenate([p.ineligible for p in parts]),
@@ -113,10 +113,10 @@ class Judges:
         subset = spectra.rows(rows)
         preprocessor = self.scorer.preprocessor
         prepared = preprocessor.prepare(preprocessor.to_rest_frame(subset))
-        strangeness: Strangeness = {"p_value": -np.log(served.p_value[rows])}
-        _add_vae(strangeness, "", served.wmse[rows], served.coverage[rows], served.nof[rows])
-        seconds = self._add_residuals(strangeness, prepared, seed)
-        self._add_rivals(strangeness, subset, prepared)
+        anomaly_score: AnomalyScores = {"p_value": -np.log(served.p_value[rows])}
+        _add_vae(anomaly_score, "", served.wmse[rows], served.coverage[rows], served.nof[rows])
+        seconds = self._add_residuals(anomaly_score, prepared, seed)
+        self._add_rivals(anomaly_score, subset, prepared)
         spectype = spectra.spectype
         return Measured(
             targetid=spectra.targetid[rows],
@@ -124,7 +124,7 @@ class Judges:
             spectype=np.full(len(rows), "") if spectype is None else spectype[rows],
             wmse=served.wmse[rows].astype(np.float64),
             p_value=served.p_value[rows],
-            strangeness=strangeness,
+            anomaly_score=anomaly_score,
             rows=len(spectra),
             ineligible=spectra.targetid[~served.eligible],
             in_training=int(((served.status[rows] & int(Status.IN_TRAINING)) != 0).sum()),
@@ -132,7 +132,7 @@ class Judges:
         )
 
     def _add_residuals(
-        self, strangeness: Strangeness, prepared: Prepared, seed: int
+        self, anomaly_score: AnomalyScores, prepared: Prepared, seed: int
     ) -> dict[str, float]:
         """Add the scores that look at the model's residuals; return what two of them cost."""
         vae = self.scorer.vae
@@ -141,34 +141,36 @@ class Judges:
         weighted_mse(prepared.flux, prepared.ivar, reconstruction)
         plain = time.perf_counter() - start
         probability = reconstruction_probability(vae, prepared, np.random.default_rng(seed))
-        strangeness["reconstruction_probability"] = probability.full
-        strangeness["expected_wmse"] = probability.expected_wmse
-        strangeness["largest_bin"] = largest_residual(prepared, reconstruction)
+        anomaly_score["reconstruction_probability"] = probability.full
+        anomaly_score["expected_wmse"] = probability.expected_wmse
+        anomaly_score["largest_bin"] = largest_residual(prepared, reconstruction)
         return {"wmse": plain, "reconstruction_probability": probability.seconds}
 
-    def _add_rivals(self, strangeness: Strangeness, spectra: Spectra, prepared: Prepared) -> None:
+    def _add_rivals(
+        self, anomaly_score: AnomalyScores, spectra: Spectra, prepared: Prepared
+    ) -> None:
         if (step := join_step(spectra)) is not None:
-            strangeness["join_step"] = step
+            anomaly_score["join_step"] = step
         if self.fitted is not None:
-            strangeness |= self.fitted.scores(prepared)
+            anomaly_score |= self.fitted.scores(prepared)
         else:
             stored = self.scorer.preprocessor.eigenspectra
             axes = stored.components[: COMPONENTS[0]].astype(np.float64)
             components = Components(stored.mean.astype(np.float64), axes)
             _, chi2 = components.project(prepared.flux, prepared.ivar, len(axes))
-            strangeness[f"pca{len(axes)}"] = log(chi2)
+            anomaly_score[f"pca{len(axes)}"] = log(chi2)
         if self.paper is not None:
             paper = self.paper.score(spectra)
-            _add_vae(strangeness, "paper_", paper.wmse, paper.coverage, paper.nof)
+            _add_vae(anomaly_score, "paper_", paper.wmse, paper.coverage, paper.nof)
 
 
 def _add_vae(
-    strangeness: Strangeness,
+    anomaly_score: AnomalyScores,
     prefix: str,
     wmse: NDArray[np.float32],
     coverage: NDArray[np.float32],
     nof: NDArray[np.float32],
 ) -> None:
-    strangeness[f"{prefix}wmse"] = log(wmse)
-    strangeness[f"{prefix}wmse{PER_GOOD_BIN}"] = log(wmse / coverage)
-    strangeness[f"{prefix}nof"] = log(-nof)
+    anomaly_score[f"{prefix}wmse"] = log(wmse)
+    anomaly_score[f"{prefix}wmse{PER_GOOD_BIN}"] = log(wmse / coverage)
+    anomaly_score[f"{prefix}nof"] = log(-nof)

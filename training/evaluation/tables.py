@@ -1,6 +1,6 @@
 """Evaluation table: what `evaluate` measured, as text for people.
 
-Scores are rows and planted kinds are columns, then what the model's own p-value achieves by kind
+Scores are rows and injected kinds are columns, then what the model's own p-value achieves by kind
 and by S/N, then what can be told without knowing the truth, and a summary of a few lines.
 """
 
@@ -115,7 +115,7 @@ def _range(row: dict[str, Any]) -> str:
 
 
 def _recall(result: dict[str, Any]) -> list[str]:
-    kinds = list(result["n_planted"])
+    kinds = list(result["n_injected"])
     control = result["control"]
     columns = [MACRO, *kinds, ALL]
     scores = ordered(list(result[RECALL]))
@@ -125,13 +125,13 @@ def _recall(result: dict[str, Any]) -> list[str]:
         + [_share(control["flagged_share"][score])]
         for score in scores
     ]
-    counts = [str(result["n_planted"][kind]) for kind in kinds]
-    rows.append(["planted, eligible", "", *counts, str(sum(map(int, counts))), str(control["n"])])
-    left_out = [str(result["planted"][kind]["ineligible"]) for kind in (*kinds, control["kind"])]
-    rows.append(["planted, not eligible", "", *left_out[:-1], "", left_out[-1]])
+    counts = [str(result["n_injected"][kind]) for kind in kinds]
+    rows.append(["injected, eligible", "", *counts, str(sum(map(int, counts))), str(control["n"])])
+    left_out = [str(result["injected"][kind]["ineligible"]) for kind in (*kinds, control["kind"])]
+    rows.append(["injected, not eligible", "", *left_out[:-1], "", left_out[-1]])
     ours = "p_value"
     by_kind = [
-        [kind.replace("_", " "), str(result["n_planted"].get(kind, ""))]
+        [kind.replace("_", " "), str(result["n_injected"].get(kind, ""))]
         + [_share(result[RECALL][ours][kind]), _between(result[f"{RECALL}_interval"][ours][kind])]
         + [
             _share(result[metric][ours][kind], digits)
@@ -148,19 +148,19 @@ def _recall(result: dict[str, Any]) -> list[str]:
         [kind.replace("_", " ")]
         + [
             f"{_share(part[RECALL][ours].get(kind))}"
-            + (f" ({part['n_planted'][kind]})" if kind in part["n_planted"] else "")
+            + (f" ({part['n_injected'][kind]})" if kind in part["n_injected"] else "")
             for part in result["by_snr"]
         ]
         for kind in (*kinds, MACRO)
     ]
     return [
-        "Recall at 1 % false positives, by planted kind. 'by S/N' is calibrated as the p-value's\n"
+        "Recall at 1 % false positives, by injected kind. 'by S/N' is calibrated as the p-value's\n"
         f"own parts are. {control['kind']} is a control: the share flagged, which is no recall.\n\n"
         + aligned(["score", *columns, control["kind"]], rows),
         "The p-value by kind, with 95 % intervals; average precision at 1 % prevalence; the\n"
-        "planted strength at which half is found, < and > where it lies beyond those planted.\n\n"
+        "injected strength at which half is found, < and > where it lies beyond those injected.\n\n"
         + aligned(_BY_KIND, by_kind),
-        "Recall of the p-value at 1 % false positives, by S/N (planted).\n\n"
+        "Recall of the p-value at 1 % false positives, by S/N (injected).\n\n"
         + aligned(["kind", *(_range(part) for part in result["by_snr"])], by_snr),
     ]
 
@@ -176,7 +176,7 @@ def _half(result: dict[str, Any], score: str, kind: str) -> str:
 
 
 def _without_truth(result: dict[str, Any]) -> list[str]:
-    whose = "ordinary" if result["truth"] else "eligible"
+    whose = "inlier" if result["truth"] else "eligible"
     calibration = [
         [
             _range(row),
@@ -212,7 +212,7 @@ def _summary(result: dict[str, Any]) -> list[str]:
     if result["truth"]:
         clean, recall = result["clean"], result[RECALL]
         lines.append(
-            f"ordinary spectra with S/N > 5: wmse median {clean['wmse_median']:.3f}, "
+            f"inliers with S/N > 5: wmse median {clean['wmse_median']:.3f}, "
             f"99th percentile {clean['wmse_p99']:.2f} ({clean['n']} spectra)"
         )
         lines.append(

@@ -1,6 +1,6 @@
 """Canary: choose the spectra by which every machine that serves a model is checked.
 
-They come from the calibration sample: of each redrock class the ordinary ones nearest to the
+They come from the calibration sample: of each redrock class the inliers nearest to the
 middle of the p-values, and the most anomalous of all. None lies so near to a threshold that
 rounding could turn a flag.
 """
@@ -41,9 +41,9 @@ def make_canary(
         "p_value": (p_value, p_level),
     }
     clear = np.all([np.abs(v / threshold - 1) > MARGIN for v, threshold in scores.values()], axis=0)
-    ordinary = clear & (p_value > p_level)
+    inlier = clear & (p_value > p_level)
     chosen = [
-        _first(np.abs(p_value - 0.5), ordinary & (scored.rows["spectype"] == name), _OF_EACH_CLASS)
+        _first(np.abs(p_value - 0.5), inlier & (scored.rows["spectype"] == name), _OF_EACH_CLASS)
         for name in SPECTYPES
     ]
     chosen.append(_first(p_value, clear & (p_value < p_level), _ANOMALOUS))

@@ -1,8 +1,8 @@
 """Card: what a model is, in a page for people, written into its bundle.
 
 The sample, the recipe and the errors are those of the model itself. Recall cannot be told by a
-fit, because nobody planted anything in its sample: the card gives that of the same recipe in the
-benchmark on made-up skies (docs/science.md), or says that there is none.
+fit, because nobody injected anything in its sample: the card gives that of the same recipe in the
+benchmark on simulated skies (docs/science.md), or says that there is none.
 """
 
 import json
@@ -40,9 +40,9 @@ def write_card(manifest: Manifest, classes: Mapping[str, Mapping[str, float]]) -
             f"# Model card: {manifest.name} {manifest.version}",
             "A variational autoencoder of DESI rest-frame spectra with a local outlier factor on "
             "its latents, after Nicolaou et al. 2025, for finding spectra that do not fit. A "
-            "small p_value says that few ordinary spectra of like S/N score as strange; it does "
+            "small p_value says that few inliers of like S/N score as anomalous; it does "
             "not say why.",
-            *_made_up(manifest),
+            *_simulated(manifest),
             "## Sample",
             f"Networks, eigenspectra and density: {_sample(manifest.sample)}",
             _counts(manifest.sample),
@@ -80,10 +80,10 @@ def write_card(manifest: Manifest, classes: Mapping[str, Mapping[str, float]]) -
     )
 
 
-def _made_up(manifest: Manifest) -> list[str]:
+def _simulated(manifest: Manifest) -> list[str]:
     if "simulated" not in (manifest.sample.kind, manifest.calibration.kind):
         return []
-    return ["**Made from a made-up sky: its numbers are not DESI performance.**"]
+    return ["**Made from a simulated sky: its numbers are not DESI performance.**"]
 
 
 def _sample(sample: Sample) -> str:
@@ -133,8 +133,8 @@ def _benchmark(manifest: Manifest) -> list[str]:
     ]
     return [
         "## Benchmark",
-        f"The same recipe on {entry['skies']} made-up skies of {entry['train_petals']} petals: "
-        "share of planted anomalies beyond the 99th percentile of ordinary spectra with S/N "
+        f"The same recipe on {entry['skies']} simulated skies of {entry['train_petals']} petals: "
+        "share of injected anomalies beyond the 99th percentile of inliers with S/N "
         "above 5. Not this model's own figures, and not DESI performance.",
         _table(("kind", *scores), rows),
     ]

@@ -133,7 +133,7 @@ class Density(_Section):
 
 
 class Levels(_Section):
-    """Shares of ordinary spectra that each flag may cost."""
+    """Shares of inliers that each flag may cost."""
 
     threshold: Share = 0.01
     """The paper's flags, on wmse and on nof."""

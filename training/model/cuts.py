@@ -49,7 +49,7 @@ class PetalSample:
     counts : dict
         Rows left after each cut.
     simulated : bool
-        Whether the petal is of a made-up sky.
+        Whether the petal is of a simulated sky.
     release : str or None
         DESI's public release, or else the production of the pipeline, where the file tells.
     """

@@ -55,7 +55,7 @@ class RestSample:
     counts : dict
         Rows left after each cut.
     simulated : bool
-        Whether any of the petals is of a made-up sky.
+        Whether any of the petals is of a simulated sky.
     release : str or None
         DESI's public releases, or the productions of the pipeline.
     key : str
@@ -143,7 +143,7 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
         folders=tuple(kept),
         tiles=tuple(tile_of(petal.coadd) for petal in petals),
         counts=counts | {"unique": len(index)},
-        # One made-up petal is enough: such numbers must not pass for DESI's.
+        # One simulated petal is enough: such numbers must not pass for DESI's.
         simulated=any(note["simulated"] for note in notes),
         release="+".join(sorted({note["release"] for note in notes} - {None})) or None,
         key=key_of(*keys),

@@ -1,4 +1,4 @@
-"""Eigenspectra: linear models of ordinary spectra, for bad bins and to start the networks from.
+"""Eigenspectra: linear models of inliers, for bad bins and to start the networks from.
 
 `iterative_pca` is Yip et al. (2004a): bad bins start as the mean spectrum, PCA gives
 eigenspectra, their ivar-weighted projection refills the bad bins, until these stand still. The

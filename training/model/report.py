@@ -186,8 +186,8 @@ def _markdown(
         f"| {name} | {row['n']} | {row['mean']:.3f} | {row['median']:.3f} | {PAPER_WMSE[name]} |"
         for name, row in classes.items()
     )
-    made_up = (
-        "\n**Trained on a made-up sky: these numbers are not DESI performance.**\n"
+    simulated = (
+        "\n**Trained on a simulated sky: these numbers are not DESI performance.**\n"
         if manifest.sample.kind == "simulated"
         else ""
     )
@@ -202,7 +202,7 @@ def _markdown(
 
 Sample: {manifest.sample.label}. Code {manifest.code}. {len(history)} epochs, last validation
 loss {history[-1].validation_loss:.1f} nats.
-{made_up}
+{simulated}
 ## Weighted MSE of spectra that were not trained on, S/N above 5
 
 | class | n | mean | median | mean in the paper |

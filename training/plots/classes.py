@@ -1,4 +1,4 @@
-"""Classes: how well ordinary spectra of each class are reconstructed (Figs 2 to 8).
+"""Classes: how well inliers of each class are reconstructed (Figs 2 to 8).
 
 A page shows one class: the spectrum of one typical member, and beneath it the regions of its main
 lines in three members. Typical are the members whose wmse lies nearest to the class's median, of

@@ -124,7 +124,7 @@ def figures(
         target / "index.html",
         f"What the model {scorer.model.name} {scorer.model.version} makes of {len(sample)} spectra",
         _notes(scorer, sample),
-        sample.strangest("p_value", outliers.TOP),
+        sample.most_anomalous("p_value", outliers.TOP),
         pictures,
         [
             *_medians(bright),
@@ -146,14 +146,14 @@ def _notes(scorer: Scorer, sample: Sample) -> list[str]:
     ]
     if scorer.model.simulated or any(sample.kind):
         notes.append(
-            "A made-up sky took part in this, in training or here: nothing on this page tells how "
-            "the model performs on DESI. Positions on a made-up sky are made up too."
+            "A simulated sky took part in this, in training or here: nothing on this page tells how "
+            "the model performs on DESI. Positions on a simulated sky are simulated too."
         )
     return notes
 
 
 def _outliers(wave: NDArray[np.float64], sample: Sample) -> Iterator[Drawing]:
-    top = sample.strangest("p_value", outliers.TOP)
+    top = sample.most_anomalous("p_value", outliers.TOP)
     yield _gallery(
         "top_outliers", wave, top, "the smallest p_value", "Every ranking of Outcrop is this one."
     )
@@ -170,7 +170,7 @@ def _gallery(name: str, wave: NDArray[np.float64], top: Sample, what: str, more:
     title = f"The {len(top)} spectra with {what}"
     return Drawing(
         name,
-        "The strangest spectra",
+        "The most anomalous spectra",
         f"{title}. {more} Arrows point to flux beyond the panel, the farthest with its value.",
         lambda: outliers.gallery(wave, top, title),
     )
@@ -185,8 +185,8 @@ def _scores(bundle: Bundle, wave: NDArray[np.float64], bright: Sample) -> Iterat
         yield _gallery(
             f"top_{score}",
             wave,
-            bright.strangest(score, outliers.TOP),
-            f"the strangest {label.partition(' (')[0]}",
+            bright.most_anomalous(score, outliers.TOP),
+            f"the most anomalous {label.partition(' (')[0]}",
             f"As the paper's Fig. {gallery}: S/N of at least 5, not conditioned on S/N.",
         )
         yield Drawing(
@@ -200,7 +200,7 @@ def _scores(bundle: Bundle, wave: NDArray[np.float64], bright: Sample) -> Iterat
     yield Drawing(
         "top100",
         "The scores",
-        "Either score against S/N, with the 100 strangest by it. Raw wmse prefers bright spectra "
+        "Either score against S/N, with the 100 most anomalous by it. Raw wmse prefers bright spectra "
         "and raw NOF faint ones, which is why the p_value is conditioned on S/N.",
         lambda: histograms.top_hundred(bright),
     )
@@ -234,7 +234,7 @@ def _tracks(wave: NDArray[np.float64], sample: Sample) -> Iterator[Drawing]:
             "nearest to each step. Coloured: the stack of its neighbours "
             "(the paper's Figs 14 to 19)."
             if ends
-            else f"No track of {name}: {len(chosen)} ordinary ones with S/N of at least 5, "
+            else f"No track of {name}: {len(chosen)} inliers with S/N of at least 5, "
             f"and {tracks.MIN_MEMBERS} are needed.",
             (
                 lambda chosen=chosen, course=course, ends=ends: track_page.draw_track(
@@ -249,7 +249,7 @@ def _tracks(wave: NDArray[np.float64], sample: Sample) -> Iterator[Drawing]:
 def _medians(bright: Sample) -> list[page.Table]:
     if len(bright) == 0:
         return []
-    rows = [["strangest by", "", "median wmse", "median NOF", "median S/N"]]
+    rows = [["most anomalous by", "", "median wmse", "median NOF", "median S/N"]]
     for by, values in histograms.top_medians(bright).items():
         paper = histograms.PAPER_TOP[by]
         names = ("wmse", "nof", "snr")
@@ -258,4 +258,4 @@ def _medians(bright: Sample) -> list[page.Table]:
             ["", "in the paper", *(style.number(paper[n]) if n in paper else "" for n in names)],
         ]
     caption = f"Of the {len(bright)} spectra with S/N of at least 5."
-    return [page.Table("Medians of the strangest 100", caption, rows)]
+    return [page.Table("Medians of the most anomalous 100", caption, rows)]

@@ -24,8 +24,8 @@ TOP_COUNT = 100
 
 SHORT = {"wmse": "wmse", "nof": "NOF"}
 SCORE_LABELS = {
-    "wmse": "weighted MSE (larger is stranger)",
-    "nof": "negative outlier factor (smaller is stranger)",
+    "wmse": "weighted MSE (larger is more anomalous)",
+    "nof": "negative outlier factor (smaller is more anomalous)",
     "snr": "S/N per bin",
 }
 _BIN = 0.025
@@ -102,10 +102,10 @@ def histogram(sample: Sample, manifest: Manifest, score: str) -> Figure:
 
 
 def top_medians(sample: Sample) -> dict[str, dict[str, float]]:
-    """Return the medians of wmse, nof and S/N among the strangest 100 by wmse and by nof."""
+    """Return the medians of wmse, nof and S/N among the most anomalous 100 by wmse and by nof."""
     return {
         by: {
-            name: float(np.median(getattr(sample.strangest(by, TOP_COUNT), name)))
+            name: float(np.median(getattr(sample.most_anomalous(by, TOP_COUNT), name)))
             for name in ("wmse", "nof", "snr")
         }
         for by in ("wmse", "nof")
@@ -113,13 +113,13 @@ def top_medians(sample: Sample) -> dict[str, dict[str, float]]:
 
 
 def top_hundred(sample: Sample) -> Figure:
-    """Draw either score against S/N, with the 100 strangest by it and their medians."""
+    """Draw either score against S/N, with the 100 most anomalous by it and their medians."""
     figure = Figure(figsize=(PAGE, 4.3), layout="constrained")
     medians = top_medians(sample)
     for axes, by, colour in zip(
         figure.subplots(1, 2), ("wmse", "nof"), (VERMILION, BLUE), strict=True
     ):
-        top = sample.strangest(by, TOP_COUNT)
+        top = sample.most_anomalous(by, TOP_COUNT)
         points = {"linestyle": "none", "markeredgewidth": 0, "rasterized": True}
         every = _magnitude(sample, by)
         axes.plot(sample.snr, every, "o", ms=1.2, color=GREY, label=f"all, {len(sample)}", **points)
@@ -130,7 +130,7 @@ def top_hundred(sample: Sample) -> Figure:
             ms=3,
             alpha=0.8,
             color=colour,
-            label=f"the strangest {len(top)}",
+            label=f"the most anomalous {len(top)}",
             **points,
         )
         for label, values, marker, face in (

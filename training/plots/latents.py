@@ -74,7 +74,7 @@ def corner(sample: Sample, shown: NDArray[np.int64]) -> Figure:
 
 
 def _range(sample: Sample, dimension: int) -> tuple[float, float]:
-    """Return limits that hold nearly all ordinary spectra of each class."""
+    """Return limits that hold nearly all inliers of each class."""
     values = sample.latent[:, dimension]
     groups = [values[(sample.spectype == name) & ~sample.anomaly] for name in CLASS_COLOURS]
     ends = np.array([np.quantile(group, _TAILS) for group in groups if len(group)] or [[-3, 3]])

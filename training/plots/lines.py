@@ -1,4 +1,4 @@
-"""Lines: the main spectral lines of ordinary spectra, and their labels above a panel.
+"""Lines: the main spectral lines of inliers, and their labels above a panel.
 
 Lines crowd in the blue and around Hα, so labels cannot all stand over their lines. They are moved
 aside as little as possible, in the sense of least squares, until none touches its neighbour; a

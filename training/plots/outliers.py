@@ -1,4 +1,4 @@
-"""Outliers: the strangest spectra, together and one by one (Figs 10 and 12 of the paper)."""
+"""Outliers: the most anomalous spectra, together and one by one (Figs 10 and 12 of the paper)."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from .sample import Sample
 from .style import FLUX, PAGE, POINTS, RESIDUAL, WAVELENGTH
 
 TOP: Final = 10
-"""How many outliers a picture of the strangest holds."""
+"""How many outliers a picture of the most anomalous holds."""
 
 _COLUMNS = 2
 _PANEL = 1.5

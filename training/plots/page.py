@@ -1,4 +1,4 @@
-"""Page: one plain HTML page that shows all pictures, and names the strangest spectra."""
+"""Page: one plain HTML page that shows all pictures, and names the most anomalous spectra."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def write_page(
     notes : sequence of str
         What a reader must know before the rest, one paragraph each.
     top : Sample
-        The strangest spectra, in order, for the table of links.
+        The most anomalous spectra, in order, for the table of links.
     """
     body = [f"<h1>{escape(title)}</h1>"]
     body += [f'<p class="note">{escape(note)}</p>' for note in notes]
@@ -83,9 +83,9 @@ def write_page(
 
 
 def _outlier_rows(top: Sample) -> list[list[str]]:
-    planted = any(top.kind)
+    injected = any(top.kind)
     rows = [["", "TARGETID", "class", "z", "S/N", "p_value", "wmse", "NOF", "RA / °", "Dec / °"]]
-    rows[0] += ["planted"] if planted else []
+    rows[0] += ["injected"] if injected else []
     rows[0] += ["sky"]
     for row in range(len(top)):
         ra, dec = float(top.ra[row]), float(top.dec[row])
@@ -98,7 +98,7 @@ def _outlier_rows(top: Sample) -> list[list[str]]:
             *(number(getattr(top, name)[row]) for name in ("snr", "p_value", "wmse", "nof")),
             *((f"{ra:.5f}", f"{dec:.5f}") if known else ("", "")),
         ]
-        cells += [escape(str(top.kind[row]))] if planted else []
+        cells += [escape(str(top.kind[row]))] if injected else []
         link = escape(viewer_link(ra, dec))
         cells += [f'<a href="{link}">Legacy Survey viewer</a>' if known else "no position"]
         rows.append(cells)

@@ -25,14 +25,14 @@ _LINE = 1.25 * POINTS / 72
 
 
 def facts_of(sample: Sample, row: int) -> list[str]:
-    """Return what a title says below the TARGETID, and on a made-up sky what was planted."""
+    """Return what a title says below the TARGETID, and on a simulated sky what was injected."""
     facts = [
         f"p {number(sample.p_value[row])}, wmse {number(sample.wmse[row])}, "
         f"NOF {number(sample.nof[row])}, S/N {number(sample.snr[row])}"
     ]
     kind = sample.kind[row]
     if kind:
-        facts.append("nothing planted" if kind == "ordinary" else f"planted: {kind}")
+        facts.append("nothing injected" if kind == "inlier" else f"injected: {kind}")
     return facts
 
 

@@ -64,10 +64,10 @@ def responses(
     decoded = traverse(vae, latents, (-_STEP, _STEP))
     low, high = measure(decoded[:, 0]), measure(decoded[:, 1])
     chosen = latents[:: max(1, len(latents) // _REFERENCE)]
-    ordinary = measure(vae.decode(np.ascontiguousarray(chosen)))
+    inlier = measure(vae.decode(np.ascontiguousarray(chosen)))
     table = np.full((latents.shape[1], len(NAMES)), np.nan)
     for column, name in enumerate(NAMES):
-        values = ordinary[name][np.isfinite(ordinary[name])]
+        values = inlier[name][np.isfinite(inlier[name])]
         if len(values):
             scale = 2 * _STEP * max(float(spread(values)), _SMALLEST)
             table[:, column] = (high[name] - low[name]) / scale

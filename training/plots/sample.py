@@ -37,7 +37,7 @@ class Sample:
     z, ra, dec : (N,) float64
         Redshift; degrees, J2000, NaN where the file does not tell.
     spectype, kind : (N,) str
-        redrock's class; on a made-up sky what was planted, or ``ordinary``; empty where unknown.
+        redrock's class; on a simulated sky what was injected, or ``ordinary``; empty where unknown.
     snr, wmse, nof, norm : (N,) float32
     p_value : (N,) float64
     anomaly : (N,) bool
@@ -85,8 +85,8 @@ class Sample:
         """The spectra with S/N >= 5, which the paper's sample consists of."""
         return self.rows(self.snr >= LOW_SNR)
 
-    def strangest(self, score: str, number: int) -> "Sample":
-        """Return up to `number` spectra, the strangest first, by p_value, nof or wmse."""
+    def most_anomalous(self, score: str, number: int) -> "Sample":
+        """Return up to `number` spectra, the most anomalous first, by p_value, nof or wmse."""
         values = np.asarray(getattr(self, score))
         order = np.argsort(-values if score == "wmse" else values, kind="stable")
         return self.rows(order[:number])

@@ -82,13 +82,11 @@ def _petals(folder: Path) -> list[Petal]:
 
 
 def _read_truth(folder: Path) -> dict[int, str]:
-    """Return what was planted by TARGETID; empty unless the sky is a made-up one."""
+    """Return what was injected by TARGETID; empty unless the sky is a simulated one."""
     truth: dict[int, str] = {}
     for path in sorted(folder.rglob("truth.csv")):
         with path.open(newline="", encoding="utf-8") as file:
-            truth |= {
-                int(row["TARGETID"]): row["KIND"] or "ordinary" for row in csv.DictReader(file)
-            }
+            truth |= {int(row["TARGETID"]): row["KIND"] or "inlier" for row in csv.DictReader(file)}
     return truth
 
 

@@ -1,1 +1,1 @@
-"""What a made-up sky is made of: templates, targets, anomalies, noise and files."""
+"""What a simulated sky is made of: templates, targets, anomalies, noise and files."""

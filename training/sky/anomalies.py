@@ -1,6 +1,6 @@
-"""The anomalies that are planted, of the kinds that people found in DESI by eye.
+"""The anomalies that are injected, of the kinds that people found in DESI by eye.
 
-A planted object is an ordinary galaxy of ordinary S/N above 5 with one thing wrong, or something
+An injected object is an ordinary galaxy of ordinary S/N above 5 with one thing wrong, or something
 else that redrock takes for a galaxy. Strengths are drawn evenly in the logarithm. `plant` changes
 what is observed, or what redrock says of it; `spoil` changes the observed pixels.
 """
@@ -41,7 +41,7 @@ of Hα (Å; NaN for a white dwarf); flux of the second galaxy over the first's; 
 control, not an anomaly."""
 
 LOWEST_SNR: Final = 5.5
-"""Planted objects other than lowsnr are at least this bright."""
+"""Injected objects other than lowsnr are at least this bright."""
 
 Rows = NDArray[np.intp]
 
@@ -114,7 +114,7 @@ def _lowsnr(rng: np.random.Generator, objects: Targets, rows: Rows, size: Array)
     return size
 
 
-_PLANTED: Final[Mapping[str, Callable[[np.random.Generator, Targets, Rows, Array], Array]]] = {
+_INJECTED: Final[Mapping[str, Callable[[np.random.Generator, Targets, Rows, Array], Array]]] = {
     "wrong_z": _wrong_z,
     "star_as_galaxy": _star_as_galaxy,
     "highz_qso": _highz_qso,
@@ -153,7 +153,7 @@ def plant(rng: np.random.Generator, targets: Targets, where: Rows, kinds: NDArra
         if not len(rows):
             continue
         size = np.exp(rng.uniform(np.log(low), np.log(high), len(rows)))
-        change = _PLANTED.get(kind)
+        change = _INJECTED.get(kind)
         objects.strength[rows] = size if change is None else change(rng, objects, rows, size)
     targets.flux[where] = unit_mean(objects.flux)
     targets.z[where], targets.true_z[where] = objects.z, objects.true_z

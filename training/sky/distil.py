@@ -1,4 +1,4 @@
-"""Distil the reference data into the two tables that the made-up sky is drawn from.
+"""Distil the reference data into the two tables that the simulated sky is drawn from.
 
 Nobody needs this to run the software: ``python -m training.sky.distil FOLDER`` was run once on a
 folder with ``desi_noise_shape.npz`` (median noise of faint fibres in real DESI coadds) and

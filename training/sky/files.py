@@ -14,7 +14,7 @@ from training.sky.grid import Array
 from training.sky.noise import Frame
 
 BGS_ANY: Final = 1 << 60
-MADE_UP: Final = "a made-up sky of Outcrop, not DESI data"
+SIMULATED: Final = "a simulated sky of Outcrop, not DESI data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,11 @@ def structured(columns: Mapping[str, tuple[str, ArrayLike]]) -> NDArray[np.void]
 
 def _primary(petal: Petal) -> fits.PrimaryHDU:
     header = fits.Header()
-    header["SIMULATD"] = (True, MADE_UP)
+    header["SIMULATD"] = (True, SIMULATED)
     header["SPGRP"], header["SPGRPVAL"] = "cumulative", petal.night
     header["TILEID"], header["PETAL"], header["SPECTRO"] = petal.tile, petal.number, petal.number
     header["NIGHT"] = petal.night
-    header.add_comment("Written by Outcrop's simulator: this is a made-up sky, not DESI data.")
+    header.add_comment("Written by Outcrop's simulator: this is a simulated sky, not DESI data.")
     return fits.PrimaryHDU(header=header)
 
 

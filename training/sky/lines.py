@@ -2,7 +2,7 @@
 
 The named lines are in ``data/stellar_lines.csv`` and the band heads in
 ``data/molecular_bands.csv``. The forest of weak iron-peak lines, dense in the blue, is drawn once
-and for all: every made-up sky has the same atoms.
+and for all: every simulated sky has the same atoms.
 """
 
 import csv

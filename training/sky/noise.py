@@ -2,7 +2,7 @@
 
 The noise of a faint fibre follows the curve measured in real coadds (``data/noise.csv``), with
 the sky's lines and the edges of the cameras; the object's own photons add to it. The reported
-inverse variance is the true one. Ordinary spectra are calibrated to a few parts in a thousand,
+inverse variance is the true one. Inliers are calibrated to a few parts in a thousand,
 keep a trace of the sky's lines, and lose under one per cent of their pixels.
 """
 

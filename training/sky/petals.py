@@ -1,7 +1,7 @@
-"""A made-up sky in DESI's files, for the demo, the tests and benchmarks without DESI data.
+"""A simulated sky in DESI's files, for the demo, the tests and benchmarks without DESI data.
 
 Petals of 500 fibres: galaxies, quasars and stars in the proportions of the paper's sample, sky
-fibres and dead ones, with noise, masks and, where asked for, planted anomalies. ``training.sky``
+fibres and dead ones, with noise, masks and, where asked for, injected anomalies. ``training.sky``
 makes the pieces; this module puts a petal together. Numbers from this sky are not DESI's
 performance, and every file says so.
 """
@@ -42,11 +42,11 @@ REDSHIFTS: Final = np.dtype(
 
 
 def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> None:
-    """Write petals of a made-up sky and a table of the truth.
+    """Write petals of a simulated sky and a table of the truth.
 
     A petal depends on the seed and its own number only, so a larger sky begins with the same
     petals as a smaller one. ``truth.csv`` lists every target (OBJTYPE TGT) with TARGETID, KIND
-    (empty for an ordinary object), TRUE_Z and STRENGTH (empty for an ordinary object; what it
+    (empty for an inlier), TRUE_Z and STRENGTH (empty for an inlier; what it
     measures, by kind, is said at `training.sky.anomalies.STRENGTHS`).
 
     Parameters
@@ -58,7 +58,7 @@ def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> No
     seed : int
         Not negative. Other seeds give other TARGETIDs and TILEIDs.
     anomalies : float
-        Share of the targets in which something is planted, every kind equally often.
+        Share of the targets in which something is injected, every kind equally often.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> No
         for i, kind, true_z, strength in zip(
             ids, targets.kind, targets.true_z, targets.strength, strict=True
         ):
-            planted = "" if np.isnan(strength) else f"{strength:.6g}"
-            rows.append((int(i), str(kind), f"{true_z:.7f}", planted))
+            injected = "" if np.isnan(strength) else f"{strength:.6g}"
+            rows.append((int(i), str(kind), f"{true_z:.7f}", injected))
     temporary = folder / ".truth.csv.part"
     with temporary.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -147,7 +147,7 @@ def _fibermap(
     dead: NDArray[np.bool_],
     flux: Array,
 ) -> NDArray[np.void]:
-    """Return the columns of a coadd's FIBERMAP that say something about a made-up object."""
+    """Return the columns of a coadd's FIBERMAP that say something about a simulated object."""
     tile, _ = _tile(seed, number)
     petal = number % PETALS_PER_TILE
     device = np.arange(FIBRES) + 10

@@ -2,7 +2,7 @@
 
 The mix is that of faint stars that a galaxy survey takes for galaxies: mostly K and M dwarfs and
 G stars of the disc and halo, some giants, few hot ones; and the cataclysmic variables, which are
-planted only.
+injected only.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""The targets of a petal: what each fibre points at, before anything is planted or observed."""
+"""The targets of a petal: what each fibre points at, before anything is injected or observed."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -35,9 +35,9 @@ class Targets:
     spectype : (N,) str
         redrock's class.
     kind : (N,) str
-        What is planted; empty for an ordinary object.
+        What is injected; empty for an inlier.
     strength : (N,) float64
-        Of what is planted; NaN for an ordinary object.
+        Of what is injected; NaN for an inlier.
     """
 
     flux: Array

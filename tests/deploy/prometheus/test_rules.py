@@ -1,6 +1,6 @@
 """The rules as committed, judged by promtool: each alert fires for its reason, and for no other.
 
-The nights are made up, with the numbers that the rules assume: 15,000 rows an hour; in bright time
+The nights are simulated, with the numbers that the rules assume: 15,000 rows an hour; in bright time
 seven of ten are eligible, in dark time one of ten, and those are another population.
 """
 
@@ -21,7 +21,7 @@ HOUR = 60
 ROUTE = 'route="/v2/models/{model}/infer"'
 DECILES = range(1, 11)
 EVEN = dict.fromkeys(DECILES, 0.1)
-# Everything in the last decile: the strangest that a population can be.
+# Everything in the last decile: the most anomalous that a population can be.
 PILED = dict.fromkeys(DECILES, 0.0) | {10: 1.0}
 
 pytestmark = pytest.mark.skipif(
@@ -121,7 +121,7 @@ class Story:
         self.rows(each, since, until, eligible=0.7, unscored=0.01)
 
     def dark(self, since: int = 0, until: int | None = None, *, each: float = 250) -> None:
-        """Hours of the dark programme: what is eligible is as strange as can be."""
+        """Hours of the dark programme: what is eligible is as anomalous as can be."""
         self.rows(each, since, until, eligible=0.1, anomaly=0.3, unscored=0.01, shares=PILED)
 
 

@@ -48,7 +48,7 @@ def served(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture
 def tree(petal: Petal, tmp_path: Path) -> Path:
-    """A petal of the made-up sky, cut into ten of 50 spectra."""
+    """A petal of the simulated sky, cut into ten of 50 spectra."""
     folder = tmp_path / "tree" / TILE
     folder.mkdir(parents=True)
     for kind, path in (("coadd", petal.coadd), ("redrock", petal.redrock)):
@@ -668,11 +668,11 @@ def test_a_number_of_workers_that_cannot_be_is_refused(
     assert "--workers" in capsys.readouterr().err
 
 
-def test_a_made_up_model_on_a_real_sky_is_warned_of_once_a_night(
+def test_a_simulated_model_on_a_real_sky_is_warned_of_once_a_night(
     service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.model = some_model("simulated")
     assert night(small, tmp_path / "out", service.url) == 0
     out, err = capsys.readouterr()
-    assert err.count("was trained on a made-up sky") == 1
+    assert err.count("was trained on a simulated sky") == 1
     assert "sample simulated" in out

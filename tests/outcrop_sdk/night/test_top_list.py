@@ -1,4 +1,4 @@
-"""The top list holds the strangest spectra of all tables, in order, and where they are."""
+"""The top list holds the most anomalous spectra of all tables, in order, and where they are."""
 
 import dataclasses
 import logging
@@ -34,7 +34,7 @@ def scored(n: int, first: int) -> Scores:
     return dataclasses.replace(some_scores(some_spectra(n, first)), status=np.zeros(n, np.int32))
 
 
-def test_the_strangest_of_all_tables_come_first(tmp_path: Path) -> None:
+def test_the_most_anomalous_of_all_tables_come_first(tmp_path: Path) -> None:
     top = TopList()
     add(top, tmp_path, "1", scored(90, 1))
     add(top, tmp_path, "2", scored(90, 91))

@@ -14,7 +14,7 @@ def write_numbers(folder: Path, offset: float) -> None:
     for share in CONTAMINATION:
         ours, theirs = 0.9 + offset - 10 * share, 0.8 + offset - 20 * share
         numbers = {
-            "n_planted": {"bad_sky": 3},
+            "n_injected": {"bad_sky": 3},
             "recall_at_1pct": {
                 "p_value": {"macro": ours, "bad_sky": 0.5},
                 "pca10": {"macro": theirs, "bad_sky": None},

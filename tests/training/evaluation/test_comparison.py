@@ -5,17 +5,17 @@ import pytest
 
 from training.evaluation.comparison import ALL, MACRO, RECALL, STRENGTH, Comparison, Labelled
 
-ORDINARY = 200
+INLIER = 200
 
 
 @pytest.fixture(scope="module")
 def spectra() -> Labelled:
-    """Ordinary spectra score 0 to 199; what lies above 197.5 is found at 1 %."""
+    """Inliers score 0 to 199; what lies above 197.5 is found at 1 %."""
     ours = [300.0, 301, 302, 100, 303, 50, 304]
     rival = [300.0, 50, 50, 50, 301, 302, 10]
-    kind = [""] * ORDINARY + ["step"] * 4 + ["spike"] * 2 + ["control"]
-    strength = [np.nan] * ORDINARY + [4.0, 3, 2, 1] + [np.nan, np.nan] + [1.0]
-    low = np.arange(ORDINARY, dtype=float)
+    kind = [""] * INLIER + ["step"] * 4 + ["spike"] * 2 + ["control"]
+    strength = [np.nan] * INLIER + [4.0, 3, 2, 1] + [np.nan, np.nan] + [1.0]
+    low = np.arange(INLIER, dtype=float)
     return Labelled(
         kind=np.array(kind),
         names=["spike", "step"],
@@ -39,10 +39,10 @@ def test_recall_by_kind_their_mean_and_all_pooled(comparison: Comparison) -> Non
     assert recall["rival"] == {"spike": 1.0, "step": 0.25, MACRO: 0.625, ALL: 3 / 6}
 
 
-def test_controls_are_neither_ordinary_nor_planted(comparison: Comparison) -> None:
+def test_controls_are_neither_inlier_nor_injected(comparison: Comparison) -> None:
     result = comparison.result()
-    assert result["n_planted"] == {"spike": 2, "step": 4}
-    assert result["n_ordinary"] == ORDINARY
+    assert result["n_injected"] == {"spike": 2, "step": 4}
+    assert result["n_inlier"] == INLIER
     assert "control" not in result[RECALL]["p_value"]
 
 
@@ -81,12 +81,12 @@ def test_a_narrower_comparison_keeps_the_thresholds_of_all(
     spectra: Labelled, comparison: Comparison
 ) -> None:
     inside = np.zeros(len(spectra.kind), np.bool_)
-    # The lower half of the ordinary spectra, and a step of strangeness 100.
-    inside[: ORDINARY // 2] = True
-    inside[ORDINARY + 3] = True
+    # The lower half of the inliers, and a step of anomaly score 100.
+    inside[: INLIER // 2] = True
+    inside[INLIER + 3] = True
     result = comparison.within(inside).result()
-    assert result["n_ordinary"] == ORDINARY // 2
-    assert result["n_planted"] == {"spike": 0, "step": 1}
+    assert result["n_inlier"] == INLIER // 2
+    assert result["n_injected"] == {"spike": 0, "step": 1}
     # Stranger than all its neighbours, and yet below the threshold of all.
     assert result["auroc"]["p_value"]["step"] == 1.0
     assert result[RECALL]["p_value"]["step"] == 0.0
@@ -94,7 +94,7 @@ def test_a_narrower_comparison_keeps_the_thresholds_of_all(
     assert result[RECALL]["p_value"][MACRO] == 0.0
 
 
-def test_a_range_without_ordinary_spectra_still_has_recall(
+def test_a_range_without_inlier_spectra_still_has_recall(
     spectra: Labelled, comparison: Comparison
 ) -> None:
     result = comparison.within(spectra.kind == "step").result()

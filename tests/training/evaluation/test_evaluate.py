@@ -56,8 +56,8 @@ def test_recall_is_that_of_the_served_scores(
     result: dict[str, Any], served: Scores, kind: np.ndarray, score: str
 ) -> None:
     stranger = {"p_value": -served.p_value, "wmse": served.wmse, "nof": -served.nof}[score]
-    ordinary = served.eligible & (kind == "") & (served.snr > 5)
-    threshold = np.quantile(stranger[ordinary], 0.99)
+    inlier = served.eligible & (kind == "") & (served.snr > 5)
+    threshold = np.quantile(stranger[inlier], 0.99)
     recall = result["recall_at_1pct"][score]
     kinds = sorted(set(kind) - {"", "no target", CONTROL})
     expected = {k: np.mean(stranger[served.eligible & (kind == k)] > threshold) for k in kinds}
@@ -65,14 +65,14 @@ def test_recall_is_that_of_the_served_scores(
     assert recall["macro"] == pytest.approx(np.mean([*expected.values()]), abs=1e-6)
 
 
-def test_wmse_of_ordinary_spectra_is_the_served_one(
+def test_wmse_of_inlier_spectra_is_the_served_one(
     result: dict[str, Any], served: Scores, kind: np.ndarray
 ) -> None:
-    ordinary = served.eligible & (kind == "") & (served.snr > 5)
+    inlier = served.eligible & (kind == "") & (served.snr > 5)
     clean = result["clean"]
-    assert clean["n"] == ordinary.sum()
-    assert clean["wmse_median"] == pytest.approx(np.median(served.wmse[ordinary]), rel=1e-6)
-    assert clean["wmse_p99"] == pytest.approx(np.quantile(served.wmse[ordinary], 0.99), rel=1e-6)
+    assert clean["n"] == inlier.sum()
+    assert clean["wmse_median"] == pytest.approx(np.median(served.wmse[inlier]), rel=1e-6)
+    assert clean["wmse_p99"] == pytest.approx(np.quantile(served.wmse[inlier], 0.99), rel=1e-6)
 
 
 def test_every_score_stands_beside_its_calibrated_form(result: dict[str, Any]) -> None:
@@ -98,22 +98,22 @@ def test_the_control_has_a_flagged_share_and_no_recall(result: dict[str, Any]) -
     assert 0 <= result["control"]["flagged_share"]["p_value"] <= 1
 
 
-def test_planted_spectra_are_all_accounted_for(result: dict[str, Any], odd_sky: Path) -> None:
+def test_injected_spectra_are_all_accounted_for(result: dict[str, Any], odd_sky: Path) -> None:
     with (odd_sky / "truth.csv").open() as file:
-        planted = sum(row["KIND"] != "" for row in csv.DictReader(file))
-    counted = sum(sum(counts.values()) for counts in result["planted"].values())
-    assert counted == planted
+        injected = sum(row["KIND"] != "" for row in csv.DictReader(file))
+    counted = sum(sum(counts.values()) for counts in result["injected"].values())
+    assert counted == injected
 
 
 def test_each_quartile_of_snr_and_the_faintest_have_a_flagged_number(
     result: dict[str, Any], served: Scores, kind: np.ndarray
 ) -> None:
     faint, *quartiles = result["calibration"]
-    ordinary = served.eligible & (kind == "")
+    inlier = served.eligible & (kind == "")
     assert (faint["snr_min"], faint["snr_max"]) == (1, 5)
-    assert faint["n"] == (ordinary & (served.snr < 5)).sum()
-    assert sum(row["n"] for row in quartiles) == ordinary.sum()
-    assert sum(row["flagged"] for row in quartiles) == (ordinary & (served.p_value < 0.01)).sum()
+    assert faint["n"] == (inlier & (served.snr < 5)).sum()
+    assert sum(row["n"] for row in quartiles) == inlier.sum()
+    assert sum(row["flagged"] for row in quartiles) == (inlier & (served.p_value < 0.01)).sum()
     for row in quartiles:
         assert row["within"] == (row["flagged_min"] <= row["flagged"] <= row["flagged_max"])
 
@@ -162,7 +162,7 @@ def test_a_model_measured_on_its_own_training_spectra_is_said_to_be(
     bundle: Path, sky: Path
 ) -> None:
     measured = evaluate(bundle, sky)
-    # Nor is anything planted on that sky.
+    # Nor is anything injected on that sky.
     assert any("there is no recall" in note for note in measured["notes"])
     assert measured["recall_at_1pct"]["p_value"] == {"macro": None, "all": None}
     assert any("was trained on" in note and "measured" in note for note in measured["notes"])

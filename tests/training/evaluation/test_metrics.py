@@ -7,12 +7,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from training.evaluation import metrics
 
-ORDINARY = np.arange(100.0)
+INLIER = np.arange(100.0)
 
 
-def rates(planted: list[float], ordinary: NDArray[np.float64] = ORDINARY) -> NDArray[np.float64]:
-    once = np.ones((1, len(ordinary)), np.int32)
-    return metrics.false_positive_rates(ordinary, np.array(planted), once)
+def rates(injected: list[float], inlier: NDArray[np.float64] = INLIER) -> NDArray[np.float64]:
+    once = np.ones((1, len(inlier)), np.int32)
+    return metrics.false_positive_rates(inlier, np.array(injected), once)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def drawn() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return rng.normal(size=3000), rng.normal(1.5, 1.5, size=120)
 
 
-def test_the_rate_is_the_share_of_ordinary_spectra_that_are_stranger() -> None:
+def test_the_rate_is_the_share_of_inlier_spectra_that_are_stranger() -> None:
     np.testing.assert_allclose(rates([1000.0, 98.5, 49.5, -1.0])[0], [0, 0.01, 0.5, 1])
 
 
@@ -29,14 +29,14 @@ def test_a_tie_counts_half() -> None:
     np.testing.assert_allclose(rates([99.0, 0.0])[0], [0.005, 0.995])
 
 
-def test_without_ordinary_spectra_nothing_is_known() -> None:
+def test_without_inlier_spectra_nothing_is_known() -> None:
     empty = np.empty(0)
     assert np.isnan(rates([1.0, 2.0], empty)).all()
     assert np.isnan(metrics.auroc(rates([1.0, 2.0], empty))).all()
     assert np.isnan(metrics.precision_at(rates([1.0] * 200, empty), 0)).all()
 
 
-def test_without_planted_spectra_nothing_is_known() -> None:
+def test_without_injected_spectra_nothing_is_known() -> None:
     none = rates([])
     for metric in (metrics.recall, metrics.auroc, metrics.auprc):
         assert np.isnan(metric(none)).all()
@@ -44,35 +44,35 @@ def test_without_planted_spectra_nothing_is_known() -> None:
 
 
 def test_recall_counts_what_lies_above_the_quantile() -> None:
-    # One of 100 ordinary spectra may be stranger: 98.5 is found, 97.5 is not.
-    planted = np.array([98.5, 97.5, 200.0, -3.0])
-    assert metrics.recall_at(planted, ORDINARY) == 0.5
-    assert metrics.recall_at(planted, ORDINARY, 0.02) == 0.75
+    # One of 100 inliers may be more anomalous: 98.5 is found, 97.5 is not.
+    injected = np.array([98.5, 97.5, 200.0, -3.0])
+    assert metrics.recall_at(injected, INLIER) == 0.5
+    assert metrics.recall_at(injected, INLIER, 0.02) == 0.75
 
 
 def test_recall_is_that_of_the_99th_percentile(
     drawn: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
-    ordinary, planted = drawn
-    expected = np.mean(planted > np.quantile(ordinary, 0.99))
-    assert metrics.recall_at(planted, ordinary) == pytest.approx(expected)
+    inlier, injected = drawn
+    expected = np.mean(injected > np.quantile(inlier, 0.99))
+    assert metrics.recall_at(injected, inlier) == pytest.approx(expected)
 
 
 def test_average_precision_by_hand() -> None:
-    # The strangest planted has none above it, precision 1. At the second, half of the ordinary
-    # ones are above: all planted are then 0.2 of the sample's weight, 0.8 x 0.5 are false.
+    # The most anomalous injected has none above it, precision 1. At the second, half of the ordinary
+    # ones are above: all injected are then 0.2 of the sample's weight, 0.8 x 0.5 are false.
     assert metrics.auprc(rates([100.0, 49.5]), 0.2)[0] == pytest.approx((1 + 0.2 / 0.6) / 2)
 
 
 def test_areas_are_those_of_scikit_learn(
     drawn: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
-    ordinary, planted = drawn
-    label = np.concatenate([np.zeros(len(ordinary)), np.ones(len(planted))])
+    inlier, injected = drawn
+    label = np.concatenate([np.zeros(len(inlier)), np.ones(len(injected))])
     scores = np.concatenate(drawn)
-    # Weights that make planted spectra 1 % of all.
-    weight = np.where(label == 1, 0.01 / len(planted), 0.99 / len(ordinary))
-    found = rates(list(planted), ordinary)
+    # Weights that make injected spectra 1 % of all.
+    weight = np.where(label == 1, 0.01 / len(injected), 0.99 / len(inlier))
+    found = rates(list(injected), inlier)
     assert metrics.auroc(found)[0] == pytest.approx(roc_auc_score(label, scores))
     assert metrics.auprc(found, 0.01)[0] == pytest.approx(
         average_precision_score(label, scores, sample_weight=weight)
@@ -80,7 +80,7 @@ def test_areas_are_those_of_scikit_learn(
 
 
 def test_precision_at_a_rank_by_hand() -> None:
-    # Ordinary 99 and 98 stand between the planted ones: of the top four two are planted.
+    # Ordinary 99 and 98 stand between the injected ones: of the top four two are injected.
     assert metrics.precision_at(rates([500.0, 97.5, 3.5]), 100, rank=4)[0] == 0.5
     assert metrics.precision_at(rates([500.0, 97.5, 3.5]), 100, rank=1)[0] == 1
 
@@ -91,10 +91,10 @@ def test_precision_at_a_rank_needs_that_many_spectra() -> None:
 
 def test_row_zero_of_the_resamples_is_the_sample_itself() -> None:
     rng = np.random.default_rng(0)
-    counts = metrics.ordinary_resamples(50, 20, rng)
+    counts = metrics.inlier_resamples(50, 20, rng)
     assert (counts[0] == 1).all()
     assert (counts.sum(axis=1) == 50).all()
-    drawn = metrics.planted_resamples(7, 20, rng)
+    drawn = metrics.injected_resamples(7, 20, rng)
     np.testing.assert_array_equal(drawn[0], np.arange(7))
     assert drawn.shape == (21, 7)
     assert drawn.max() < 7
@@ -102,10 +102,10 @@ def test_row_zero_of_the_resamples_is_the_sample_itself() -> None:
 
 def test_the_bootstrap_knows_how_uncertain_a_recall_is() -> None:
     rng = np.random.default_rng(1)
-    ordinary, planted = rng.normal(size=2000), rng.normal(2.3, 1, size=100)
-    counts = metrics.ordinary_resamples(len(ordinary), 400, rng)
-    which = metrics.planted_resamples(len(planted), 400, rng)
-    found = metrics.false_positive_rates(ordinary, planted, counts)
+    inlier, injected = rng.normal(size=2000), rng.normal(2.3, 1, size=100)
+    counts = metrics.inlier_resamples(len(inlier), 400, rng)
+    which = metrics.injected_resamples(len(injected), 400, rng)
+    found = metrics.false_positive_rates(inlier, injected, counts)
     resampled = metrics.recall(found[np.arange(401)[:, None], which])
     low, high = metrics.interval(resampled)
     # The binomial part alone is 1.96 x sqrt(0.25 / 100) = 0.1 to either side.
@@ -128,7 +128,7 @@ def test_half_lies_between_found_and_missed_where_they_do_not_overlap() -> None:
     assert metrics.strength_at_half_recall(strength, is_found)[0] == pytest.approx(np.sqrt(8))
 
 
-def test_half_beyond_the_planted_strengths_is_no_number() -> None:
+def test_half_beyond_the_injected_strengths_is_no_number() -> None:
     strength = np.array([[1.0, 2.0, 4.0, 8.0]] * 2)
     is_found = np.array([[True] * 4, [False] * 4])
     np.testing.assert_array_equal(metrics.strength_at_half_recall(strength, is_found), [0, np.inf])

@@ -15,7 +15,7 @@ def test_every_bundle_holds_its_card(bundle: Path) -> None:
     manifest = opened.manifest
     for part in (
         f"# Model card: outcrop {manifest.version}",
-        "**Made from a made-up sky: its numbers are not DESI performance.**",
+        "**Made from a simulated sky: its numbers are not DESI performance.**",
         f"| training | {manifest.sample.counts['training']} |",
         "latents = 4, hidden = [32]",
         "| GALAXY |",

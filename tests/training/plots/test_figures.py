@@ -101,7 +101,7 @@ def test_the_page_shows_every_picture_and_nothing_from_elsewhere(drawn: list[Pat
 def test_the_page_links_each_outlier_to_its_place_on_the_sky(
     drawn: list[Path], scorer: Scorer, odd_sky: Path
 ) -> None:
-    top = score_sample(scorer, odd_sky).strangest("p_value", 10)
+    top = score_sample(scorer, odd_sky).most_anomalous("p_value", 10)
     expected = [
         f"https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr9&zoom=16"
         for ra, dec in zip(top.ra, top.dec, strict=True)
@@ -121,7 +121,7 @@ def test_a_score_table_gives_the_same_sample_as_scoring(
         np.testing.assert_array_equal(getattr(read, name), getattr(scored, name))
     np.testing.assert_allclose(read.p_value, scored.p_value, rtol=1e-5)
     np.testing.assert_allclose(read.images.model, scored.images.model, rtol=1e-4, atol=1e-4)
-    assert set(scored.kind) > {"ordinary"}
+    assert set(scored.kind) > {"inlier"}
 
 
 def test_a_table_without_spectra_or_of_another_model_is_refused(

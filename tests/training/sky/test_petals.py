@@ -1,4 +1,4 @@
-"""Claims about the made-up sky: its files, its noise, its objects and what is planted in it."""
+"""Claims about the simulated sky: its files, its noise, its objects and what is injected in it."""
 
 import csv
 import hashlib
@@ -35,17 +35,17 @@ LINE_WAVES = np.array([3728.5, 4341.7, 4862.7, 4960.3, 5008.2, 6549.9, 6564.6, 6
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two petals, half of whose targets are planted."""
-    folder = tmp_path_factory.mktemp("planted")
+def injected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two petals, half of whose targets are injected."""
+    folder = tmp_path_factory.mktemp("injected")
     simulate(folder, petals=2, seed=SEED, anomalies=0.5)
     return folder
 
 
 @pytest.fixture(scope="module")
-def truth(planted: Path) -> dict[int, dict[str, str]]:
+def truth(injected: Path) -> dict[int, dict[str, str]]:
     """Rows of truth.csv by TARGETID."""
-    with (planted / "truth.csv").open() as file:
+    with (injected / "truth.csv").open() as file:
         return {int(row["TARGETID"]): row for row in csv.DictReader(file)}
 
 
@@ -61,17 +61,17 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_files_lie_where_desi_puts_them(planted: Path) -> None:
-    names = [path.relative_to(planted).parts for path in sorted(planted.rglob("*.fits"))]
+def test_files_lie_where_desi_puts_them(injected: Path) -> None:
+    names = [path.relative_to(injected).parts for path in sorted(injected.rglob("*.fits"))]
     assert len(names) == 4
     for *folders, tile, night, name in names:
         assert folders == ["tiles", "cumulative"]
         assert name.split("-", 1)[1] in (f"0-{tile}-thru{night}.fits", f"1-{tile}-thru{night}.fits")
-    assert not [path for path in planted.rglob("*") if path.name.endswith(".part")]
+    assert not [path for path in injected.rglob("*") if path.name.endswith(".part")]
 
 
-def test_a_coadd_has_desis_hdus_and_types(planted: Path) -> None:
-    coadd = find_petals(planted)[0].coadd
+def test_a_coadd_has_desis_hdus_and_types(injected: Path) -> None:
+    coadd = find_petals(injected)[0].coadd
     with fits.open(coadd) as hdus:
         assert hdus[0].header["SIMULATD"] is True
         for camera in ("B", "R", "Z"):
@@ -95,8 +95,8 @@ def test_a_coadd_has_desis_hdus_and_types(planted: Path) -> None:
     assert is_simulated(coadd)
 
 
-def test_redrock_rows_match_the_coadds(planted: Path) -> None:
-    for petal in find_petals(planted):
+def test_redrock_rows_match_the_coadds(injected: Path) -> None:
+    for petal in find_petals(injected):
         with fits.open(petal.coadd) as coadd, fits.open(petal.redrock) as redrock:
             assert redrock[0].header["SIMULATD"] is True
             expected = coadd["FIBERMAP"].data["TARGETID"]
@@ -109,8 +109,8 @@ def test_redrock_rows_match_the_coadds(planted: Path) -> None:
             assert (np.abs(rows["Z"][star]) < 0.002).all()
 
 
-def test_targetids_are_desis_and_unique(truth: dict[int, dict[str, str]], planted: Path) -> None:
-    ids = [_table(petal.coadd, "FIBERMAP")["TARGETID"] for petal in find_petals(planted)]
+def test_targetids_are_desis_and_unique(truth: dict[int, dict[str, str]], injected: Path) -> None:
+    ids = [_table(petal.coadd, "FIBERMAP")["TARGETID"] for petal in find_petals(injected)]
     assert len(np.unique(ids)) == np.size(ids) == 1000
     assert all(targetid > 2**53 for targetid in truth)
 
@@ -131,9 +131,9 @@ def test_dead_fibres_have_no_data_and_say_so() -> None:
     assert found > 0
 
 
-def test_a_sky_is_the_same_again_and_grows_at_its_end(planted: Path, tmp_path: Path) -> None:
+def test_a_sky_is_the_same_again_and_grows_at_its_end(injected: Path, tmp_path: Path) -> None:
     simulate(tmp_path, petals=1, seed=SEED, anomalies=0.5)
-    before, after = _digests(planted), _digests(tmp_path)
+    before, after = _digests(injected), _digests(tmp_path)
     assert len(after) == 2
     assert after.items() <= before.items()
 
@@ -161,25 +161,25 @@ def test_impossible_arguments_are_refused(
     assert not (tmp_path / "none").exists()
 
 
-def test_truth_lists_every_target_once(truth: dict[int, dict[str, str]], planted: Path) -> None:
-    fibermap = np.concatenate([_table(petal.coadd, "FIBERMAP") for petal in find_petals(planted)])
+def test_truth_lists_every_target_once(truth: dict[int, dict[str, str]], injected: Path) -> None:
+    fibermap = np.concatenate([_table(petal.coadd, "FIBERMAP") for petal in find_petals(injected)])
     assert set(truth) == set(fibermap["TARGETID"][fibermap["OBJTYPE"] == b"TGT"].tolist())
     assert list(next(iter(truth.values()))) == ["TARGETID", "KIND", "TRUE_Z", "STRENGTH"]
 
 
-def test_the_wanted_share_is_planted_in_equal_parts(truth: dict[int, dict[str, str]]) -> None:
+def test_the_wanted_share_is_injected_in_equal_parts(truth: dict[int, dict[str, str]]) -> None:
     kinds = Counter(row["KIND"] for row in truth.values())
-    ordinary = kinds.pop("")
-    assert abs((len(truth) - ordinary) / len(truth) - 0.5) < 0.005
+    inlier = kinds.pop("")
+    assert abs((len(truth) - inlier) / len(truth) - 0.5) < 0.005
     assert set(kinds) == set(STRENGTHS)
     assert max(kinds.values()) - min(kinds.values()) <= 2
 
 
 def test_strengths_and_redshifts_are_in_their_ranges(
-    truth: dict[int, dict[str, str]], planted: Path
+    truth: dict[int, dict[str, str]], injected: Path
 ) -> None:
     given: dict[int, float] = {}
-    for petal in find_petals(planted):
+    for petal in find_petals(injected):
         table = _table(petal.redrock, "REDSHIFTS")
         given |= dict(zip(table["TARGETID"].tolist(), table["Z"].tolist(), strict=True))
     for targetid, row in truth.items():
@@ -206,7 +206,7 @@ def test_strengths_and_redshifts_are_in_their_ranges(
             assert abs(z - true_z) < 1e-3
 
 
-def test_what_is_planted_can_be_seen(truth: dict[int, dict[str, str]], planted: Path) -> None:
+def test_what_is_injected_can_be_seen(truth: dict[int, dict[str, str]], injected: Path) -> None:
     grid = RestGrid(3600.0, 7556.0, 1000)
     away = np.abs(grid.wave[:, None] - LINE_WAVES).min(axis=1) > 30
     halpha = np.abs(grid.wave - 6564.6) < 25
@@ -214,7 +214,7 @@ def test_what_is_planted_can_be_seen(truth: dict[int, dict[str, str]], planted: 
     spike: list[float] = []
     floor: list[float] = []
     snr: dict[str, list[float]] = {kind: [] for kind in STRENGTHS}
-    for petal in find_petals(planted):
+    for petal in find_petals(injected):
         spectra = read_spectra(petal.coadd, petal.redrock)
         rest = to_rest_frame(spectra, grid, (-0.002, 0.3))
         for i, targetid in enumerate(spectra.targetid.tolist()):
@@ -337,7 +337,7 @@ def test_balmer_lines_are_strongest_in_a_stars_and_broadest_in_white_dwarfs() ->
     assert wing[1] < wing[0] - 0.05
 
 
-def test_ordinary_stars_are_finite_positive_and_of_every_colour() -> None:
+def test_inlier_stars_are_finite_positive_and_of_every_colour() -> None:
     flux = stars(np.random.default_rng(0), np.zeros(300))
     assert np.isfinite(flux).all()
     assert flux.min() > 0

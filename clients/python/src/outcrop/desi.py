@@ -259,7 +259,7 @@ def _taken(band: Band, rows: NDArray[np.intp]) -> Band:
 
 
 def is_simulated(coadd: str | os.PathLike[str]) -> bool:
-    """Return whether a coadd says of itself that its sky is made up.
+    """Return whether a coadd says of itself that its sky is simulated.
 
     Simulated files carry the card ``SIMULATD = T`` in their primary header.
 
@@ -277,7 +277,7 @@ def is_simulated(coadd: str | os.PathLike[str]) -> bool:
 
 
 def warn_if_simulated(model: Model, coadd: str | os.PathLike[str]) -> bool:
-    """Log a warning if a model of a made-up sky is to score a file that is not made up.
+    """Log a warning if a model of a simulated sky is to score a file that is not simulated.
 
     Returns
     -------
@@ -287,7 +287,7 @@ def warn_if_simulated(model: Model, coadd: str | os.PathLike[str]) -> bool:
     foreign = model.simulated and not is_simulated(coadd)
     if foreign:
         logger.warning(
-            "model %s %s was trained on a made-up sky, and %s is not made up: "
+            "model %s %s was trained on a simulated sky, and %s is not simulated: "
             "do not take its scores for DESI results",
             model.name,
             model.version,

@@ -45,7 +45,7 @@ class Model:
 
     @property
     def simulated(self) -> bool:
-        """Whether the model was trained on a made-up sky."""
+        """Whether the model was trained on a simulated sky."""
         return self.sample.startswith("simulated")
 
     def to_json(self) -> dict[str, Any]:

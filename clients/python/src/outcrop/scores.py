@@ -89,14 +89,14 @@ class Scores:
     latent : (N, L) float32
         Mean of the encoder's posterior.
     wmse : (N,) float32
-        Weighted mean squared error (Nicolaou et al. 2025, Eq. 6); larger is stranger, and noise
+        Weighted mean squared error (Nicolaou et al. 2025, Eq. 6); larger is more anomalous, and noise
         alone gives about 1 times the coverage.
     nof : (N,) float32
-        Negative outlier factor; smaller is stranger, ordinary spectra have about −1.
+        Negative outlier factor; smaller is more anomalous, inliers have about −1.
     wmse_anomaly, nof_anomaly : (N,) bool
         The paper's two flags at the model's thresholds; eligible spectra with S/N >= 5 only.
     p_value : (N,) float64
-        Probability that an ordinary spectrum scores as strange, in (0, 1); smaller is stranger.
+        Probability that an inlier scores as anomalous, in (0, 1); smaller is more anomalous.
         NaN for ineligible spectra.
     anomaly : (N,) bool
         p_value below the model's level.

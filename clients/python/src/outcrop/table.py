@@ -112,11 +112,11 @@ def _table(
         ("COVERAGE", "E", scores.coverage, None, "share of good bins"),
         ("NORM", "E", scores.norm, FLUX_UNIT, "norm of the flux before normalisation"),
         ("LATENT", f"{scores.latent.shape[1]}E", scores.latent, None, "posterior mean"),
-        ("WMSE", "E", scores.wmse, None, "weighted MSE; larger is stranger"),
-        ("NOF", "E", scores.nof, None, "negative outlier factor; smaller is stranger"),
+        ("WMSE", "E", scores.wmse, None, "weighted MSE; larger is more anomalous"),
+        ("NOF", "E", scores.nof, None, "negative outlier factor; smaller is more anomalous"),
         ("WMSE_ANOMALY", "L", scores.wmse_anomaly, None, "WMSE above WMSETHR"),
         ("NOF_ANOMALY", "L", scores.nof_anomaly, None, "NOF below NOFTHR"),
-        ("P_VALUE", "D", scores.p_value, None, "smaller is stranger; rank by it"),
+        ("P_VALUE", "D", scores.p_value, None, "smaller is more anomalous; rank by it"),
         ("ANOMALY", "L", scores.anomaly, None, "P_VALUE below PLEVEL"),
     ]
     table = fits.BinTableHDU.from_columns(

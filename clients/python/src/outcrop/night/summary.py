@@ -73,7 +73,7 @@ class Entry:
 
 @dataclass
 class Summary:
-    """A night's petals and its strangest spectra.
+    """A night's petals and its most anomalous spectra.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class Summary:
             put(folder / name, _ecsv(table, self._provenance()), overwrite=True)
         put(folder / TARGETS, self.top.targets().encode(), overwrite=True)
         written = ", ".join(str(folder / name) for name in (SUMMARY, TOPLIST, TARGETS))
-        return f"{self._text()}\n{_strangest(toplist)}written: {written}"
+        return f"{self._text()}\n{_most_anomalous(toplist)}written: {written}"
 
     def _provenance(self) -> dict[str, Any]:
         model = self.model
@@ -185,7 +185,7 @@ def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:
     return text.getvalue().encode()
 
 
-def _strangest(toplist: "Table") -> str:
+def _most_anomalous(toplist: "Table") -> str:
     """Return the head of the list, the first fibre of each spectrum."""
     if not len(toplist):
         return ""
@@ -194,4 +194,4 @@ def _strangest(toplist: "Table") -> str:
     for name, how in _FORMATS.items():
         shown[name].info.format = how
     lines = shown.pformat(max_lines=-1, max_width=-1, show_unit=False)
-    return "\n".join(["the strangest, each in the fibre that saw it first:", *lines, ""])
+    return "\n".join(["the most anomalous, each in the fibre that saw it first:", *lines, ""])

@@ -1,8 +1,8 @@
-"""Top list: the strangest spectra of a night, by p_value, and where each of them was seen.
+"""Top list: the most anomalous spectra of a night, by p_value, and where each of them was seen.
 
 A spectrum is a row of a score table. A target that was observed on several tiles has several
-spectra, each with scores of its own, and each is ranked for itself: one strange spectrum among
-ordinary ones of the same target speaks of the instrument, not of the sky. NSPECTRA says how many
+spectra, each with scores of its own, and each is ranked for itself: one anomalous spectrum among
+inliers of the same target speaks of the instrument, not of the sky. NSPECTRA says how many
 there are.
 """
 
@@ -55,7 +55,7 @@ _DTYPES: Final = {
 
 @dataclass(frozen=True)
 class Strange:
-    """A row of a score table that may be among the strangest.
+    """A row of a score table that may be among the most anomalous.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class TopList:
     Holds those, and the TARGETID of every eligible row: 1.2 MB for a night.
     """
 
-    strangest: list[Strange] = field(default_factory=list[Strange])
+    most_anomalous: list[Strange] = field(default_factory=list[Strange])
     _targetids: list[NDArray[np.int64]] = field(default_factory=list[NDArray[np.int64]])
 
     def add(self, coadd: Path, table: FitsTable, eligible: NDArray[np.bool_]) -> None:
@@ -103,8 +103,8 @@ class TopList:
             for row in rows[np.isfinite(p_value[rows])]
         ]
         # Stable: where two share a p_value, the first added comes first.
-        self.strangest = heapq.nsmallest(
-            TOP, [*self.strangest, *found], key=lambda one: one.scores["P_VALUE"]
+        self.most_anomalous = heapq.nsmallest(
+            TOP, [*self.most_anomalous, *found], key=lambda one: one.scores["P_VALUE"]
         )
         self._targetids.append(columns["TARGETID"][eligible])
 
@@ -136,7 +136,7 @@ class TopList:
         return table
 
     def targets(self) -> str:
-        """Return the TARGETIDs, each once, the strangest first, one a line.
+        """Return the TARGETIDs, each once, the most anomalous first, one a line.
 
         This is what desihub's prospect reads: ``prospect_pages --target_list`` takes an "ASCII
         or FITS file", ASCII being a "simple list of TARGETIDs, one per row" that its pages keep
@@ -146,14 +146,16 @@ class TopList:
         return "".join(f"{one}\n" for one in dict.fromkeys(self._ids()))
 
     def _ids(self) -> list[int]:
-        return [int(one.scores["TARGETID"]) for one in self.strangest]
+        return [int(one.scores["TARGETID"]) for one in self.most_anomalous]
 
     def _rows(self, root: Path) -> Iterator[dict[str, Any]]:
         ids, counts = np.unique(
             np.concatenate([np.zeros(0, np.int64), *self._targetids]), return_counts=True
         )
         places = self._places()
-        for rank, (one, targetid) in enumerate(zip(self.strangest, self._ids(), strict=True), 1):
+        for rank, (one, targetid) in enumerate(
+            zip(self.most_anomalous, self._ids(), strict=True), 1
+        ):
             for place in places[one.coadd][targetid]:
                 yield {
                     **one.scores,
@@ -171,7 +173,7 @@ class TopList:
 
     def _places(self) -> dict[Path, dict[int, list[Place]]]:
         wanted: defaultdict[Path, list[int]] = defaultdict(list)
-        for one, targetid in zip(self.strangest, self._ids(), strict=True):
+        for one, targetid in zip(self.most_anomalous, self._ids(), strict=True):
             wanted[one.coadd].append(targetid)
         places: dict[Path, dict[int, list[Place]]] = {}
         for coadd, ids in wanted.items():
