@@ -14,7 +14,7 @@ _OWN = {
     "infill": "infill, normalise",
     "encode": "encode",
     "decode": "decode",
-    "residual": "wmse, coherence",
+    "residual": "wmse, boxcar significance",
     "neighbours": "neighbours, nof",
     "calibrate": "calibrate, status",
 }

@@ -40,13 +40,15 @@ def _anomaly_score(
     coverage: NDArray[np.float32],
     wmse: NDArray[np.float32],
     nof: NDArray[np.float32],
-    coherence: NDArray[np.float32],
+    boxcar_significance: NDArray[np.float32],
 ) -> NDArray[np.float64]:
     """Return log scores (S, N) in the order of `SCORES`; larger is more anomalous.
 
     wmse counts per good bin, so that masked bins do not make a spectrum look better.
     """
-    scores = np.vstack([wmse.astype(np.float64) / coverage, -nof.astype(np.float64), coherence.T])
+    scores = np.vstack(
+        [wmse.astype(np.float64) / coverage, -nof.astype(np.float64), boxcar_significance.T]
+    )
     return np.log(np.maximum(scores, np.finfo(np.float64).tiny))
 
 
@@ -181,14 +183,14 @@ class Calibration:
         coverage: NDArray[np.float32],
         wmse: NDArray[np.float32],
         nof: NDArray[np.float32],
-        coherence: NDArray[np.float32],
+        boxcar_significance: NDArray[np.float32],
     ) -> "Calibration":
         """Calibrate on C eligible spectra that were not trained on.
 
         Parameters
         ----------
         snr, coverage, wmse, nof : (C,) float32
-        coherence : (C, 3) float32
+        boxcar_significance : (C, 3) float32
 
         Raises
         ------
@@ -201,7 +203,7 @@ class Calibration:
                 "give more petals or a larger calibration share"
             )
         log_snr = np.log(snr.astype(np.float64))
-        values = _anomaly_score(coverage, wmse, nof, coherence)
+        values = _anomaly_score(coverage, wmse, nof, boxcar_significance)
         # Each spectrum is ranked among the others: among a sample that holds itself it would never
         # lie beyond the extremes, as new ones do, and the p-values would come out too small.
         fold = np.arange(len(snr)) % _FOLDS
@@ -221,11 +223,11 @@ class Calibration:
         coverage: NDArray[np.float32],
         wmse: NDArray[np.float32],
         nof: NDArray[np.float32],
-        coherence: NDArray[np.float32],
+        boxcar_significance: NDArray[np.float32],
     ) -> NDArray[np.float64]:
         """Return the p-values (N,) of eligible spectra, in (0, 1); smaller is more anomalous."""
         log_snr = np.log(snr.astype(np.float64))
-        values = _anomaly_score(coverage, wmse, nof, coherence)
+        values = _anomaly_score(coverage, wmse, nof, boxcar_significance)
         tail = self.combined(log_snr, _harmonic_mean(self.scores, log_snr, values))
         far = tail > _COMPRESS_BEYOND
         tail[far] = _COMPRESS_BEYOND * (1 + np.log(tail[far] / _COMPRESS_BEYOND))

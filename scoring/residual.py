@@ -1,7 +1,7 @@
 """Residual: what the reconstruction leaves over, bin by bin and coherently over many bins.
 
 The weighted mean squared error adds up every bin alike, so that an oddity of a few bins, or a
-weak one that many neighbouring bins share, drowns in the noise of the rest. The coherence asks
+weak one that many neighbouring bins share, drowns in the noise of the rest. The boxcar significance asks
 for those: the largest mean residual of a run of bins, in units of its own noise.
 """
 
@@ -36,7 +36,7 @@ def weighted_mse(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _coherence(
+def _boxcar_significance(
     flux: NDArray[np.float32],
     ivar: NDArray[np.float32],
     reconstruction: NDArray[np.float32],
@@ -80,7 +80,7 @@ def _largest_square(
     return np.array([largest]).view(np.float64)[0]
 
 
-def coherence(
+def boxcar_significance(
     flux: NDArray[np.float32], ivar: NDArray[np.float32], reconstruction: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return the largest mean residual of a run of bins, for each of `WIDTHS`.
@@ -96,4 +96,4 @@ def coherence(
         |Σ (x − x̂) √ivar| / √n over the n good bins of a run, the largest of all runs; larger is
         more anomalous. Noise alone gives about 3 to 4.
     """
-    return _coherence(flux, ivar, reconstruction, WIDTHS)
+    return _boxcar_significance(flux, ivar, reconstruction, WIDTHS)

@@ -21,8 +21,8 @@ from .infill import Eigenspectra
 from .network import OnnxVAE
 from .preprocess import LOW_SNR, Prepared, Preprocessor, RestFrame
 from .resample import RestGrid
-from .residual import coherence, weighted_mse
-from .stage_timer import Observe, Stopwatch
+from .residual import boxcar_significance, weighted_mse
+from .stage_timer import Observe, StageTimer
 
 # Below this the model would judge its own infill.
 MIN_COVERAGE = 0.5
@@ -41,7 +41,7 @@ class Raw:
     reconstruction: NDArray[np.float32]
     wmse: NDArray[np.float32]
     nof: NDArray[np.float32]
-    coherence: NDArray[np.float32]
+    boxcar_significance: NDArray[np.float32]
 
 
 class Scorer:
@@ -129,34 +129,34 @@ class Scorer:
         ]
 
         def score_block(block: Spectra) -> Scores:
-            return self._block(block, reconstruction, Stopwatch(observe))
+            return self._block(block, reconstruction, StageTimer(observe))
 
         # One block is not worth the way to another thread.
         run = self._pool.map if len(blocks) > 1 else map
         return Scores.concatenate(list(run(score_block, blocks)))
 
-    def _raw(self, prepared: Prepared, watch: Stopwatch) -> Raw:
+    def _raw(self, prepared: Prepared, timer: StageTimer) -> Raw:
         latent = self.vae.encode(prepared.flux)
-        watch.lap("encode")
+        timer.lap("encode")
         decoded = self.vae.decode(latent)
-        watch.lap("decode")
+        timer.lap("decode")
         wmse = weighted_mse(prepared.flux, prepared.ivar, decoded)
-        runs = coherence(prepared.flux, prepared.ivar, decoded)
-        watch.lap("residual")
+        boxcar = boxcar_significance(prepared.flux, prepared.ivar, decoded)
+        timer.lap("residual")
         nof = self.density.nof(latent)
-        watch.lap("neighbours")
-        return Raw(latent, decoded, wmse, nof, runs)
+        timer.lap("neighbours")
+        return Raw(latent, decoded, wmse, nof, boxcar)
 
-    def _block(self, spectra: Spectra, reconstruction: bool, watch: Stopwatch) -> Scores:
+    def _block(self, spectra: Spectra, reconstruction: bool, timer: StageTimer) -> Scores:
         rest = self.preprocessor.to_rest_frame(spectra)
-        watch.lap("rest_frame")
+        timer.lap("rest_frame")
         rows = np.flatnonzero(
             ((rest.status & int(Status.NO_REDSHIFT | Status.NO_DATA | Status.NO_SPECTRUM)) == 0)
             & (rest.coverage >= MIN_COVERAGE)
         )
         prepared = self.preprocessor.prepare(rest.rows(rows))
-        watch.lap("infill")
-        raw = self._raw(prepared, watch)
+        timer.lap("infill")
+        raw = self._raw(prepared, timer)
         status = self._status(spectra, rest)
         norm = _spread(len(rest), rows, prepared.norm)
         wmse = _spread(len(rest), rows, raw.wmse)
@@ -164,11 +164,11 @@ class Scorer:
         counted = eligible(status, rest.snr)
         bright = counted & (rest.snr >= LOW_SNR)
         p_value = np.full(len(rest), np.nan)
-        runs = _spread(len(rest), rows, raw.coherence)
+        boxcar = _spread(len(rest), rows, raw.boxcar_significance)
         p_value[counted] = self.calibration.p_value(
-            rest.snr[counted], rest.coverage[counted], wmse[counted], nof[counted], runs[counted]
+            rest.snr[counted], rest.coverage[counted], wmse[counted], nof[counted], boxcar[counted]
         )
-        watch.lap("calibrate")
+        timer.lap("calibrate")
         return Scores(
             targetid=spectra.targetid,
             status=status,

@@ -1,4 +1,4 @@
-"""Stopwatch: how long each stage of a spectrum's way takes, told to whoever wants to know."""
+"""Stage timer: how long each stage of a spectrum's way takes, told to whoever wants to know."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ Observe = Callable[[str, float], object]
 """Is given a stage's name and its seconds."""
 
 
-class Stopwatch:
+class StageTimer:
     """Times stages that follow each other.
 
     Parameters

@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse, Response
 
 from outcrop import Model, Scores
 from scoring.scorer import Scorer
-from scoring.stage_timer import Stopwatch
+from scoring.stage_timer import StageTimer
 
 from ..http.body import JSON, Body
 from ..http.errors import Problem
@@ -47,7 +47,7 @@ class Api:
     def score(self, exchange: Exchange, body: Body) -> Response:
         """Score the spectra of a document."""
         observe = self._metrics.observe_stage
-        watch = Stopwatch(observe)
+        timer = StageTimer(observe)
         request = documents.parse(body.data)
         if len(request.spectra) > self._max_spectra:
             raise Problem(
@@ -56,7 +56,7 @@ class Api:
                 reason="too_large",
             )
         groups = list(documents.groups(request))
-        watch.lap("read")
+        timer.lap("read")
         parts = [
             (
                 index,
@@ -67,8 +67,8 @@ class Api:
         scores: Scores = documents.join(parts)
         exchange.scores = scores
         self._metrics.observe_scores(scores, None)
-        watch = Stopwatch(observe)
+        timer = StageTimer(observe)
         answer = {"model": self._name, "scores": documents.rows(scores)}
         content = to_json(answer, inf_nan_mode="null")
-        watch.lap("write")
+        timer.lap("write")
         return Response(content, media_type=JSON)

@@ -14,7 +14,7 @@ from outcrop import Model
 from outcrop.errors import WireError
 from outcrop.wire import INPUTS, MODEL_NAME, OUTPUTS, Tensor, decode_request, encode_response
 from scoring.scorer import Scorer
-from scoring.stage_timer import Stopwatch
+from scoring.stage_timer import StageTimer
 
 from ..http.body import BINARY, JSON, Body
 from ..http.errors import Problem
@@ -204,19 +204,19 @@ class Protocol:
     def infer(self, exchange: Exchange, body: Body) -> Response:
         """Score the spectra of a message."""
         observe = self._metrics.observe_stage
-        watch = Stopwatch(observe)
+        timer = StageTimer(observe)
         try:
             request = decode_request(body.data, body.form.header_length)
         except WireError as error:
             raise Problem(400, str(error), reason="malformed") from error
         _check_rows("z", len(request.spectra), self._max_spectra)
-        watch.lap("read")
+        timer.lap("read")
         scores = self._scorer.score(
             request.spectra, reconstruction=request.reconstruction, observe=observe
         )
         exchange.scores = scores
         self._metrics.observe_scores(scores, request.spectra.petal)
-        watch = Stopwatch(observe)
+        timer = StageTimer(observe)
         headers, content = encode_response(scores, request, MODEL_NAME, self._model.version)
-        watch.lap("write")
+        timer.lap("write")
         return Response(content, headers=headers)

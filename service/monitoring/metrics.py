@@ -263,7 +263,7 @@ _LABELS = {
     "code": "HTTP status code; 499 where the client left",
     "reason": REASONS,
     "stage": "`read`: the body is decoded; `rest_frame`: coadded and resampled; `infill`: infilled "
-    "and normalised; `encode`, `decode`: the networks; `residual`: wmse and coherence; "
+    "and normalised; `encode`, `decode`: the networks; `residual`: wmse and boxcar significance; "
     "`neighbours`: NOF; `calibrate`: p_value; `write`: the answer is encoded",
     "outcome": OUTCOMES,
     "bit": _NAMES,

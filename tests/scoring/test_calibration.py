@@ -12,7 +12,7 @@ Sample = tuple[NDArray[np.float32], ...]
 
 
 def inlier(count: int, seed: int) -> Sample:
-    """S/N, coverage, wmse, NOF and coherence as they behave.
+    """S/N, coverage, wmse, NOF and boxcar significance as they behave.
 
     Misfit grows with S/N, isolation with noise.
     """
@@ -21,8 +21,8 @@ def inlier(count: int, seed: int) -> Sample:
     coverage = np.where(rng.random(count) < 0.05, rng.uniform(0.9, 1, count), 1.0)
     misfit = 1 + 0.045 * rng.normal(size=count) + 1e-4 * snr**2 * rng.exponential(size=count)
     nof = -(1 + np.exp(rng.normal(-2.5, 0.5, count)) * (1 + 3 / snr))
-    runs = 3.5 + 0.3 * rng.gumbel(size=(count, 3)) + 1e-3 * snr[:, None]
-    return tuple(x.astype(np.float32) for x in (snr, coverage, misfit * coverage, nof, runs))
+    boxcar = 3.5 + 0.3 * rng.gumbel(size=(count, 3)) + 1e-3 * snr[:, None]
+    return tuple(x.astype(np.float32) for x in (snr, coverage, misfit * coverage, nof, boxcar))
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +52,21 @@ def test_p_is_uniform(calibration: Calibration) -> None:
 
 def one(count: int, **values: float) -> Sample:
     default = {"snr": 12.0, "coverage": 1.0, "wmse": 1.0, "nof": -1.05} | values
-    runs = np.full((count, 3), 3.5, np.float32)
-    return (*(np.full(count, v, np.float32) for v in default.values()), runs)
+    boxcar = np.full((count, 3), 3.5, np.float32)
+    return (*(np.full(count, v, np.float32) for v in default.values()), boxcar)
 
 
 def test_p_falls_strictly_with_every_score_and_never_reaches_zero(
     calibration: Calibration,
 ) -> None:
-    snr, coverage, wmse, nof, runs = one(400)
+    snr, coverage, wmse, nof, boxcar = one(400)
     rising = np.geomspace(1.2, 1e30, 400).astype(np.float32)
-    by_wmse = calibration.p_value(snr, coverage, rising, nof, runs)
-    by_nof = calibration.p_value(snr, coverage, wmse, -rising, runs)
-    longer = runs.copy()
+    by_wmse = calibration.p_value(snr, coverage, rising, nof, boxcar)
+    by_nof = calibration.p_value(snr, coverage, wmse, -rising, boxcar)
+    longer = boxcar.copy()
     longer[:, 1] = np.geomspace(4, 1e30, 400)
-    by_coherence = calibration.p_value(snr, coverage, wmse, nof, longer)
-    for p_value in (by_wmse, by_nof, by_coherence):
+    by_boxcar = calibration.p_value(snr, coverage, wmse, nof, longer)
+    for p_value in (by_wmse, by_nof, by_boxcar):
         assert (np.diff(p_value) < 0).all()
         assert (p_value > 0).all()
         assert (p_value < 1).all()
@@ -108,8 +108,8 @@ def test_arrays_hold_all_of_it(calibration: Calibration) -> None:
 
 def test_anomalies_in_the_calibration_sample_do_not_hide_others() -> None:
     def odd(sample: Sample) -> Sample:
-        snr, coverage, wmse, nof, runs = sample
-        return snr, coverage, wmse * np.float32(1.35), nof, runs * np.float32(1.3)
+        snr, coverage, wmse, nof, boxcar = sample
+        return snr, coverage, wmse * np.float32(1.35), nof, boxcar * np.float32(1.3)
 
     def recall(calibration: Calibration) -> float:
         threshold = np.quantile(calibration.p_value(*inlier(10_000, 7)), 0.01)

@@ -1,31 +1,31 @@
-"""wmse and coherence against plain definitions and against what noise gives."""
+"""wmse and boxcar significance against plain definitions and against what noise gives."""
 
 import numpy as np
 import pytest
 
-from scoring.residual import WIDTHS, coherence, weighted_mse
+from scoring.residual import WIDTHS, boxcar_significance, weighted_mse
 
 
-def plain_coherence(residual: np.ndarray, good: np.ndarray, width: int) -> float:
-    runs = [
+def plain_significance(residual: np.ndarray, good: np.ndarray, width: int) -> float:
+    boxcar = [
         abs(residual[j : j + width][good[j : j + width]].sum()) / np.sqrt(good[j : j + width].sum())
         for j in range(len(residual) - width + 1)
         if good[j : j + width].any()
     ]
-    return max(runs, default=0.0)
+    return max(boxcar, default=0.0)
 
 
-def test_coherence_is_the_largest_mean_of_a_run_in_its_noise() -> None:
+def test_boxcar_significance_is_the_largest_mean_of_a_run_in_its_noise() -> None:
     rng = np.random.default_rng(1)
     flux = rng.normal(size=(5, 200)).astype(np.float32)
     ivar = rng.gamma(2, 1, (5, 200)).astype(np.float32)
     ivar[rng.random((5, 200)) < 0.3] = 0
     ivar[4] = 0
     model = rng.normal(size=(5, 200)).astype(np.float32)
-    got = coherence(flux, ivar, model)
+    got = boxcar_significance(flux, ivar, model)
     for row in range(5):
         residual = (flux[row].astype(float) - model[row]) * np.sqrt(ivar[row])
-        expected = [plain_coherence(residual, ivar[row] > 0, width) for width in WIDTHS]
+        expected = [plain_significance(residual, ivar[row] > 0, width) for width in WIDTHS]
         np.testing.assert_allclose(got[row], expected, rtol=1e-4, atol=1e-6)
 
 
@@ -34,7 +34,7 @@ def test_each_width_finds_its_own_feature_best() -> None:
     flux = zero.copy()
     for row, width in enumerate(WIDTHS):
         flux[row, 300 : 300 + width] = 6 / np.sqrt(width)
-    got = coherence(flux, np.ones_like(flux), zero)
+    got = boxcar_significance(flux, np.ones_like(flux), zero)
     np.testing.assert_array_equal(got.argmax(axis=1), np.arange(3))
     np.testing.assert_allclose(np.diagonal(got), 6, rtol=1e-5)
 
@@ -42,8 +42,8 @@ def test_each_width_finds_its_own_feature_best() -> None:
 def test_noise_alone_gives_three_to_four_sigma_and_a_wmse_of_one() -> None:
     noise = np.random.default_rng(2).normal(size=(500, 1000)).astype(np.float32)
     one, zero = np.ones_like(noise), np.zeros_like(noise)
-    assert (np.median(coherence(noise, one, zero), axis=0) > 2.5).all()
-    assert (np.median(coherence(noise, one, zero), axis=0) < 4).all()
+    assert (np.median(boxcar_significance(noise, one, zero), axis=0) > 2.5).all()
+    assert (np.median(boxcar_significance(noise, one, zero), axis=0) < 4).all()
     assert weighted_mse(noise, one, zero).mean() == pytest.approx(1, abs=0.01)
 
 
@@ -57,5 +57,5 @@ def test_wmse_averages_over_all_bins_and_bad_ones_weigh_nothing() -> None:
 
 def test_few_bins_are_one_run() -> None:
     flux = np.ones((1, 2), np.float32)
-    got = coherence(flux, flux, np.zeros_like(flux))
+    got = boxcar_significance(flux, flux, np.zeros_like(flux))
     np.testing.assert_allclose(got, [[np.sqrt(2)] * 3], rtol=1e-6)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scoring.calibration import Calibration
 from scoring.density import LocalOutlierFactor
 from scoring.network import OnnxVAE
-from scoring.residual import coherence, weighted_mse
+from scoring.residual import boxcar_significance, weighted_mse
 
 SPECTYPES = ("GALAXY", "STAR", "QSO")
 _BLOCK = 2048
@@ -26,7 +26,7 @@ class Scored:
         As in `training.model.dataset.RestSample`.
     latent : (n, L) float32
     nof, wmse : (n,) float32
-    coherence : (n, 3) float32
+    boxcar_significance : (n, 3) float32
     """
 
     index: NDArray[np.intp]
@@ -34,11 +34,17 @@ class Scored:
     latent: NDArray[np.float32]
     nof: NDArray[np.float32]
     wmse: NDArray[np.float32]
-    coherence: NDArray[np.float32]
+    boxcar_significance: NDArray[np.float32]
 
     def evidence(self) -> tuple[NDArray[np.float32], ...]:
-        """Return what a calibration is fitted to: S/N, coverage, wmse, nof, coherence."""
-        return self.rows["snr"], self.rows["coverage"], self.wmse, self.nof, self.coherence
+        """Return what a calibration is fitted to: S/N, coverage, wmse, nof, boxcar significance."""
+        return (
+            self.rows["snr"],
+            self.rows["coverage"],
+            self.wmse,
+            self.nof,
+            self.boxcar_significance,
+        )
 
     def p_value(self, calibration: Calibration) -> NDArray[np.float64]:
         """Return the p-values (n,)."""
@@ -52,7 +58,7 @@ class Scored:
             self.latent[which],
             self.nof[which],
             self.wmse[which],
-            self.coherence[which],
+            self.boxcar_significance[which],
         )
 
 
@@ -76,7 +82,7 @@ def score_rows(
     index : (n,) int64
     """
     flux, ivar = prepared
-    latents, errors, runs = [], [], []
+    latents, errors, boxcar = [], [], []
     # Of no rows, one empty block gives the shapes.
     for start in range(0, max(len(index), 1), _BLOCK):
         block = index[start : start + _BLOCK]
@@ -84,10 +90,10 @@ def score_rows(
         spectra = flux[block], ivar[block], vae.decode(latent)
         latents.append(latent)
         errors.append(weighted_mse(*spectra))
-        runs.append(coherence(*spectra))
+        boxcar.append(boxcar_significance(*spectra))
     latent = np.concatenate(latents)
     nof = np.full(len(index), np.nan, np.float32) if density is None else density.nof(latent)
-    return Scored(index, rows[index], latent, nof, np.concatenate(errors), np.concatenate(runs))
+    return Scored(index, rows[index], latent, nof, np.concatenate(errors), np.concatenate(boxcar))
 
 
 def classwise_wmse(scored: Scored) -> dict[str, dict[str, float]]:
