@@ -27,7 +27,7 @@ export PATH := $(PATH):$(DEBIAN)/usr/bin
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo test test-faults test-monitoring check rules image test-image check-deploy bench benchmark-science lock clean
+.PHONY: help setup demo test test-fast coverage test-faults prometheus test-monitoring check rules image test-image check-deploy bench benchmark-science lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -38,7 +38,7 @@ $(CACHE)/uv/bin/uv:
 	python3 -m pip install --quiet --disable-pip-version-check --target $(CACHE)/uv uv
 
 $(STAMP): requirements/dev.txt clients/python/pyproject.toml | $(UV)
-	mkdir -p $(BENTOML_HOME) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR) $(PROMETHEUS_MULTIPROC_DIR)
+	mkdir -p $(BENTOML_HOME) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR) $(PROMETHEUS_MULTIPROC_DIR) $(CACHE)/xdg
 	unset XDG_CACHE_HOME XDG_CONFIG_HOME
 	$(UV) venv --quiet --allow-existing
 	$(UV) pip sync --quiet --require-hashes requirements/dev.txt
@@ -60,16 +60,22 @@ $(BENCH_STAMP): requirements/bench.txt | $(UV)
 demo: $(STAMP) ## Make a sky, train, serve, score a petal over HTTP, show the outliers
 	$(RUN) python -m training.demo demo
 
-test: $(STAMP) ## All tests
-	$(RUN) pytest
+test: $(STAMP) ## All tests but the slow ones, on all cores
+	$(RUN) pytest -n auto --dist worksteal
+
+test-fast: $(STAMP) ## The tests that need no fitted model: half a minute
+	$(RUN) pytest -n auto --dist worksteal -m "not slow and not model"
+
+coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
+	$(RUN) pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
 
 test-faults: $(STAMP) ## Frozen, starved, flooded, fuzzed, killed, 100,000 requests long (half an hour)
-	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/test_night.py
+	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/night/test_run.py
 
-test-monitoring: $(STAMP) ## Service, Prometheus, Alertmanager together: alerts fire and resolve
+# Unpacked only: installed, they would start daemons on every address of the machine.
+prometheus: ## Unpack Debian's Prometheus and Alertmanager, where the machine has none
 	for package in prometheus prometheus-alertmanager; do
 		if ! command -v $$package > /dev/null; then
-			# Unpacked only: installed, it would start a daemon on every address of the machine.
 			mkdir -p $(DEBIAN)
 			pushd $(DEBIAN) > /dev/null
 			{ apt-get download $$package || { apt-get update && apt-get download $$package; }; } \
@@ -77,6 +83,8 @@ test-monitoring: $(STAMP) ## Service, Prometheus, Alertmanager together: alerts 
 			popd > /dev/null
 		fi
 	done
+
+test-monitoring: $(STAMP) prometheus ## Service, Prometheus, Alertmanager together: alerts fire and resolve
 	$(RUN) pytest -rsP tests/deploy/monitoring.py
 
 check: $(STAMP) ## Format, lint, types, layers

@@ -1,18 +1,29 @@
-"""What the tests share: a simulated sky, and a real if small model trained on it."""
+"""What the tests share: a simulated sky, and a real if small model fitted to it."""
 
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from outcrop import Spectra, read_spectra
 from outcrop.desi import Petal, find_petals
+from training.sky.petals import simulate
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "real"
+RECIPE = ROOT / "tests" / "tiny.toml"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a fitted model: `make test-fast` leaves them out."""
+    for item in items:
+        if "bundle" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.model)
 
 
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,24 +45,44 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-@pytest.fixture(scope="session")
-def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two petals: inliers only."""
-    folder = tmp_path_factory.mktemp("sky") / "train"
-    done = run("-m", "training", "simulate", folder, "--petals", "2", "--seed", "1")
-    assert done.returncode == 0, done.stderr
-    return folder
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out until the block ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
-def odd_sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One petal of another seed, a tenth of its targets injected."""
-    folder = tmp_path_factory.mktemp("sky") / "test"
-    done = run(
-        "-m", "training", "simulate", folder, "--petals", "1", "--seed", "2", "--anomalies", "0.1"
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
+def once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A function that makes a folder by name, once for all processes that run the tests."""
+    base = tmp_path_factory.getbasetemp()
+    # With pytest-xdist each process has a folder of its own in the folder of the run.
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with locked(shared / f"{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def sky(once: Callable[..., Path]) -> Path:
+    """Two petals of inliers; beside them truth.csv, which a fit must never read."""
+    return once("sky", lambda folder: simulate(folder, petals=2, seed=1))
+
+
+@pytest.fixture(scope="session")
+def odd_sky(once: Callable[..., Path]) -> Path:
+    """One petal of another seed, a tenth of its targets injected anomalies."""
+    return once("odd_sky", lambda folder: simulate(folder, petals=1, seed=2, anomalies=0.1))
 
 
 @pytest.fixture(scope="session")
@@ -67,22 +98,31 @@ def spectra(petal: Petal) -> Spectra:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory, sky: Path) -> Path:
-    """A bundle trained for a few epochs on the sky."""
-    folder = tmp_path_factory.mktemp("model")
-    done = run(
-        "-m",
-        "training",
-        "fit",
-        sky,
-        "--output",
-        folder / "bundle",
-        "--config",
-        ROOT / "tests" / "tiny.toml",
-        OUTCROP_CACHE=str(folder / "cache"),
-    )
-    assert done.returncode == 0, done.stderr
-    return folder / "bundle"
+def tiny() -> Path:
+    """A recipe that fits in seconds."""
+    return RECIPE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep prepared spectra of the tests out of the repository's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OUTCROP_CACHE", os.fspath(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def bundle(once: Callable[..., Path], sky: Path) -> Path:
+    """The bundle that `fit` makes of the sky, its report beside it."""
+
+    def fit(folder: Path) -> None:
+        output = folder / "bundle"
+        # In a process of its own: TensorFlow takes seconds to import, and stays.
+        done = run("-m", "training", "fit", sky, "--output", output, "--config", RECIPE)
+        assert done.returncode == 0, done.stderr
+
+    return once("model", fit) / "bundle"
 
 
 @pytest.fixture(scope="session")
