@@ -8,18 +8,19 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pykdtree.kdtree import KDTree
 
 from model_store.bundle import Bundle, Content, write_bundle
 from outcrop import Petal, Spectra, find_petals, read_spectra
 from scoring.canary import Canary
+from scoring.density import LocalOutlierFactor
 from scoring.scorer import Scorer
+from scoring.training_targetids import TrainingTargetids
 from training.model.cache import cached
 from training.model.config import load_config
 from training.model.pipeline import fit_bundle
@@ -91,7 +92,13 @@ class Material:
         if not path.exists():
             source = Bundle.open(self.model)
             files: dict[str, Content] = {name: source.bytes(name) for name in source.manifest.files}
-            files["density.npz"] = _enlarged(source.arrays("density.npz"), reference)
+            density = LocalOutlierFactor.from_arrays(
+                source.arrays("density.npz"), source.manifest.neighbours
+            )
+            files["density.npz"] = _enlarged(density, reference).to_arrays()
+            files["training_targetids.npz"] = TrainingTargetids(
+                np.arange(reference) + 10**15
+            ).to_arrays()
             draft = write_bundle(path.with_suffix(".draft"), source.manifest, files)
             canary = Canary.from_arrays(source.arrays("canary.npz"))
             files["canary.npz"] = _rescored(canary, Scorer(draft)).to_arrays()
@@ -106,27 +113,25 @@ def _rescored(canary: Canary, scorer: Scorer) -> Canary:
     return Canary(canary.spectra, scores.wmse, scores.nof, flags)
 
 
-def _enlarged(
-    density: dict[str, NDArray[np.generic]], count: int
-) -> dict[str, NDArray[np.generic]]:
+def _enlarged(density: LocalOutlierFactor, count: int) -> LocalOutlierFactor:
     """Return a density of `count` reference latents that lie as the given ones do.
 
     Each is one of them, moved along the difference of two of its neighbours. It keeps the density
     of where it came from, which is what a search does not ask for.
     """
     rng = np.random.default_rng(_SEED)
-    latents = np.asarray(density["latents"], np.float32)
+    latents = density.latents
     _, near = KDTree(latents).query(latents, k=min(_NEARBY + 1, len(latents)))
     origin = rng.integers(len(latents), size=count)
     ends = rng.integers(1, near.shape[1], size=(2, count))
     step = latents[near[origin, ends[0]]] - latents[near[origin, ends[1]]]
     length = _MOVE * rng.normal(size=(count, 1)).astype(np.float32)
-    return density | {
-        "latents": latents[origin] + length * step,
-        "k_distances": density["k_distances"][origin],
-        "densities": density["densities"][origin],
-        "targetids": np.arange(count) + 10**15,
-    }
+    return replace(
+        density,
+        latents=latents[origin] + length * step,
+        k_distances=density.k_distances[origin],
+        densities=density.densities[origin],
+    )
 
 
 def new_folder() -> Path:

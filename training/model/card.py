@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model_store.bundle import Manifest, Sample
+from model_store.bundle import Manifest, SampleEntry
 
 from .config import Config
 
@@ -86,7 +86,7 @@ def _simulated(manifest: Manifest) -> list[str]:
     return ["**Made from a simulated sky: its numbers are not DESI performance.**"]
 
 
-def _sample(sample: Sample) -> str:
+def _sample(sample: SampleEntry) -> str:
     tiles = f"{len(sample.tiles)} tiles or healpixels"
     return f"{sample.label}, {tiles} ({', '.join(sample.tiles[:10])}{_more(sample.tiles)})."
 
@@ -95,7 +95,7 @@ def _more(tiles: tuple[str, ...]) -> str:
     return f", and {len(tiles) - 10} more" if len(tiles) > 10 else ""
 
 
-def _counts(sample: Sample) -> str:
+def _counts(sample: SampleEntry) -> str:
     return _table(("rows left after", ""), [(n, str(count)) for n, count in sample.counts.items()])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+import model_store.grid
 import scoring.coadd
 import scoring.infill
 import scoring.preprocess
@@ -34,7 +35,14 @@ LEAST_CALIBRATION = 50
 """Fewer cannot tell what one spectrum in a hundred scores, which `scoring.calibration` asks."""
 
 # What the cached arrays depend on besides the configuration.
-_CODE = (cuts, scoring.coadd, scoring.resample, scoring.preprocess, scoring.infill)
+_CODE = (
+    cuts,
+    model_store.grid,
+    scoring.coadd,
+    scoring.resample,
+    scoring.preprocess,
+    scoring.infill,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +162,7 @@ def prepare(
     sample: RestSample, config: Config, eigenspectra: Eigenspectra, cache: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Infill and normalise the sample; return flux and ivar (N, M), memory-mapped."""
-    preprocessor = Preprocessor(config.grid.rest_grid(), config.sample.redshift_range, eigenspectra)
+    preprocessor = Preprocessor(config.grid, config.sample.redshift_range, eigenspectra)
     names = ("flux.npy", "ivar.npy")
 
     def write(folder: Path) -> None:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from model_store.bundle import Manifest
 from scoring.calibration import Calibration
-from scoring.resample import RestGrid
 
 from ..plots.histograms import SCORE_LABELS
 from ..plots.outliers import gallery
@@ -57,13 +56,12 @@ def write_report(
         "history": [asdict(epoch) for epoch in history],
     }
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
-    grid = RestGrid(manifest.grid.first, manifest.grid.last, manifest.grid.bins)
     with mpl.rc_context(RC):
         save(_losses(history), folder / "losses.png")
         for score in ("wmse", "nof"):
             save(_histogram(training, held_out, manifest, score), folder / f"{score}.png")
         title = "Typical spectra that were not trained on"
-        save(gallery(grid.wave, examples, title), folder / "reconstructions.png")
+        save(gallery(manifest.grid.wave, examples, title), folder / "reconstructions.png")
     (folder / "report.md").write_text(_markdown(manifest, history, classes), encoding="utf-8")
 
 
