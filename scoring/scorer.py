@@ -6,6 +6,7 @@ The service, `python -m scoring` and the evaluation in training all use it.
 import importlib.metadata
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,9 @@ class Scorer:
         run = self._pool.map if len(blocks) > 1 else map
         scores = Scores.concatenate(list(run(score_block, blocks)))
 
-        scores.status[_duplicate(spectra.targetid)] |= int(Status.DUPLICATE)
+        repeated = _repeated(spectra.targetid)
+        if len(repeated):
+            scores.status[np.isin(spectra.targetid, repeated)] |= int(Status.DUPLICATE)
         return scores
 
     def _block(self, spectra: Spectra, reconstruction: bool, timer: StageTimer) -> Scores:
@@ -141,13 +144,7 @@ class Scorer:
         reconstruction: bool,
     ) -> Scores:
         """Return the scores of all spectra, given the raw scores of some rows."""
-
-        def scattered(values: NDArray[np.float32]) -> NDArray[np.float32]:
-            return _scatter(len(rest), rows, values)
-
-        def in_input_unit(values: NDArray[np.float32]) -> NDArray[np.float32] | None:
-            return scattered(values * prepared.norm[:, None]) if reconstruction else None
-
+        scattered = partial(_scatter, len(rest), rows)
         status = self._status(spectra, rest)
         wmse, nof = scattered(raw.wmse), scattered(raw.nof)
         boxcar = scattered(raw.boxcar_significance)
@@ -159,6 +156,14 @@ class Scorer:
         p_value[counted] = self.calibration.p_value(
             rest.snr[counted], rest.coverage[counted], wmse[counted], nof[counted], boxcar[counted]
         )
+
+        # These are in the input's flux unit.
+        images: dict[str, NDArray[np.float32]] = {}
+        if reconstruction:
+            norm = prepared.norm[:, None]
+            images["reconstruction"] = scattered(raw.reconstruction * norm)
+            images["rest_flux"] = scattered(prepared.flux * norm)
+            images["rest_ivar"] = rest.ivar
 
         return Scores(
             targetid=spectra.targetid,
@@ -173,9 +178,7 @@ class Scorer:
             nof_anomaly=bright & (nof < self._thresholds.nof),
             p_value=p_value,
             anomaly=p_value < self._p_level,
-            reconstruction=in_input_unit(raw.reconstruction),
-            rest_flux=in_input_unit(prepared.flux),
-            rest_ivar=rest.ivar if reconstruction else None,
+            **images,
         )
 
     def _status(self, spectra: Spectra, rest: RestFrame) -> NDArray[np.int32]:
@@ -208,10 +211,11 @@ def _model(bundle: Bundle) -> Model:
     )
 
 
-def _duplicate(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which TARGETIDs (N,) occur more than once; spectra without one have 0."""
-    _, inverse, counts = np.unique(targetid, return_inverse=True, return_counts=True)
-    return (counts[inverse] > 1) & (targetid != 0)
+def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the TARGETIDs that occur more than once, except 0: spectra without one have it."""
+    ascending = np.sort(targetid)
+    following = ascending[1:]
+    return following[(following == ascending[:-1]) & (following != 0)]
 
 
 def _can_be_scored(rest: RestFrame) -> NDArray[np.bool_]:
