@@ -50,6 +50,7 @@ def make_sample(flux: NDArray[np.floating], **columns: Any) -> PlotSample:
         np.ones((count, bins), np.float32),
         flux.astype(np.float32),
     )
+
     given: dict[str, Any] = {
         "targetid": np.arange(1, count + 1),
         "z": np.full(count, 0.1),
