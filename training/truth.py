@@ -1,4 +1,4 @@
-"""Truth: truth.csv, which says what was injected in each target of a simulated sky."""
+"""Truth: truth.csv, the list of what was injected in the targets of a simulated sky."""
 
 import csv
 from collections.abc import Iterable

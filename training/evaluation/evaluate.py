@@ -84,7 +84,7 @@ def evaluate(
     Raises
     ------
     TrainingError, model_store.bundle.BundleError, outcrop.errors.InputError
-        For anything the user can put right.
+        For anything that the user can fix.
     """
     opened = Bundle.open(bundle)
     petals = find_petals(folder)

@@ -4,6 +4,7 @@ A number that is unknown or unbounded is None here and null in the file.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
@@ -183,7 +184,7 @@ class LabelledEvaluation(Evaluation, DetectionMetrics):
 
     clean: InlierError
     injected: dict[str, InjectedCounts]
-    threshold: dict[str, Number]
+    threshold: Mapping[str, Number]
     control: Control
     by_snr: list[SnrMetrics]
     simpler_and_better: list[BetterBaseline]

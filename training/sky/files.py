@@ -112,8 +112,8 @@ def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
     -------
     coadd, redrock : Path
     """
-    place = folder / "tiles" / "cumulative" / str(petal.tile) / str(petal.night)
-    place.mkdir(parents=True, exist_ok=True)
+    night = folder / "tiles" / "cumulative" / str(petal.tile) / str(petal.night)
+    night.mkdir(parents=True, exist_ok=True)
     name = f"{petal.number}-{petal.tile}-thru{petal.night}.fits"
 
     coadd = [_primary(petal), _table(petal.fibermap, "FIBERMAP")]
@@ -129,7 +129,7 @@ def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
                 image.header["BUNIT"] = unit
             coadd.append(image)
     coadd.append(_table(_scores(petal), "SCORES"))
-    _write(place / f"coadd-{name}", coadd)
+    _write(night / f"coadd-{name}", coadd)
 
     redrock = [
         _primary(petal),
@@ -137,8 +137,8 @@ def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
         _table(petal.fibermap, "FIBERMAP"),
         _table(_tsnr2(petal), "TSNR2"),
     ]
-    _write(place / f"redrock-{name}", redrock)
-    return place / f"coadd-{name}", place / f"redrock-{name}"
+    _write(night / f"redrock-{name}", redrock)
+    return night / f"coadd-{name}", night / f"redrock-{name}"
 
 
 def magnitudes(flux: Array) -> Array:

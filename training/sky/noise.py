@@ -217,7 +217,7 @@ def observe(rng: np.random.Generator, flux: Array, level: Array) -> dict[str, Fr
     Returns
     -------
     dict of str to Frame
-        Cameras b, r, z, noise and ordinary faults included.
+        Cameras b, r, z, noise and small faults included.
     """
     frames = {}
     for camera, span in CAMERAS.items():

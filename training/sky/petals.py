@@ -3,7 +3,7 @@
 A petal has 500 fibres: galaxies, quasars and stars in the proportions of the paper's sample, sky
 fibres and dead ones, with noise, masks and, optionally, injected anomalies. The other modules of
 ``training.sky`` make the parts; this one assembles them. Numbers from this sky are not DESI
-performance, and every file says so.
+performance, and every file is marked as simulated.
 """
 
 from datetime import date, timedelta
