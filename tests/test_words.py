@@ -73,7 +73,7 @@ WORDS = (
     Word("judge", r"\bjudg(e|es|ed|ing)\b", "scorer; evaluate"),
     Word("rival", r"\brivals?\b", "baseline"),
     Word("plain way", r"\bplain way\b", "reference implementation"),
-    Word("in work", r"\bin work\b", "in progress"),
+    Word("petals in work", r"\bpetals? in work\b", "petals in progress"),
     Word("let in", r"\blet(s|ting)? in\b", "allow, reject"),
     Word("nobody", r"\b(no|some)body\b", "the subject: client, operator, user"),
     Word("told", r"\btold\b", "reported, given, logged"),
