@@ -74,9 +74,8 @@ class _LowerBound:
     def __init__(self, bundle: Bundle, scorer: Scorer, spectra: Spectra) -> None:
         self._vae = OnnxVAE(bundle.bytes("encoder.onnx"), bundle.bytes("decoder.onnx"))
         self._flux = scorer.preprocessor(spectra).flux
-        density = bundle.arrays("density.npz")
-        axes = density["axes"].astype(np.int64)
-        reference = np.ascontiguousarray(density["latents"][:, axes], dtype=np.float32)
+        axes = scorer.density.axes
+        reference = np.ascontiguousarray(scorer.density.latents[:, axes])
         self._points = np.ascontiguousarray(self._vae.encode(self._flux)[:, axes])
         self._k = bundle.manifest.neighbours + 1
         self._tree = KDTree(reference, leafsize=32)

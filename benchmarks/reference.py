@@ -14,11 +14,11 @@ from onnx import numpy_helper
 from sklearn.neighbors import LocalOutlierFactor
 from spectres.spectral_resampling import spectres
 
+import scoring.density
 from model_store.bundle import Bundle
 from outcrop import Spectra
 from outcrop.spectra import WAVE
 from scoring.coadd import OFFSET
-from scoring.resample import RestGrid
 from training.model.config import Network
 from training.model.vae import LinearStart, Vae, build
 
@@ -36,12 +36,14 @@ class ReferenceScorer:
 
     def __init__(self, bundle: Bundle) -> None:
         manifest = bundle.manifest
-        self._wave = RestGrid(**manifest.grid.model_dump()).wave
+        self._wave = manifest.grid.wave
         self._vae = keras_networks(bundle)
-        density = bundle.arrays("density.npz")
-        self._axes = density["axes"].astype(np.int64)
+        density = scoring.density.LocalOutlierFactor.from_arrays(
+            bundle.arrays("density.npz"), manifest.neighbours
+        )
+        self._axes = density.axes
         lof = LocalOutlierFactor(n_neighbors=manifest.neighbours, novelty=True)
-        self._lof = lof.fit(density["latents"][:, self._axes])
+        self._lof = lof.fit(density.latents[:, self._axes])
 
     def score(self, spectra: Spectra) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return wmse and nof, (N,) each, of spectra with a redshift; bad bins are not infilled."""

@@ -8,18 +8,19 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pykdtree.kdtree import KDTree
 
 from model_store.bundle import Bundle, Content, write_bundle
 from outcrop import Petal, Spectra, find_petals, read_spectra
 from scoring.canary import Canary
+from scoring.density import LocalOutlierFactor
 from scoring.scorer import Scorer
+from scoring.training_targetids import TrainingTargetids
 from training.model.cache import cached
 from training.model.config import load_config
 from training.model.pipeline import fit_bundle
@@ -92,7 +93,12 @@ class Workload:
         if not path.exists():
             source = Bundle.open(self.model)
             files: dict[str, Content] = {name: source.bytes(name) for name in source.manifest.files}
-            files["density.npz"] = _resized(source.arrays("density.npz"), reference_latents)
+            density = LocalOutlierFactor.from_arrays(
+                source.arrays("density.npz"), source.manifest.neighbours
+            )
+            files["density.npz"] = _resized(density, reference_latents).to_arrays()
+            targetids = TrainingTargetids(np.arange(reference_latents) + 10**15)
+            files["training_targetids.npz"] = targetids.to_arrays()
 
             # The canary's NOF depends on the reference sample.
             draft = write_bundle(path.with_suffix(".draft"), source.manifest, files)
@@ -109,24 +115,25 @@ def _rescored(canary: Canary, scorer: Scorer) -> Canary:
     return Canary(canary.spectra, scores.wmse, scores.nof, flags)
 
 
-def _resized(density: dict[str, NDArray[np.generic]], count: int) -> dict[str, NDArray[np.generic]]:
+def _resized(density: LocalOutlierFactor, count: int) -> LocalOutlierFactor:
     """Return a density of `count` reference latents, distributed as the given ones are.
 
     Each is one of them, moved along the difference of two of its neighbours. It keeps the density
     of the original, because the search for neighbours does not use the density.
     """
     rng = np.random.default_rng(_SEED)
-    latents = np.asarray(density["latents"], np.float32)
+    latents = density.latents
     _, near = KDTree(latents).query(latents, k=min(_NEIGHBOURS + 1, len(latents)))
     origin = rng.integers(len(latents), size=count)
     ends = rng.integers(1, near.shape[1], size=(2, count))
     step = latents[near[origin, ends[0]]] - latents[near[origin, ends[1]]]
     length = _STEP * rng.normal(size=(count, 1)).astype(np.float32)
-    return density | {
-        "latents": latents[origin] + length * step,
-        "k_distances": density["k_distances"][origin],
-        "densities": density["densities"][origin],
-    }
+    return replace(
+        density,
+        latents=latents[origin] + length * step,
+        k_distances=density.k_distances[origin],
+        densities=density.densities[origin],
+    )
 
 
 def new_folder() -> Path:

@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.bundle import Grid, Manifest, Thresholds
+from model_store.bundle import Manifest, Thresholds
+from model_store.grid import RestGrid
 from outcrop import Band, Spectra
 from outcrop.spectra import CAMERAS, WAVE
 from scoring import scorer
 from scoring.calibration import Calibration
+from scoring.density import LocalOutlierFactor
+from scoring.infill import Eigenspectra
+from scoring.training_targetids import TrainingTargetids
 
 # Imported by BentoML by name, after its start: its command, its supervisor and its worker.
 _LATE_IMPORTS = (
@@ -30,7 +34,7 @@ _LATE_IMPORTS = (
     "service.application",
     "uvicorn.protocols.http.httptools_impl",
 )
-_BINS, _LATENTS, _REFERENCE = 1000, 2, 100
+_BINS, _LATENTS, _REFERENCE, _NEIGHBOURS = 1000, 2, 100, 5
 
 
 class _FlatNetwork:
@@ -51,26 +55,23 @@ def _bundle() -> Any:
     manifest = Manifest.model_construct(
         version="flat",
         sample=SimpleNamespace(label="flat"),
-        grid=Grid(first=3600.0, last=7556.0, bins=_BINS),
+        grid=RestGrid(bins=_BINS),
         redshift_range=(0.0, 0.3),
         latents=_LATENTS,
-        neighbours=5,
+        neighbours=_NEIGHBOURS,
         thresholds=Thresholds(wmse=1.0, nof=-1.0),
         p_level=0.01,
     )
 
     flat = np.full(_BINS, _BINS**-0.5, np.float32)
     some = np.linspace(1, 2, _REFERENCE, dtype=np.float32)
+    latents, axes = np.stack([some] * _LATENTS, axis=1), np.arange(_LATENTS)
+    density = LocalOutlierFactor(latents, some, some, _NEIGHBOURS, axes)
     calibration = Calibration.fit(some, some, some, -some, np.stack([some] * 3, axis=1))
     arrays = {
-        "eigenspectra.npz": {"mean": flat, "components": flat[None, :]},
-        "density.npz": {
-            "latents": np.stack([some] * _LATENTS, axis=1),
-            "k_distances": some,
-            "densities": some,
-            "axes": np.arange(_LATENTS),
-            "targetids": np.arange(_REFERENCE),
-        },
+        "eigenspectra.npz": Eigenspectra(flat, flat[None, :]).to_arrays(),
+        "density.npz": density.to_arrays(),
+        "training_targetids.npz": TrainingTargetids(np.arange(_REFERENCE)).to_arrays(),
         "calibration.npz": calibration.to_arrays(),
     }
 

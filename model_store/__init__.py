@@ -1,1 +1,1 @@
-"""What a model is: bundles on disk, and where they are kept."""
+"""What a model is: bundles on disk, and the model store that keeps them."""

@@ -1,8 +1,8 @@
 """Bundle: a model as a folder of files, described by a manifest that holds their checksums.
 
 README.md beside this module is the normative description. Opening a bundle reads every file
-once and compares its sha256 with the manifest's; what is used afterwards are the bytes that were
-checked. Nothing in a bundle is or may be a pickle.
+once and compares its sha256 with the manifest's. Only the bytes that were checked are used
+afterwards. No file of a bundle may contain a pickle.
 """
 
 import hashlib
@@ -21,48 +21,46 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .grid import RestGrid
+
 MANIFEST = "manifest.json"
 FILES = (
     "encoder.onnx",
     "decoder.onnx",
     "eigenspectra.npz",
     "density.npz",
+    "training_targetids.npz",
     "calibration.npz",
     "drift.npz",
     "canary.npz",
 )
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The version that is written. Version 1, which keeps the training TARGETIDs in density.npz and
+has no training_targetids.npz, is read too."""
+_ABSENT_IN_VERSION_1 = {"training_targetids.npz"}
 
 
 class BundleError(ValueError):
     """A bundle cannot be read or written; the message names the file and the remedy."""
 
 
-# A plain name: a manifest must not reach outside its folder.
+# Plain names only: a manifest must not refer to files outside its folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-class _Strict(BaseModel):
+class _ManifestSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Grid(_Strict):
-    """Rest-frame bins of equal width between two outer edges, vacuum Å."""
-
-    first: float = Field(gt=0)
-    last: float = Field(gt=0)
-    bins: int = Field(gt=0)
-
-
-class Thresholds(_Strict):
+class Thresholds(_ManifestSection):
     """Spectra with a larger wmse, or a smaller nof, are flagged."""
 
     wmse: float
     nof: float
 
 
-class Sample(_Strict):
-    """Spectra that parts of the model were made from."""
+class SampleEntry(_ManifestSection):
+    """A sample of spectra that parts of the model were made from."""
 
     kind: Literal["simulated", "desi"]
     release: str | None = None
@@ -77,28 +75,28 @@ class Sample(_Strict):
         return " ".join(filter(None, (self.kind, self.release)))
 
 
-class File(_Strict):
+class FileEntry(_ManifestSection):
     """One file of the bundle."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
 
 
-class Manifest(_Strict):
-    """manifest.json: everything that scoring must know and a user may ask."""
+class Manifest(_ManifestSection):
+    """manifest.json: what scoring needs to know of a model, and its provenance."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = FORMAT_VERSION
     name: str = Field(default="outcrop", pattern=r"^[a-z0-9][a-z0-9_-]*$")
     version: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     created: datetime
-    sample: Sample
-    """Of the networks, the eigenspectra and the density."""
-    calibration: Sample
-    """Of the thresholds, the calibration, the drift reference and the canary."""
+    sample: SampleEntry
+    """The sample of the networks, the eigenspectra and the density."""
+    calibration: SampleEntry
+    """The sample of the thresholds, the calibration, the drift reference and the canary."""
     calibrated_from: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """sha256 of the bundle whose networks were calibrated anew; None in a bundle as trained."""
+    """sha256 of the bundle whose networks were recalibrated; None in a bundle as trained."""
     configuration: dict[str, Any]
-    grid: Grid
+    grid: RestGrid
     redshift_range: tuple[float, float]
     latents: int = Field(gt=0)
     neighbours: int = Field(gt=0)
@@ -106,13 +104,13 @@ class Manifest(_Strict):
     paper_thresholds: Thresholds
     p_level: float = Field(gt=0, lt=1)
     code: str
-    """Version of the code that trained it."""
+    """Version of Outcrop that trained the model."""
     packages: dict[str, str]
-    files: dict[FileName, File] = Field(default_factory=dict)
+    files: dict[FileName, FileEntry] = Field(default_factory=dict)
 
 
 Content = bytes | Mapping[str, NDArray[np.generic]]
-"""Of a file: bytes, or the arrays of an .npz file."""
+"""Content of a file: bytes, or the arrays of an .npz file."""
 
 
 def _sha256(content: bytes) -> str:
@@ -128,7 +126,7 @@ class Bundle:
     path : Path
     manifest : Manifest
     sha256 : str
-        Of manifest.json, and so of the whole model.
+        sha256 of manifest.json. It identifies the whole model.
     """
 
     path: Path
@@ -143,14 +141,16 @@ class Bundle:
         Raises
         ------
         BundleError
-            Naming the file that is missing, unreadable, of another format version, or not what
-            the manifest says.
+            If a file is missing, unreadable, of an unknown format version, or differs from the
+            manifest. The message names the file.
         """
         folder = Path(path)
         if not folder.is_dir():
             raise BundleError(f"{folder} is not a folder; expected a bundle written by training")
+
         raw = _read(folder / MANIFEST)
         manifest = _parse_manifest(folder / MANIFEST, raw)
+
         contents: dict[str, bytes] = {}
         for name, entry in manifest.files.items():
             contents[name] = _read(folder / name)
@@ -158,9 +158,10 @@ class Bundle:
             if found != entry.sha256:
                 raise BundleError(
                     f"{folder / name} has sha256 {found[:12]}…, the manifest says "
-                    f"{entry.sha256[:12]}…: the file is damaged or of another model; "
+                    f"{entry.sha256[:12]}…: the file is damaged or belongs to another model; "
                     "copy the bundle again"
                 )
+
         return Bundle(folder, manifest, _sha256(raw), contents)
 
     def bytes(self, name: str) -> bytes:
@@ -173,7 +174,7 @@ class Bundle:
         Raises
         ------
         BundleError
-            If it is no such file, or a pickle.
+            If the file is not an .npz file, or contains a pickle.
         """
         try:
             with np.load(io.BytesIO(self._contents[name]), allow_pickle=False) as archive:
@@ -199,19 +200,23 @@ def _parse_manifest(path: Path, raw: bytes) -> Manifest:
         content = json.loads(raw)
     except ValueError as error:
         raise BundleError(f"{path} is not JSON ({error}); copy the bundle again") from error
+
     version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise BundleError(
-            f"{path} has format_version {version!r}; this software reads {FORMAT_VERSION}: "
+            f"{path} has format_version {version!r}; this software reads 1 and {FORMAT_VERSION}: "
             "use the release of Outcrop that wrote it, or train again"
         )
+
     try:
         manifest = Manifest.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise BundleError(f"{path}: field {place}: {first['msg']}; train again") from error
-    missing = sorted(set(FILES) - set(manifest.files))
+
+    required = set(FILES) - (_ABSENT_IN_VERSION_1 if manifest.format_version == 1 else set())
+    missing = sorted(required - set(manifest.files))
     if missing:
         raise BundleError(f"{path} lists no {', '.join(missing)}; copy the bundle again")
     return manifest
@@ -220,11 +225,12 @@ def _parse_manifest(path: Path, raw: bytes) -> Manifest:
 def _encode(content: Content) -> bytes:
     if isinstance(content, bytes):
         return content
-    buffer = io.BytesIO()
-    # Not savez: it would accept, and pickle, arrays of objects.
+
     for name, array in content.items():
         if array.dtype.hasobject:
             raise BundleError(f"array {name} holds Python objects; expected numbers")
+
+    buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **content)
     return buffer.getvalue()
 
@@ -242,12 +248,13 @@ def write_bundle(
     path : path-like
         Must not exist yet.
     manifest : Manifest
-        Its `files` are filled in here.
+        Its `files` and `format_version` are filled in here.
     files : mapping
-        Content of each of `FILES`: bytes, or arrays for an .npz file. Further files for people,
-        such as a model card, may be among them.
+        Content of each of `FILES`: bytes, or arrays for an .npz file. Files for people, such as a
+        model card, may be added.
     check : callable, optional
-        Called with the bundle before it gets its name; what it raises ends the writing.
+        Called with the complete bundle before it is moved to its path. If it raises an
+        exception, no bundle is written.
 
     Raises
     ------
@@ -260,22 +267,35 @@ def write_bundle(
     missing = sorted(set(FILES) - set(files))
     if missing:
         raise BundleError(f"a bundle needs {', '.join(missing)}; got {', '.join(sorted(files))}")
+
     contents = {name: _encode(content) for name, content in files.items()}
-    entries = {name: File(sha256=_sha256(c), bytes=len(c)) for name, c in contents.items()}
-    complete = manifest.model_copy(update={"files": entries})
-    contents[MANIFEST] = (complete.model_dump_json(indent=2) + "\n").encode()
+    contents[MANIFEST] = _complete(manifest, contents)
+
+    # The folder gets its name only when everything in it is written and checked.
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         for name, content in contents.items():
-            with (temporary / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            _write(temporary / name, content)
         check(Bundle.open(temporary))
         temporary.chmod(0o755)
         temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
     return Bundle.open(folder)
+
+
+def _complete(manifest: Manifest, contents: Mapping[str, bytes]) -> bytes:
+    """Return manifest.json with an entry for each file."""
+    files = {name: FileEntry(sha256=_sha256(c), bytes=len(c)) for name, c in contents.items()}
+    complete = manifest.model_copy(update={"format_version": FORMAT_VERSION, "files": files})
+    return (complete.model_dump_json(indent=2) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-# BentoML reports its use unless this is set before it is imported.
+# BentoML sends usage statistics unless this is set before it is imported.
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 
 import bentoml

@@ -2,6 +2,6 @@
 
 import os
 
-# Idle OpenMP threads of the KD-tree would spin, at the cost of the networks' threads: measured,
-# one spectrum then takes five times as long. OpenMP reads this once, when it is first used.
+# By default the KD-tree's idle OpenMP threads spin and slow down the networks' threads: scoring one
+# spectrum then takes five times as long. OpenMP reads this setting when it is first used.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -1,4 +1,4 @@
-"""Score one petal in process, without a server: the same table as `outcrop score` writes."""
+"""Score one petal in process, without a server; writes the same table as `outcrop score`."""
 
 import argparse
 import sys
@@ -21,6 +21,24 @@ _EXAMPLE = """example:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        check_output(options.output, options.overwrite)
+        spectra = read_spectra(options.coadd, options.redrock)
+
+        scorer = Scorer(Bundle.open(resolve(options.model)))
+        warn_if_simulated(scorer.model, options.coadd)
+        scores = scorer.score(spectra, reconstruction=options.reconstruction)
+
+        write_scores(options.output, spectra, scores, scorer.model, overwrite=options.overwrite)
+        print(summary(scores, scorer.model))
+    except (OutcropError, BundleError) as error:
+        print(f"outcrop: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scoring",
         description=__doc__,
@@ -35,19 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--reconstruction", action="store_true", help="also write the spectra as image HDUs"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    options = parser.parse_args(arguments)
-    try:
-        check_output(options.output, options.overwrite)
-        spectra = read_spectra(options.coadd, options.redrock)
-        scorer = Scorer(Bundle.open(resolve(options.model)))
-        warn_if_simulated(scorer.model, options.coadd)
-        scores = scorer.score(spectra, reconstruction=options.reconstruction)
-        write_scores(options.output, spectra, scores, scorer.model, overwrite=options.overwrite)
-        print(summary(scores, scorer.model))
-    except (OutcropError, BundleError) as error:
-        print(f"outcrop: error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return parser
 
 
 if __name__ == "__main__":

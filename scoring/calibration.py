@@ -1,18 +1,18 @@
 """Calibration: from scores to the probability that an inlier scores as anomalous.
 
-Raw wmse grows with S/N² times any misfit, and raw NOF with the noise itself, so a score says
-little until it is compared with inliers of like S/N. Here each score becomes a tail
-probability among the calibration spectra nearest in log S/N; their weighted harmonic mean
-(Wilson 2019), which lets the most anomalous score speak without the others' noise drowning it, is
-calibrated once more, among the same spectra, into a split-conformal p-value (Vovk et al. 2005).
-The calibration spectra are never trained on.
+wmse grows with S/N² times any misfit, and NOF with the noise, so a score is meaningful only when
+it is compared with inliers of similar S/N. Each score is therefore turned into a tail probability
+among the calibration spectra nearest in log S/N. The weighted harmonic mean of these probabilities
+(Wilson 2019) is dominated by the most anomalous score. It is calibrated again, on the same
+spectra, to a split-conformal p-value (Vovk et al. 2005). No calibration spectrum is trained on.
 
-Ranks stop at the calibration sample's extremes. Beyond them the tail is extrapolated with a
-power law (Hill 1975), so that p-values order the most anomalous spectra too and never tie nor reach 0.
-The single scores' tails are extrapolated already from the 95th percentile: a calibration sample
-may hold anomalies of its own, and where they decided the tail they would hide others.
+Ranks end at the calibration sample's extremes. Beyond them the tail is extrapolated with a power
+law (Hill 1975), so that p-values also order the most anomalous spectra, and never tie nor reach 0.
+The tails of the single scores are extrapolated from the 95th percentile on: a calibration sample
+may contain anomalies, and a tail determined by these would hide others.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,18 +21,19 @@ from numpy.typing import NDArray
 
 from .residual import WIDTHS
 
+# As calibration.npz names them; "coherence" is its word for boxcar significance.
 SCORES = ("wmse", "nof", *(f"coherence_{width}" for width in WIDTHS))
-# The whole spectrum's misfit speaks with half of the voice, each narrower question with an eighth.
+# Half of the weight is wmse's; the other scores share the rest equally.
 _WEIGHTS = np.array([4, 1, *(1 for _ in WIDTHS)]) / (5 + len(WIDTHS))
 _NODE_SPACING = 400
 _WINDOW = 1000
 _MIN_SAMPLE = 50
 _FOLDS = 5
 TRUSTED = 0.95
-"""Share of a calibration sample, counted from its ordinary end, that tells a score's tail."""
-# Share of the sample below its trusted end that tells the slope beyond it.
+"""Share of a calibration sample, its least anomalous part, that determines a score's tail."""
+# Share of the sample, just below the trusted part's end, that determines the slope beyond it.
 _TAIL_SHARE = 0.15
-# Beyond e^-50 a probability is only an order. Compressing it keeps the order and avoids 0.
+# Below e^-50 only the order of probabilities matters. Compression keeps the order and avoids 0.
 _COMPRESS_BEYOND = 50.0
 
 
@@ -44,7 +45,7 @@ def _anomaly_score(
 ) -> NDArray[np.float64]:
     """Return log scores (S, N) in the order of `SCORES`; larger is more anomalous.
 
-    wmse counts per good bin, so that masked bins do not make a spectrum look better.
+    wmse is taken per good bin, so that masked bins do not make a spectrum less anomalous.
     """
     scores = np.vstack(
         [wmse.astype(np.float64) / coverage, -nof.astype(np.float64), boxcar_significance.T]
@@ -56,19 +57,21 @@ def _anomaly_score(
 def _tail(
     sample: NDArray[np.float64], size: int, slope: np.float64, value: np.float64
 ) -> np.float64:
-    """Return −log of the share of ordinary scores at or above a value.
+    """Return −log of the share of inliers' scores at or above a value.
 
-    `sample` holds the smallest of `size` scores, ascending. Linear between them, which makes it
-    strictly increasing; beyond the largest of them, linear with the slope; below the smallest,
-    falling towards 0.
+    `sample` holds the smallest of `size` scores, ascending. The result is linear between them, and
+    so strictly increasing; beyond the largest of them it is linear with the slope; below the
+    smallest it falls towards 0.
     """
     if value < sample[0]:
         return np.log((size + 1) / size) * np.exp(value - sample[0])
+
+    # The last knot at or below the value; of equal knots the first.
     following = np.searchsorted(sample, value, side="right")
-    # Of equal values the first counts.
     knot = following - 1
     while knot > 0 and sample[knot - 1] == sample[knot]:
         knot -= 1
+
     tail = np.log((size + 1) / (size - knot))
     beyond = value - sample[knot]
     if following == len(sample):
@@ -108,12 +111,12 @@ class ConditionalTail:
     log_snr : (J,) float64
         Nodes, ascending.
     samples : (J, K) float64
-        Of the scores of the W calibration spectra nearest in log S/N to each node the K smallest,
-        ascending: those that are trusted to be ordinary.
+        For each node, the K smallest scores of the W calibration spectra nearest to it in log S/N,
+        ascending: those that are trusted to be inliers'.
     size : int
         W.
     slopes : (J,) float64
-        By which −log of the tail probability grows beyond the last of them.
+        Slope of −log of the tail probability beyond the largest of them.
     """
 
     log_snr: NDArray[np.float64]
@@ -131,9 +134,10 @@ class ConditionalTail:
         ----------
         log_snr, scores : (C,) float64
         trusted : float
-            Share of the sample, from its small end, that tells the tail. Of the rest only the
-            number counts: the slope is Hill's estimate from a censored sample.
+            Share of the sample, its smallest scores, that determines the tail. Of the rest only
+            the number is used: the slope is Hill's estimate from a censored sample.
         """
+        # The window of spectra around each node.
         order = np.argsort(log_snr, kind="stable")
         size = len(order)
         window = min(size, _WINDOW)
@@ -141,14 +145,18 @@ class ConditionalTail:
         centres = ((np.arange(nodes) + 0.5) * size / nodes).astype(int)
         starts = np.clip(centres - window // 2, 0, size - window)
         members = order[starts[:, None] + np.arange(window)]
+
+        # Of each window the trusted scores.
         kept = int(np.ceil(trusted * window))
         samples = np.sort(scores[members], axis=1)[:, :kept]
+
+        # Hill's estimate from the upper end of these.
         first = kept - max(5, int(_TAIL_SHARE * window))
         excess = samples[:, first:] - samples[:, first, None]
         total = excess.sum(axis=1) + (window - kept) * excess[:, -1]
-        return ConditionalTail(
-            log_snr[order][centres], samples, window, (kept - first) / np.maximum(total, 1e-6)
-        )
+        slopes = (kept - first) / np.maximum(total, 1e-6)
+
+        return ConditionalTail(log_snr[order][centres], samples, window, slopes)
 
     def __call__(
         self, log_snr: NDArray[np.float64], scores: NDArray[np.float64]
@@ -161,16 +169,16 @@ class ConditionalTail:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What inliers score, by S/N.
+    """The distribution of inliers' scores, by S/N.
 
     Attributes
     ----------
     snr_range : (float, float)
         Smallest and largest S/N of the calibration spectra.
     scores : tuple of ConditionalTail
-        Of the logarithm of each of `SCORES`.
+        For the logarithm of each of `SCORES`.
     combined : ConditionalTail
-        Of −log of the harmonic mean of their tail probabilities.
+        For −log of the harmonic mean of their tail probabilities.
     """
 
     snr_range: tuple[float, float]
@@ -195,7 +203,7 @@ class Calibration:
         Raises
         ------
         ValueError
-            With fewer than 50 spectra: a 1 % level would mean nothing.
+            With fewer than 50 spectra, too few for a level of 1 %.
         """
         if len(snr) < _MIN_SAMPLE:
             raise ValueError(
@@ -204,8 +212,9 @@ class Calibration:
             )
         log_snr = np.log(snr.astype(np.float64))
         values = _anomaly_score(coverage, wmse, nof, boxcar_significance)
-        # Each spectrum is ranked among the others: among a sample that holds itself it would never
-        # lie beyond the extremes, as new ones do, and the p-values would come out too small.
+
+        # Cross-validation: in a sample that contains it, a spectrum never lies beyond the extremes,
+        # as new ones do, and the p-values would be too small.
         fold = np.arange(len(snr)) % _FOLDS
         means = np.empty(len(snr))
         for out in range(_FOLDS):
@@ -213,6 +222,7 @@ class Calibration:
             means[left] = _harmonic_mean(
                 _tails(log_snr[kept], values[:, kept]), log_snr[left], values[:, left]
             )
+
         combined = ConditionalTail.fit(log_snr, means)
         snr_range = (float(snr.min()), float(snr.max()))
         return Calibration(snr_range, _tails(log_snr, values), combined)
@@ -234,7 +244,7 @@ class Calibration:
         return np.exp(-tail)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return what calibration.npz holds."""
+        """Return the arrays of calibration.npz."""
         arrays: dict[str, NDArray[np.generic]] = {"snr_range": np.array(self.snr_range)}
         for name, tail in zip((*SCORES, "combined"), (*self.scores, self.combined), strict=True):
             arrays[f"{name}_log_snr"] = tail.log_snr
@@ -244,7 +254,7 @@ class Calibration:
         return arrays
 
     @staticmethod
-    def from_arrays(arrays: dict[str, NDArray[np.generic]]) -> "Calibration":
+    def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> "Calibration":
         """Read what `to_arrays` wrote."""
         low, high = arrays["snr_range"].astype(np.float64)
         *scores, combined = (
@@ -272,6 +282,6 @@ def _harmonic_mean(
 ) -> NDArray[np.float64]:
     """Return −log of the weighted harmonic mean (N,) of the scores' tail probabilities."""
     tails = np.stack([score(log_snr, value) for score, value in zip(scores, values, strict=True)])
-    # The largest is taken out first: its exponential alone could overflow.
+    # Factoring out the largest prevents an overflow of the exponential.
     largest = tails.max(axis=0)
     return largest + np.log(_WEIGHTS @ np.exp(tails - largest))

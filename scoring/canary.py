@@ -1,9 +1,10 @@
-"""Canary: a few spectra whose scores are known, to tell whether a scorer still computes them.
+"""Canary: a few spectra with known scores, to check that a scorer reproduces them.
 
-Training stores them with the scores it gave them, on its own way through the same model. A
-scorer that agrees has the model's files, its libraries and its processor in order.
+Training stores the spectra with the scores that it computed for them. A scorer that agrees has
+undamaged model files, suitable libraries and a working processor.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,23 +16,23 @@ from outcrop.spectra import WAVE
 from .scorer import Scorer
 
 TOLERANCE = 1e-3
-"""Largest relative difference of wmse and nof between machines that both work."""
+"""Largest relative difference of wmse and nof between two machines that work correctly."""
 MARGIN = 0.05
-"""Relative distance to every threshold within which no canary spectrum lies."""
+"""Each canary spectrum is at least this far, relatively, from every threshold."""
 FLAGS = ("wmse_anomaly", "nof_anomaly", "anomaly")
 _COLUMNS = ("z", "targetid", "status")
 
 
 @dataclass(frozen=True, eq=False)
 class Disagreement:
-    """How far scores are from the stored ones.
+    """Difference between computed and stored scores; true if it is too large.
 
     Attributes
     ----------
     relative : float
-        Largest relative difference of wmse or nof; infinite where one is NaN.
+        Largest relative difference of wmse or nof; infinite if one is NaN.
     flags : int
-        Flags that differ.
+        Number of flags that differ.
     """
 
     relative: float
@@ -48,7 +49,7 @@ class Disagreement:
 
 @dataclass(frozen=True, eq=False)
 class Canary:
-    """C spectra, ordinary and anomalous, and their scores at export.
+    """C spectra, inliers and anomalous ones, and their scores at export.
 
     Attributes
     ----------
@@ -56,13 +57,13 @@ class Canary:
         Observed frame, without masks.
     wmse, nof : (C,) float32
     flags : mapping of str to (C,) bool
-        Each of `FLAGS`.
+        One array for each of `FLAGS`.
     """
 
     spectra: Spectra
     wmse: NDArray[np.float32]
     nof: NDArray[np.float32]
-    flags: dict[str, NDArray[np.bool_]]
+    flags: Mapping[str, NDArray[np.bool_]]
 
     def compare(self, scores: Scores) -> Disagreement:
         """Compare with scores of the canary's spectra."""
@@ -76,7 +77,7 @@ class Canary:
         return self.compare(scorer.score(self.spectra))
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return what canary.npz holds."""
+        """Return the arrays of canary.npz."""
         arrays: dict[str, NDArray[np.generic]] = {"wmse": self.wmse, "nof": self.nof}
         arrays |= self.flags
         arrays |= {name: getattr(self.spectra, name) for name in _COLUMNS}
@@ -85,7 +86,7 @@ class Canary:
         return arrays
 
     @staticmethod
-    def from_arrays(arrays: dict[str, NDArray[np.generic]]) -> "Canary":
+    def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> "Canary":
         """Read what `to_arrays` wrote."""
         bands = {
             name: Band(

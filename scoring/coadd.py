@@ -1,4 +1,4 @@
-"""Coadd: the cameras b, r and z of one spectrum on one observed-frame grid.
+"""Coadd: the cameras b, r and z of a spectrum combined on one observed-frame grid.
 
 The cameras' pixels coincide where they overlap (5760-5800 and 7520-7620 Å), so the coadd is an
 inverse-variance weighted mean without any resampling, as desispec's `coadd_cameras` makes it.
@@ -17,14 +17,14 @@ PIXELS = len(WAVE["brz"])
 OFFSET = {name: round((wave[0] - WAVE["brz"][0]) / STEP) for name, wave in WAVE.items()}
 """First pixel of each band on the common grid."""
 
-# In DESI's unit the night sky itself is below 1e4. Beyond this, squares overflow.
+# In DESI's unit the night sky is below 1e4. The square of a larger flux overflows.
 _LARGEST_FLUX = np.float32(1e30)
 _LARGEST_IVAR = np.finfo(np.float32).max
 # The reciprocal of a smaller one would not be finite.
 _SMALLEST_IVAR = np.finfo(np.float32).tiny
 _ZERO = np.float32(0)
 
-# One row stands for all.
+# One row that is used for every spectrum.
 _NO_MASK = np.zeros((1, PIXELS), np.int32)
 _NO_BAND = np.zeros((0, 0), np.float32)
 
@@ -67,7 +67,7 @@ def _copy(
 ) -> int:
     """Copy good pixels, write 0 for others; return how many are bad though no mask says so."""
     bad = 0
-    # No branch, so that many pixels are done at a time. Comparisons with NaN are false.
+    # No branch, so that the loop is vectorised. Comparisons with NaN are false.
     for k in range(len(from_flux)):
         f = from_flux[k]
         w = from_ivar[k]
@@ -109,16 +109,20 @@ def coadd_row(
     for band_flux, band_ivar, masks, first in cameras:
         if band_flux.size == 0:
             continue
+
+        # Pixels between this camera and the previous one.
         last = first + band_flux.shape[1]
         flux[written:first] = _ZERO
         ivar[written:first] = _ZERO
-        # Where this camera begins, the one before it may not have ended.
+
+        # Pixels shared with the previous camera are averaged.
         shared = max(written, first)
         before = flux[first:shared].copy(), ivar[first:shared].copy()
         mask = masks[min(row, len(masks) - 1)]
         bad += _copy(band_flux[row], band_ivar[row], mask, flux[first:last], ivar[first:last])
         _average(flux[first:shared], ivar[first:shared], before[0], before[1])
         written = last
+
     flux[written:] = _ZERO
     ivar[written:] = _ZERO
     return bad > 0

@@ -2,10 +2,11 @@
 
 LOF (Breunig et al. 2000) compares the density around a spectrum with that around its k nearest
 neighbours; the negative outlier factor (NOF) is minus that ratio (Nicolaou et al. 2025,
-Section 5.2.2). The training sample's part is computed once and stored: for a new spectrum only
-its neighbours are looked up.
+Section 5.2.2). The k-distances and reachability densities of the training sample are computed once
+and stored; a new spectrum needs only a search for its neighbours.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 from pykdtree.kdtree import KDTree
 
-# Encoding a training spectrum again moves its latent by rounding only, about 1e-6. It must not
-# count as its own neighbour, or it would look less isolated than it did in training.
+# Encoding a training spectrum again changes its latent by rounding only, about 1e-6. It must not
+# count as its own neighbour, or it would seem less isolated than in training.
 _SAME_POINT = 1e-5
 _LEAF_SIZE = 32
 
@@ -28,9 +29,10 @@ def _outlier_factor(
     densities: NDArray[np.float32],
     k: int,
 ) -> NDArray[np.float32]:
+    """Return the NOF (N,) of latents (N, D), given k + 1 neighbours of each, nearest first."""
     nof = np.empty(len(latents), np.float32)
     for row in range(len(latents)):
-        first = 0
+        skipped_self = False
         reach = 0.0
         density = 0.0
         taken = 0
@@ -38,17 +40,21 @@ def _outlier_factor(
             if taken == k:
                 break
             other = neighbours[row, i]
+
+            # The distance in float64; the search computes in float32.
             square = 0.0
             for axis in range(latents.shape[1]):
                 difference = np.float64(latents[row, axis]) - np.float64(reference[other, axis])
                 square += difference * difference
             distance = np.sqrt(square)
-            if distance < _SAME_POINT and first == 0:
-                first = 1
+
+            if distance < _SAME_POINT and not skipped_self:
+                skipped_self = True
                 continue
             reach += max(distance, np.float64(k_distances[other]))
             density += densities[other]
             taken += 1
+
         # The small number is scikit-learn's guard against a reach of 0.
         nof[row] = -(density / k) * (reach / k + 1e-10)
     return nof
@@ -56,7 +62,7 @@ def _outlier_factor(
 
 @dataclass(frozen=True, eq=False)
 class LocalOutlierFactor:
-    """LOF with novelty: new points against a fixed reference sample.
+    """Local outlier factor of new points with respect to a fixed reference sample.
 
     Attributes
     ----------
@@ -67,16 +73,16 @@ class LocalOutlierFactor:
     densities : (R,) float32
         Local reachability density of each.
     k : int
-        Neighbours that count; R must be larger.
-    axes : (D,) int64, optional
-        The dimensions that span the space. Default: all L.
+        Number of neighbours; R must be larger.
+    axes : (D,) int64
+        The latents in which distances are measured.
     """
 
     latents: NDArray[np.float32]
     k_distances: NDArray[np.float32]
     densities: NDArray[np.float32]
     k: int
-    axes: NDArray[np.int64] | None = None
+    axes: NDArray[np.int64]
     _points: NDArray[np.float32] = field(init=False, repr=False)
     _tree: KDTree = field(init=False, repr=False)
 
@@ -89,8 +95,28 @@ class LocalOutlierFactor:
         object.__setattr__(self, "_points", self._chosen(self.latents))
         object.__setattr__(self, "_tree", KDTree(self._points, leafsize=_LEAF_SIZE))
 
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays of density.npz; k is in the manifest."""
+        return {
+            "axes": self.axes,
+            "latents": self.latents,
+            "k_distances": self.k_distances,
+            "densities": self.densities,
+        }
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[np.generic]], k: int) -> "LocalOutlierFactor":
+        """Read what `to_arrays` wrote."""
+        return LocalOutlierFactor(
+            np.ascontiguousarray(arrays["latents"], dtype=np.float32),
+            arrays["k_distances"].astype(np.float32),
+            arrays["densities"].astype(np.float32),
+            k,
+            arrays["axes"].astype(np.int64),
+        )
+
     def _chosen(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.ascontiguousarray(latents if self.axes is None else latents[:, self.axes])
+        return np.ascontiguousarray(latents[:, self.axes])
 
     def nof(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the negative outlier factor of each latent.
@@ -102,11 +128,12 @@ class LocalOutlierFactor:
         Returns
         -------
         (N,) float32
-            Smaller is more anomalous; inliers have about −1. A reference point at distance 0
-            is left out, so that a training spectrum gets the NOF it had in training.
+            Smaller is more anomalous; inliers have about −1. One reference point at distance 0
+            is skipped, so that a training spectrum gets the NOF it had in training.
         """
         if len(latents) == 0:
             return np.empty(0, np.float32)
+
         points = self._chosen(latents)
         _, neighbours = self._tree.query(points, k=self.k + 1)
         return _outlier_factor(

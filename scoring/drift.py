@@ -1,8 +1,8 @@
-"""Drift: where spectra lie in latent space, beside where inliers lay.
+"""Drift: the distribution of spectra in latent space, compared with the calibration sample's.
 
-Each latent is cut at the deciles of the training sample. Counts of spectra per decile add up over
-time and over machines, and how far their shares are from those of the calibration sample says how
-far the sky, or the instrument, has moved away from what the model knows.
+Each latent is divided at the deciles of the training sample. Counts of spectra per decile can be
+added over time and over machines. The difference between their shares and those of the calibration
+sample measures how much the sky or the instrument has changed.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ DECILES = 10
 
 @dataclass(frozen=True, eq=False)
 class Drift:
-    """The reference of a bundle.
+    """The reference distribution of a bundle.
 
     Attributes
     ----------
@@ -29,14 +29,18 @@ class Drift:
     edges: NDArray[np.float32]
     shares: NDArray[np.float64]
 
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays of drift.npz."""
+        return {"edges": self.edges, "shares": self.shares}
+
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> "Drift":
-        """Read what drift.npz holds."""
+        """Read what `to_arrays` wrote."""
         return Drift(arrays["edges"].astype(np.float32), arrays["shares"].astype(np.float64))
 
 
 def decile_counts(latent: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return how many latents (N, L) lie in each decile, (L, 10); on an edge is above it."""
+    """Return the counts (L, 10) of latents (N, L) per decile; a value on an edge is above it."""
     counts = np.empty((len(edges), DECILES), np.int64)
     for axis, inner in enumerate(edges):
         place = np.searchsorted(inner, latent[:, axis], side="right")

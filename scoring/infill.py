@@ -1,22 +1,23 @@
-"""Infill: bad bins replaced by what the good bins imply, through frozen eigenspectra.
+"""Infill: bad bins replaced by a linear model fitted to the good bins.
 
 Training finds the eigenspectra by iterative PCA (Yip et al. 2004a; Nicolaou et al. 2025,
-Section 4). A spectrum that is served cannot iterate, so the mean spectrum's amplitude and the
+Section 4). When a single spectrum is scored they are fixed: the mean spectrum's amplitude and the
 eigenspectra's coefficients are solved jointly by ivar-weighted least squares with a small ridge.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# Relative to the mean of the normal matrix's diagonal: keeps a spectrum with a long gap solvable
-# without moving a well-determined one.
+# Relative to the mean of the normal matrix's diagonal: regularises a spectrum with a long gap and
+# leaves a well-determined one unchanged.
 _RIDGE = 1e-4
 
 
-# "reassoc" lets sums be taken many terms at a time; there is no NaN here, and no infinity.
+# "reassoc" allows vectorised sums; there is no NaN and no infinity here.
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def _weighted_sums(
     rows: NDArray[np.intp],
@@ -32,17 +33,21 @@ def _weighted_sums(
     weighted = np.empty(bins)
     for i in range(len(rows)):
         row = rows[i]
-        # Only ratios of weights matter; scaled so, neither huge nor tiny units can overflow.
+
+        # Only ratios of weights matter; divided by the largest, they cannot overflow.
         largest = np.float64(ivar[row].max())
         for j in range(bins):
             weight[j] = ivar[row, j] / largest
+
         for a in range(size):
             for j in range(bins):
                 weighted[j] = weight[j] * basis[a, j]
+
             total = 0.0
             for j in range(bins):
                 total += weighted[j] * flux[row, j]
             projection[i, a] = total
+
             for b in range(a + 1):
                 total = 0.0
                 for j in range(bins):
@@ -72,7 +77,7 @@ def _replace(
 
 @dataclass(frozen=True, eq=False)
 class Eigenspectra:
-    """The linear model of ordinary unit-norm rest-frame spectra.
+    """Linear model of unit-norm rest-frame spectra of inliers.
 
     Attributes
     ----------
@@ -92,8 +97,19 @@ class Eigenspectra:
                 f"{self.mean.shape}; expected (K, M) and (M,)"
             )
 
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays of eigenspectra.npz."""
+        return {"mean": self.mean, "components": self.components}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> "Eigenspectra":
+        """Read what `to_arrays` wrote."""
+        return Eigenspectra(
+            arrays["mean"].astype(np.float32), arrays["components"].astype(np.float32)
+        )
+
     def infill(self, flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return flux (N, M) with the bins of ivar = 0 replaced; good bins are untouched.
+        """Return flux (N, M) with the bins of ivar = 0 replaced; good bins are unchanged.
 
         Spectra without a bad bin, and those without a good one, are returned as they are. The
         unit of flux is free: the solution scales with it.
@@ -102,14 +118,17 @@ class Eigenspectra:
         rows = np.flatnonzero(bad.any(axis=1) & ~bad.all(axis=1))
         if len(rows) == 0:
             return flux
+
         basis = np.vstack([self.mean, self.components]).astype(np.float64)
         size = len(basis)
         normal = np.empty((len(rows), size, size))
         projection = np.empty((len(rows), size))
         _weighted_sums(rows, flux, ivar, basis, normal, projection)
+
         ridge = _RIDGE * np.trace(normal, axis1=1, axis2=2) / size
         normal += ridge[:, None, None] * np.eye(size)
         coefficients = np.linalg.solve(normal, projection[:, :, None])[:, :, 0]
+
         filled = flux.copy()
         _replace(rows, filled, ivar, basis, coefficients)
         return filled

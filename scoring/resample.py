@@ -8,12 +8,11 @@ first filled linearly from their neighbours; a bin with less than half its width
 is bad and gets ivar = 0.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from model_store.grid import RestGrid
 from outcrop.spectra import STEP, WAVE
 
 _FIRST_EDGE = WAVE["brz"][0] - STEP / 2
@@ -21,40 +20,6 @@ _LARGEST = float(np.finfo(np.float32).max)
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
 _NEXT = np.uint64(1)
-
-
-@dataclass(frozen=True)
-class RestGrid:
-    """Rest-frame bins of equal width.
-
-    Attributes
-    ----------
-    first, last : float
-        Outer edges, vacuum Å.
-    bins : int
-    """
-
-    first: float = 3600.0
-    last: float = 7556.0
-    bins: int = 1000
-
-    def __post_init__(self) -> None:
-        if not 0 < self.first < self.last or self.bins < 1:
-            raise ValueError(
-                f"rest-frame grid {self.first}-{self.last} Å with {self.bins} bins; "
-                "expected 0 < first < last and at least one bin"
-            )
-
-    @property
-    def edges(self) -> NDArray[np.float64]:
-        """(M + 1,) float64: bin edges, vacuum Å."""
-        return np.linspace(self.first, self.last, self.bins + 1)
-
-    @property
-    def wave(self) -> NDArray[np.float64]:
-        """(M,) float64: bin centres, vacuum Å."""
-        edges = self.edges
-        return (edges[1:] + edges[:-1]) / 2
 
 
 @njit(cache=True, nogil=True)
@@ -69,9 +34,12 @@ def fill_row(flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> bool:
         if ivar[k] > _ZERO:
             k += 1
             continue
+
+        # The gap is from `first` to before `k`.
         first = k
         while k < pixels and ivar[k] <= _ZERO:
             k += 1
+
         if first == 0 and k == pixels:
             return False
         if first == 0:
@@ -86,7 +54,7 @@ def fill_row(flux: NDArray[np.float32], ivar: NDArray[np.float32]) -> bool:
     return True
 
 
-# With numpy's error model a division needs no branch, and many are done at a time.
+# With numpy's error model a division needs no branch, so that the loop is vectorised.
 @njit(cache=True, nogil=True, error_model="numpy")
 def _invert(ivar: NDArray[np.float32], variance: NDArray[np.float32]) -> None:
     for k in range(len(ivar)):
@@ -112,10 +80,13 @@ def resample_row(
     shift = _FIRST_EDGE / STEP
     # Bin edges in units of pixels: pixel k covers k to k + 1.
     high = edges[0] * scale - shift
-    reach = edges[-1] * scale - shift
+    last_edge = edges[-1] * scale - shift
+
+    # The variance of the pixels that are used.
     begin = int(min(max(high, 0.0), pixels))
-    end = int(np.ceil(min(max(reach, 0.0), pixels)))
+    end = int(np.ceil(min(max(last_edge, 0.0), pixels)))
     _invert(ivar[begin:end], variance[begin:end])
+
     for j in range(len(bin_flux)):
         low = high
         high = edges[j + 1] * scale - shift
@@ -125,7 +96,9 @@ def resample_row(
             bin_flux[j] = _ZERO
             bin_ivar[j] = _ZERO
             continue
-        # Unsigned: an index that could be negative would be looked at twice.
+
+        # Sums over the pixels of the bin, the outermost of which it covers in part. The indices
+        # are unsigned: numba checks signed ones for being negative.
         first = np.uint64(start)
         last = np.uint64(min(stop, pixels - 1.0))
         left = min(stop, first + 1.0) - start
@@ -137,6 +110,7 @@ def resample_row(
             mean += flux[k]
             good += variance[k] > _ZERO
             total += variance[k]
+
         bin_flux[j] = mean / (stop - start)
         bad = good < 0.5 * (high - low) or total == 0.0
         bin_ivar[j] = 0.0 if bad else min(good * good / total, _LARGEST)

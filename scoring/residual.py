@@ -1,8 +1,8 @@
-"""Residual: what the reconstruction leaves over, bin by bin and coherently over many bins.
+"""Residual: scores of the difference between a spectrum and its reconstruction.
 
-The weighted mean squared error adds up every bin alike, so that an oddity of a few bins, or a
-weak one that many neighbouring bins share, drowns in the noise of the rest. The boxcar significance asks
-for those: the largest mean residual of a run of bins, in units of its own noise.
+The weighted mean squared error averages over all bins, so that a strong residual in a few bins, or
+a weak one over many neighbouring bins, is lost in the noise of the rest. The boxcar significance
+measures those: the largest mean residual in a window of neighbouring bins, in units of its noise.
 """
 
 import numpy as np
@@ -10,7 +10,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 WIDTHS = (4, 16, 64)
-"""Bins of a run: lines and cosmic rays, broad lines and bad sky, shares of a camera."""
+"""Bins of a window: for lines and cosmic rays, for broad lines and bad sky subtraction, and for
+large parts of a camera."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -21,8 +22,8 @@ def weighted_mse(
 ) -> NDArray[np.float32]:
     """Return Eq. 6 of Nicolaou et al. 2025, (N,) float32, for three (N, M) arrays.
 
-    The mean runs over all M bins; bad ones weigh 0. Larger is more anomalous; noise alone gives 1
-    times the coverage.
+    The mean is over all M bins; bad bins have weight 0. Larger is more anomalous; noise alone gives
+    1 times the coverage.
     """
     rows, bins = flux.shape
     wmse = np.empty(rows, np.float32)
@@ -47,10 +48,12 @@ def _boxcar_significance(
     residual = np.zeros(bins + 1)
     good = np.zeros(bins + 1)
     for row in range(rows):
+        # Cumulative sums: those of a window are the difference of two of them.
         for j in range(bins):
             difference = np.float64(flux[row, j]) - np.float64(reconstruction[row, j])
             residual[j + 1] = residual[j] + difference * np.sqrt(np.float64(ivar[row, j]))
             good[j + 1] = good[j] + (ivar[row, j] > 0.0)
+
         for i in range(len(widths)):
             width = min(widths[i], bins)
             square = _largest_square(
@@ -67,23 +70,19 @@ def _largest_square(
     good_before: NDArray[np.float64],
     good_after: NDArray[np.float64],
 ) -> float:
+    """Return the largest squared significance of all windows of one width."""
     squares = np.empty(len(good_after))
     for j in range(len(squares)):
-        run = residual_after[j] - residual_before[j]
-        # Without a good bin both are 0.
-        squares[j] = run * run / max(good_after[j] - good_before[j], 1.0)
-    # Read as integers, positive numbers sort as they do, and the largest is found sooner.
-    bits = squares.view(np.int64)
-    largest = np.int64(0)
-    for j in range(len(bits)):
-        largest = max(largest, bits[j])
-    return np.array([largest]).view(np.float64)[0]
+        total = residual_after[j] - residual_before[j]
+        # A window without a good bin has a total of 0.
+        squares[j] = total * total / max(good_after[j] - good_before[j], 1.0)
+    return squares.max()
 
 
 def boxcar_significance(
     flux: NDArray[np.float32], ivar: NDArray[np.float32], reconstruction: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the largest mean residual of a run of bins, for each of `WIDTHS`.
+    """Return the significance of the largest mean residual in a window, for each of `WIDTHS`.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def boxcar_significance(
     Returns
     -------
     (N, 3) float32
-        |Σ (x − x̂) √ivar| / √n over the n good bins of a run, the largest of all runs; larger is
-        more anomalous. Noise alone gives about 3 to 4.
+        |Σ (x − x̂) √ivar| / √n over the n good bins of a window, the largest of all windows; larger
+        is more anomalous. Noise alone gives about 3 to 4.
     """
     return _boxcar_significance(flux, ivar, reconstruction, WIDTHS)

@@ -1,10 +1,10 @@
-"""Stage timer: how long each stage of a spectrum's way takes, told to whoever wants to know."""
+"""StageTimer: the duration of each stage of scoring, reported to an observer."""
 
 import time
 from collections.abc import Callable
 
 Observe = Callable[[str, float], object]
-"""Is given a stage's name and its seconds."""
+"""Called with a stage's name and its duration in seconds."""
 
 
 class StageTimer:
@@ -13,16 +13,16 @@ class StageTimer:
     Parameters
     ----------
     observe : callable, optional
-        Called at the end of each stage; None: nobody listens.
+        Called at the end of each stage; None: nothing is timed.
     """
 
     def __init__(self, observe: Observe | None = None) -> None:
         self._observe = observe
-        self._begun = time.perf_counter()
+        self._start = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """End a stage; the next begins."""
+        """End a stage and start the next."""
         if self._observe is not None:
             now = time.perf_counter()
-            self._observe(stage, now - self._begun)
-            self._begun = now
+            self._observe(stage, now - self._start)
+            self._start = now

@@ -1,4 +1,4 @@
-"""A bundle that is not exactly what training wrote never opens; the message names the file."""
+"""A bundle that differs from what training wrote is refused; the message names the file."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from model_store.bundle import FILES, MANIFEST, Bundle, BundleError, Manifest, w
 
 
 def manifest(**changes: Any) -> Manifest:
+    """A manifest without files, with some fields changed."""
     fields: dict[str, Any] = {
         "version": "2026.1",
         "created": datetime(2026, 1, 2, tzinfo=UTC),
@@ -98,7 +99,7 @@ def test_a_pickle_is_never_executed(folder: Path, tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "executed",))
 
-    # Even with a checksum that matches: the arrays are read with pickles switched off.
+    # Even if its checksum matches: arrays are read with allow_pickle=False.
     content = pickle.dumps(Trap())
     (folder / "density.npz").write_bytes(content)
     _edit(folder, lambda m: m["files"]["density.npz"].update(sha256=_sha256(content)))
@@ -110,11 +111,12 @@ def test_a_pickle_is_never_executed(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda m: m.update(format_version=2), "format_version 2"),
+        (lambda m: m.update(format_version=3), "format_version 3; this software reads 1 and 2"),
         (lambda m: m.pop("format_version"), "format_version None"),
         (lambda m: m.update(p_level=2), "p_level"),
         (lambda m: m.update(surprise=1), "surprise"),
         (lambda m: m["files"].pop("encoder.onnx"), "encoder.onnx"),
+        (lambda m: m["files"].pop("training_targetids.npz"), "training_targetids.npz"),
         (lambda m: m["files"].update({"../x": {"sha256": "0" * 64, "bytes": 1}}), "x"),
     ],
 )
@@ -130,7 +132,27 @@ def test_a_manifest_that_is_not_json_is_refused(folder: Path) -> None:
         Bundle.open(folder)
 
 
-def test_a_place_without_a_bundle_is_named(tmp_path: Path) -> None:
+def test_a_bundle_of_version_1_is_opened_and_written_as_version_2(
+    folder: Path, tmp_path: Path
+) -> None:
+    def as_version_1(content: dict[str, Any]) -> None:
+        content["format_version"] = 1
+        del content["files"]["training_targetids.npz"]
+
+    _edit(folder, as_version_1)
+    (folder / "training_targetids.npz").unlink()
+    old = Bundle.open(folder)
+    assert old.manifest.format_version == 1
+
+    files = {name: old.bytes(name) for name in old.manifest.files}
+    with pytest.raises(BundleError, match=r"needs training_targetids\.npz"):
+        write_bundle(tmp_path / "new", old.manifest, files)
+    added = {"training_targetids.npz": {"targetids": np.arange(3)}}
+    new = write_bundle(tmp_path / "new", old.manifest, files | added)
+    assert new.manifest.format_version == 2
+
+
+def test_a_folder_without_a_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="nowhere"):
         Bundle.open(tmp_path / "nowhere")
 

@@ -1,4 +1,4 @@
-"""Bundles go into BentoML's model store and come out unchanged."""
+"""Bundles are copied into BentoML's model store and out of it unchanged."""
 
 import filecmp
 from collections.abc import Callable
@@ -22,16 +22,21 @@ def store(command: Command, tmp_path: Path) -> Command:
     return call
 
 
-def test_a_bundle_goes_in_and_comes_out(store: Command, bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_added_listed_verified_and_exported(
+    store: Command, bundle: Path, tmp_path: Path
+) -> None:
     added = store("add", bundle)
     assert added.returncode == 0, added.stderr
     tag = added.stdout.strip()
     assert tag == f"outcrop:{Bundle.open(bundle).manifest.version}"
+
     listed = store("list").stdout
     assert tag in listed
     assert "simulated" in listed
+
     verified = store("verify", tag)
     assert Bundle.open(bundle).sha256 in verified.stdout
+
     exported = store("export", tag, tmp_path / "copy")
     assert exported.returncode == 0, exported.stderr
     names = sorted(path.name for path in bundle.iterdir())

@@ -1,4 +1,4 @@
-"""p-values: uniform for inliers at every S/N, strict in order, never 0, never tied."""
+"""p-values: uniform for inliers at every S/N, strictly ordered, never 0, never tied."""
 
 import itertools
 
@@ -11,8 +11,8 @@ from scoring.calibration import Calibration
 Sample = tuple[NDArray[np.float32], ...]
 
 
-def inlier(count: int, seed: int) -> Sample:
-    """S/N, coverage, wmse, NOF and boxcar significance as they behave.
+def inliers(count: int, seed: int) -> Sample:
+    """S/N, coverage, wmse, NOF and boxcar significance of simulated inliers.
 
     Misfit grows with S/N, isolation with noise.
     """
@@ -27,17 +27,17 @@ def inlier(count: int, seed: int) -> Sample:
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    return Calibration.fit(*inlier(8000, 1))
+    return Calibration.fit(*inliers(8000, 1))
 
 
-def test_one_in_a_hundred_inlier_spectra_has_p_below_one_percent() -> None:
-    sample = inlier(20000, 2)
+def test_one_in_a_hundred_inliers_has_p_below_one_percent() -> None:
+    sample = inliers(20000, 2)
     snr = sample[0]
     edges = np.quantile(snr, [0, 0.25, 0.5, 0.75, 1])
     ranges = [(1, 5), *itertools.pairwise(edges)]
-    # About 20 calibration spectra decide what one calibration flags in a quartile, so that it is
-    # 1 % within a fifth or so; the mean of eight calibrations is steadier.
-    p_values = [Calibration.fit(*inlier(8000, 10 + i)).p_value(*sample) for i in range(8)]
+    # In a quartile, what one calibration flags depends on about 20 of its spectra and is 1 % within
+    # a fifth or so; the mean of eight calibrations scatters less.
+    p_values = [Calibration.fit(*inliers(8000, 10 + i)).p_value(*sample) for i in range(8)]
     for low, high in ranges:
         inside = (snr >= low) & (snr <= high)
         share = np.mean([(p_value[inside] < 0.01).mean() for p_value in p_values])
@@ -45,7 +45,7 @@ def test_one_in_a_hundred_inlier_spectra_has_p_below_one_percent() -> None:
 
 
 def test_p_is_uniform(calibration: Calibration) -> None:
-    p_value = np.sort(calibration.p_value(*inlier(20000, 3)))
+    p_value = np.sort(calibration.p_value(*inliers(20000, 3)))
     uniform = (np.arange(20000) + 0.5) / 20000
     assert np.abs(p_value - uniform).max() < 0.03
 
@@ -72,55 +72,55 @@ def test_p_falls_strictly_with_every_score_and_never_reaches_zero(
         assert (p_value < 1).all()
 
 
-def test_inlier_test_spectra_do_not_tie(calibration: Calibration) -> None:
-    sample = inlier(5000, 4)
+def test_inliers_do_not_tie(calibration: Calibration) -> None:
+    sample = inliers(5000, 4)
     assert len(np.unique(calibration.p_value(*sample))) > 4990
 
 
-def test_the_same_misfit_is_stranger_where_the_noise_is_larger(
+def test_the_same_misfit_is_more_anomalous_where_the_noise_is_larger(
     calibration: Calibration,
 ) -> None:
-    # wmse = 1.3 is ordinary at S/N 100, where template misfit shows, and anomalous at S/N 5.
+    # At S/N 100 template misfit gives inliers a wmse of 1.3; at S/N 5 it is anomalous.
     _, *others = one(2, wmse=1.3)
     faint, bright = calibration.p_value(np.array([5, 100], np.float32), *others)
     assert faint < 0.01 < bright
 
 
-def test_masked_bins_do_not_make_a_spectrum_look_better(calibration: Calibration) -> None:
+def test_masked_bins_do_not_make_a_spectrum_less_anomalous(calibration: Calibration) -> None:
     whole = calibration.p_value(*one(1, wmse=1.2))
     masked = calibration.p_value(*one(1, wmse=1.2 * 0.92, coverage=0.92))
     np.testing.assert_allclose(whole, masked, rtol=1e-4)
 
 
-def test_beyond_the_calibrated_range_the_nearest_cell_counts(calibration: Calibration) -> None:
+def test_beyond_the_calibrated_range_the_nearest_node_is_used(calibration: Calibration) -> None:
     edge = calibration.combined.log_snr[-1]
     at_edge = calibration.p_value(*one(1, snr=float(np.exp(edge)), wmse=1.5))
     beyond = calibration.p_value(*one(1, snr=5000, wmse=1.5))
     np.testing.assert_allclose(at_edge, beyond, rtol=1e-5)
 
 
-def test_arrays_hold_all_of_it(calibration: Calibration) -> None:
+def test_arrays_hold_the_whole_calibration(calibration: Calibration) -> None:
     again = Calibration.from_arrays(calibration.to_arrays())
-    sample = inlier(100, 5)
+    sample = inliers(100, 5)
     np.testing.assert_array_equal(again.p_value(*sample), calibration.p_value(*sample))
     assert again.snr_range == calibration.snr_range
 
 
 def test_anomalies_in_the_calibration_sample_do_not_hide_others() -> None:
-    def odd(sample: Sample) -> Sample:
+    def anomalous(sample: Sample) -> Sample:
         snr, coverage, wmse, nof, boxcar = sample
         return snr, coverage, wmse * np.float32(1.35), nof, boxcar * np.float32(1.3)
 
     def recall(calibration: Calibration) -> float:
-        threshold = np.quantile(calibration.p_value(*inlier(10_000, 7)), 0.01)
-        return float((calibration.p_value(*odd(inlier(2000, 8))) < threshold).mean())
+        threshold = np.quantile(calibration.p_value(*inliers(10_000, 7)), 0.01)
+        return float((calibration.p_value(*anomalous(inliers(2000, 8))) < threshold).mean())
 
-    clean = inlier(8000, 1)
-    both = map(np.concatenate, zip(clean, odd(inlier(160, 9)), strict=True))
+    clean = inliers(8000, 1)
+    both = map(np.concatenate, zip(clean, anomalous(inliers(160, 9)), strict=True))
     assert recall(Calibration.fit(*clean)) > 0.6
     assert recall(Calibration.fit(*both)) > 0.9 * recall(Calibration.fit(*clean))
 
 
-def test_too_small_a_sample_is_refused() -> None:
+def test_a_sample_that_is_too_small_is_rejected() -> None:
     with pytest.raises(ValueError, match="49 calibration spectra"):
-        Calibration.fit(*inlier(49, 6))
+        Calibration.fit(*inliers(49, 6))

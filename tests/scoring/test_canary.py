@@ -1,4 +1,4 @@
-"""The canary notices a scorer that no longer computes what training computed."""
+"""The canary detects a scorer whose scores differ from those of training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,22 +18,17 @@ def canary(bundle: Path) -> Canary:
 
 
 @pytest.fixture(scope="module")
-def scorer(bundle: Path) -> Scorer:
-    return Scorer.open(bundle)
-
-
-@pytest.fixture(scope="module")
 def scores(canary: Canary, scorer: Scorer) -> Scores:
     return scorer.score(canary.spectra)
 
 
-def test_the_model_it_was_made_with_agrees(canary: Canary, scorer: Scorer) -> None:
+def test_its_own_model_agrees(canary: Canary, scorer: Scorer) -> None:
     difference = canary.check(scorer)
     assert not difference
     assert difference.relative < TOLERANCE
 
 
-def test_it_holds_inlier_and_anomalous_spectra(canary: Canary, scores: Scores) -> None:
+def test_it_holds_inliers_and_anomalies(canary: Canary, scores: Scores) -> None:
     assert scores.eligible.all()
     assert 0 < canary.flags["anomaly"].sum() < len(scores)
 
@@ -45,7 +40,7 @@ def test_no_spectrum_is_near_a_threshold(scores: Scores, scorer: Scorer) -> None
         (scores.nof, thresholds["nof"]),
         (scores.p_value, scorer.model.p_level),
     ):
-        # Training's own numbers were further away; these differ from them by rounding.
+        # The scores of training are beyond the margin; these differ from them by rounding.
         assert (np.abs(values / threshold - 1) > MARGIN - TOLERANCE).all()
 
 
@@ -57,7 +52,7 @@ def test_other_scores_disagree(canary: Canary, scores: Scores, name: str, factor
     assert canary.compare(replace(scores, **{name: changed}))
 
 
-def test_a_turned_flag_disagrees(canary: Canary, scores: Scores) -> None:
+def test_a_changed_flag_disagrees(canary: Canary, scores: Scores) -> None:
     flags = scores.anomaly.copy()
     flags[0] = ~flags[0]
     difference = canary.compare(replace(scores, anomaly=flags))
@@ -65,5 +60,5 @@ def test_a_turned_flag_disagrees(canary: Canary, scores: Scores) -> None:
     assert difference.flags == 1
 
 
-def test_it_comes_back_from_its_arrays(canary: Canary, scorer: Scorer) -> None:
+def test_arrays_hold_the_whole_canary(canary: Canary, scorer: Scorer) -> None:
     assert not Canary.from_arrays(canary.to_arrays()).check(scorer)

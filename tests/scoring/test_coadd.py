@@ -86,7 +86,7 @@ def test_a_bad_pixel_gets_no_weight(flux: float, ivar: float, mask: int, bits: S
     assert status[0] == bits
 
 
-def test_a_missing_camera_leaves_its_pixels_without_information(spectra: Spectra) -> None:
+def test_the_pixels_of_a_missing_camera_have_no_information(spectra: Spectra) -> None:
     partial = Spectra({"b": spectra.bands["b"]}, spectra.z, spectra.targetid)
     _, ivar, _ = coadd(partial)
     assert (ivar[:, :2751] > 0).any()

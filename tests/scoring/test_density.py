@@ -17,6 +17,7 @@ def fitted(reference: NDArray[np.float32], k: int = K) -> tuple[LocalOutlierFact
         peer._distances_fit_X_[:, -1].astype(np.float32),
         peer._lrd.astype(np.float32),
         k,
+        np.arange(reference.shape[1]),
     )
     return ours, peer
 
@@ -47,7 +48,7 @@ def test_a_line_of_points_worked_by_hand() -> None:
     reference = np.arange(5, dtype=np.float32)[:, None]
     k_distances = np.array([2, 1, 1, 1, 2], np.float32)
     densities = np.array([2 / 3, 2 / 3, 1, 2 / 3, 2 / 3], np.float32)
-    lof = LocalOutlierFactor(reference, k_distances, densities, 2)
+    lof = LocalOutlierFactor(reference, k_distances, densities, 2, np.array([0]))
     # 10 has neighbours 4 (distance 6) and 3 (distance 7): mean reach 6.5, mean density 2/3.
     np.testing.assert_allclose(lof.nof(np.array([[10.0]], np.float32)), [-6.5 * 2 / 3], rtol=1e-6)
 
@@ -65,6 +66,19 @@ def test_no_points_give_no_scores(reference: NDArray[np.float32]) -> None:
     assert fitted(reference)[0].nof(np.empty((0, 10), np.float32)).shape == (0,)
 
 
-def test_too_few_reference_points_are_refused(reference: NDArray[np.float32]) -> None:
+def test_distances_are_measured_along_the_axes_only(reference: NDArray[np.float32]) -> None:
+    axes = np.array([1, 4])
+    plain, _ = fitted(reference[:, axes])
+    chosen = LocalOutlierFactor(reference, plain.k_distances, plain.densities, K, axes)
+    np.testing.assert_array_equal(chosen.nof(reference), plain.nof(reference[:, axes]))
+
+
+def test_arrays_hold_the_whole_density(reference: NDArray[np.float32]) -> None:
+    ours, _ = fitted(reference)
+    again = LocalOutlierFactor.from_arrays(ours.to_arrays(), K)
+    np.testing.assert_array_equal(again.nof(reference), ours.nof(reference))
+
+
+def test_too_few_reference_points_are_rejected(reference: NDArray[np.float32]) -> None:
     with pytest.raises(ValueError, match="k is 20 with 20"):
-        LocalOutlierFactor(reference[:20], np.ones(20, "f4"), np.ones(20, "f4"), 20)
+        LocalOutlierFactor(reference[:20], np.ones(20, "f4"), np.ones(20, "f4"), 20, np.arange(10))

@@ -24,12 +24,13 @@ def test_a_value_on_an_edge_is_above_it() -> None:
     np.testing.assert_array_equal(counts, [[1, 1, 0, 0, 0, 0, 0, 0, 0, 1]])
 
 
-def test_no_spectra_are_no_counts() -> None:
+def test_no_spectra_give_no_counts() -> None:
     edges = np.zeros((3, 9), np.float32)
     np.testing.assert_array_equal(decile_counts(np.zeros((0, 3), np.float32), edges), 0)
 
 
-def test_the_reference_of_a_bundle_is_read_with_its_own_number_of_latents() -> None:
-    drift = Drift.from_arrays({"edges": np.zeros((24, 9)), "shares": np.full((24, 10), 0.1)})
-    assert drift.edges.dtype == np.float32
-    assert drift.shares.shape == (24, 10)
+def test_arrays_hold_the_whole_drift_reference() -> None:
+    drift = Drift(np.arange(24 * 9, dtype=np.float32).reshape(24, 9), np.full((24, 10), 0.1))
+    again = Drift.from_arrays(drift.to_arrays())
+    np.testing.assert_array_equal(again.edges, drift.edges)
+    np.testing.assert_array_equal(again.shares, drift.shares)

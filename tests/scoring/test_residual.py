@@ -1,4 +1,4 @@
-"""wmse and boxcar significance against plain definitions and against what noise gives."""
+"""wmse and boxcar significance against plain definitions, and for noise alone."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def plain_significance(residual: np.ndarray, good: np.ndarray, width: int) -> fl
     return max(boxcar, default=0.0)
 
 
-def test_boxcar_significance_is_the_largest_mean_of_a_run_in_its_noise() -> None:
+def test_boxcar_significance_is_that_of_the_largest_mean_in_a_window() -> None:
     rng = np.random.default_rng(1)
     flux = rng.normal(size=(5, 200)).astype(np.float32)
     ivar = rng.gamma(2, 1, (5, 200)).astype(np.float32)
@@ -47,7 +47,7 @@ def test_noise_alone_gives_three_to_four_sigma_and_a_wmse_of_one() -> None:
     assert weighted_mse(noise, one, zero).mean() == pytest.approx(1, abs=0.01)
 
 
-def test_wmse_averages_over_all_bins_and_bad_ones_weigh_nothing() -> None:
+def test_wmse_is_a_mean_over_all_bins_with_weight_0_in_bad_ones() -> None:
     flux = np.array([[1, 2, 3, 4]], np.float32)
     ivar = np.array([[1, 0, 4, 1]], np.float32)
     model = np.array([[0, 9, 3.5, 4]], np.float32)
@@ -55,7 +55,7 @@ def test_wmse_averages_over_all_bins_and_bad_ones_weigh_nothing() -> None:
     np.testing.assert_allclose(weighted_mse(flux, ivar, model), [0.5])
 
 
-def test_few_bins_are_one_run() -> None:
+def test_fewer_bins_than_a_window_are_one_window() -> None:
     flux = np.ones((1, 2), np.float32)
     got = boxcar_significance(flux, flux, np.zeros_like(flux))
     np.testing.assert_allclose(got, [[np.sqrt(2)] * 3], rtol=1e-6)

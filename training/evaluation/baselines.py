@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 
@@ -26,11 +25,11 @@ from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
 from scoring.network import OnnxVAE
 from scoring.preprocess import Prepared
+from scoring.training_targetids import TrainingTargetids
 
-from .. import TrainingError
-from ..model.config import Config
+from ..model.config import config_of
 from ..model.dataset import cache_root, prepare, read_sample, split
-from ..model.density import fit_density
+from ..model.density import fit_local_outlier_factor
 
 COMPONENTS = (10, 50)
 NEIGHBOURS = 20
@@ -157,14 +156,11 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> FittedBaseli
         If the configuration in the manifest is not one that this code knows, or there are no
         such petals.
     """
-    config = _configuration(bundle)
+    config = config_of(bundle.manifest)
     cache = cache_root()
     sample = read_sample(folders, config, cache)
     parts = split(sample, config)
-    stored = bundle.arrays("eigenspectra.npz")
-    eigenspectra = Eigenspectra(
-        stored["mean"].astype(np.float32), stored["components"].astype(np.float32)
-    )
+    eigenspectra = Eigenspectra.from_arrays(bundle.arrays("eigenspectra.npz"))
     flux, ivar = prepare(sample, config, eigenspectra, cache)
 
     rng = np.random.default_rng(_SEED)
@@ -173,34 +169,20 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> FittedBaseli
         rows = np.sort(rng.choice(rows, _LARGEST_SAMPLE, replace=False))
     components = fit_components(flux[rows], COMPONENTS[-1])
     coefficients, _ = components.project(flux[rows], ivar[rows], COMPONENTS[0])
-    reference = fit_density(coefficients.astype(np.float32), NEIGHBOURS)
+    density = fit_local_outlier_factor(coefficients.astype(np.float32), NEIGHBOURS)
 
     petals = {petal for folder in folders for petal in find_petals(folder)}
     numbers = sample.rows["petal"][parts.calibration]
     targetids = sample.rows["targetid"][parts.calibration]
-    trained_on = bundle.arrays("density.npz")["targetids"]
+    trained_on = TrainingTargetids.of(bundle).targetids
     return FittedBaselines(
         components=components,
         forest=IsolationForest(random_state=_SEED, n_jobs=1).fit(coefficients),
-        density=reference.factor(NEIGHBOURS),
+        density=density,
         petals=sorted(petals, key=lambda petal: petal.coadd),
         calibration={int(n): targetids[numbers == n] for n in np.unique(numbers)},
-        same_sample=np.array_equal(
-            np.sort(sample.rows["targetid"][parts.training]), np.sort(trained_on)
-        ),
+        same_sample=np.array_equal(np.sort(sample.rows["targetid"][parts.training]), trained_on),
     )
-
-
-def _configuration(bundle: Bundle) -> Config:
-    try:
-        return Config.model_validate(bundle.manifest.configuration)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise TrainingError(
-            f"{bundle.path}: {field} in the manifest's configuration: {first['msg']}; another "
-            "version wrote it: train again, or leave out --train"
-        ) from error
 
 
 def fit_components(flux: NDArray[np.float32], number: int) -> PrincipalComponents:

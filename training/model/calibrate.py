@@ -1,9 +1,9 @@
-"""Calibrate: what a model's scores mean, from spectra that it was not trained on.
+"""Calibrate: thresholds, p-values, drift reference and canary, from a calibration sample.
 
-Thresholds, p-values, the reference for drift and the canary come from a calibration sample. `fit`
-takes one out of its own; the command of this module's name takes the user's petals, unlabelled,
-and leaves the networks, the eigenspectra and the density as they are. A p-value then says how
-rare a score is on that sky: anomalies in it are part of what it calls ordinary.
+The calibration sample is not trained on. The command `fit` takes it from its own petals. The
+command `calibrate` takes it from other petals, unlabelled, and leaves the networks, the
+eigenspectra and the density unchanged. A p-value then states how rare a score is among these
+spectra, any anomalies included.
 """
 
 import os
@@ -14,42 +14,40 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from model_store.bundle import FILES, Bundle, Content, Manifest, Thresholds, write_bundle
-from model_store.bundle import Sample as SampleEntry
+from model_store.bundle import Bundle, Content, Manifest, SampleEntry, Thresholds, write_bundle
 from scoring.calibration import Calibration
 from scoring.canary import Canary
-from scoring.drift import DECILES, decile_counts
+from scoring.drift import DECILES, Drift, decile_counts
 from scoring.preprocess import LOW_SNR
 from scoring.scorer import Scorer
+from scoring.training_targetids import TrainingTargetids
 
 from .. import TrainingError
 from .cache import cache_root, key_of
 from .canary import make_canary
 from .card import CARD, write_card
-from .config import Config
+from .config import Config, config_of
 from .dataset import LEAST_CALIBRATION, RestSample, prepare, read_sample
 from .scored import Scored, classwise_wmse, score_rows
 
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """What a calibration sample tells.
+    """What is derived from a calibration sample.
 
     Attributes
     ----------
     thresholds : Thresholds
-        The wmse and nof beyond which the configured share of the spectra with S/N >= 5 lie.
+        The wmse and nof beyond which the configured share of the spectra with S/N >= 5 lies.
     calibration : Calibration
-    shares : (L, 10) float64
-        Share of the spectra in each of the training sample's deciles of each latent.
+    drift : Drift
     canary : Canary
     """
 
     thresholds: Thresholds
     calibration: Calibration
-    shares: NDArray[np.float64]
+    drift: Drift
     canary: Canary
 
     @staticmethod
@@ -60,17 +58,17 @@ class Calibrated:
         edges: NDArray[np.float32],
         config: Config,
     ) -> "Calibrated":
-        """Learn from scored spectra of a sample.
+        """Derive thresholds, calibration, drift reference and canary from scored spectra.
 
         Parameters
         ----------
         scored : Scored
-            Of all S/N, as they come.
+            The calibration sample, with its own distribution of S/N.
         faint : Scored, optional
-            Further spectra of low S/N, for the p-values alone.
+            Further spectra of low S/N, for the p-values only.
         sample : RestSample
         edges : (L, 9) float32
-            Of the training sample's deciles.
+            Edges of the training sample's deciles.
         config : Config
         """
         thresholds = quantile_thresholds(scored, config.levels.threshold)
@@ -79,21 +77,21 @@ class Calibrated:
         return Calibrated(
             thresholds,
             calibration,
-            decile_shares(scored.latent, edges),
+            Drift(edges, decile_shares(scored.latent, edges)),
             make_canary(scored, sample, calibration, thresholds, config.levels.p_value),
         )
 
-    def files(self, edges: NDArray[np.float32]) -> dict[str, Mapping[str, NDArray[np.generic]]]:
-        """Return the files of a bundle that come from the calibration sample."""
+    def files(self) -> dict[str, Content]:
+        """Return the files of a bundle that are made from the calibration sample."""
         return {
             "calibration.npz": self.calibration.to_arrays(),
-            "drift.npz": {"edges": edges, "shares": self.shares},
+            "drift.npz": self.drift.to_arrays(),
             "canary.npz": self.canary.to_arrays(),
         }
 
 
 def quantile_thresholds(scored: Scored, share: float) -> Thresholds:
-    """Return the wmse and nof beyond which lies a share of the spectra with S/N >= 5."""
+    """Return the wmse and nof beyond which a share of the spectra with S/N >= 5 lies."""
     bright = scored.rows["snr"] >= LOW_SNR
     if not bright.any():
         raise TrainingError(
@@ -120,7 +118,7 @@ def decile_shares(latent: NDArray[np.float32], edges: NDArray[np.float32]) -> ND
 def calibration_entry(
     sample: RestSample, index: NDArray[np.intp], faint: NDArray[np.intp] | None = None
 ) -> SampleEntry:
-    """Return what the manifest says of a calibration sample; its tiles are those of `index`."""
+    """Return the manifest's entry for a calibration sample; its tiles are those of `index`."""
     petals = np.unique(sample.rows["petal"][index])
     return SampleEntry(
         kind="simulated" if sample.simulated else "desi",
@@ -137,12 +135,12 @@ def publish(
     files: Mapping[str, Content],
     classes: Mapping[str, Mapping[str, float]],
 ) -> None:
-    """Write a bundle with its card, if the scorer that will be served agrees with training.
+    """Write a bundle with its model card, after a check that its scorer agrees with training.
 
     Raises
     ------
     TrainingError
-        If it does not; no bundle is left behind.
+        If it does not agree; no bundle is written.
     """
     card = write_card(manifest, classes)
     write_bundle(path, manifest, {**files, CARD: card.encode()}, check=_agree)
@@ -160,16 +158,17 @@ def _agree(bundle: Bundle) -> None:
 def calibrate_bundle(
     bundle: str | os.PathLike[str], folders: Sequence[str | Path], output: str | os.PathLike[str]
 ) -> Path:
-    """Calibrate a bundle anew on the petals below the folders, and write the result.
+    """Recalibrate a bundle on the petals below the folders, and write the result.
 
-    The petals are cut as the bundle's configuration says; spectra that the networks were trained
-    on do not count.
+    The cuts are those of the bundle's configuration. Spectra that the networks were trained on are
+    left out.
 
     Parameters
     ----------
     bundle : path-like
+        Of any format version; the new bundle has the current one.
     folders : sequence of path-like
-        Searched for pairs of coadd and redrock files; nothing else in them is read.
+        Searched for pairs of coadd and redrock files; no other files in them are read.
     output : path-like
         The new bundle; must not exist.
 
@@ -181,43 +180,60 @@ def calibrate_bundle(
     Raises
     ------
     TrainingError, model_store.bundle.BundleError
-        For anything the user can put right.
+        For errors that the user can correct.
     """
     path = Path(output)
     if path.exists():
         raise TrainingError(f"{path} exists already; remove it or choose another --output")
-    opened = Bundle.open(bundle)
-    try:
-        config = Config.model_validate(opened.manifest.configuration)
-    except ValidationError as error:
-        raise TrainingError(
-            f"{opened.path} was trained with another version of the code "
-            f"({opened.manifest.code}): {error.errors()[0]['msg']}; train it again"
-        ) from error
+    source = Bundle.open(bundle)
+    config = config_of(source.manifest)
+
     sample = read_sample(folders, config, cache_root())
-    trained = np.isin(sample.rows["targetid"], opened.arrays("density.npz")["targetids"])
-    index = sample.index[~trained[sample.index]]
+    targetids = TrainingTargetids.of(source)
+    index = _not_trained_on(sample, targetids)
+
+    scorer = Scorer(source)
+    prepared = prepare(sample, config, scorer.preprocessor.eigenspectra, cache_root())
+    scored = score_rows(scorer.raw_scorer, prepared, sample.rows, index)
+    edges = Drift.from_arrays(source.arrays("drift.npz")).edges
+    calibrated = Calibrated.of(scored, None, sample, edges, config)
+
+    files: dict[str, Content] = {
+        "encoder.onnx": source.bytes("encoder.onnx"),
+        "decoder.onnx": source.bytes("decoder.onnx"),
+        "eigenspectra.npz": scorer.preprocessor.eigenspectra.to_arrays(),
+        "density.npz": scorer.density.to_arrays(),
+        "training_targetids.npz": targetids.to_arrays(),
+        **calibrated.files(),
+    }
+    manifest = _recalibrated(source, sample, index, calibrated)
+    bright = scored.choose(scored.rows["snr"] > config.sample.min_snr)
+    publish(path, manifest, files, classwise_wmse(bright))
+    return path
+
+
+def _not_trained_on(sample: RestSample, targetids: TrainingTargetids) -> NDArray[np.intp]:
+    trained = targetids.contains(sample.rows["targetid"][sample.index])
+    index = sample.index[~trained]
     if len(index) < LEAST_CALIBRATION:
         raise TrainingError(
             f"{len(index)} of the {len(sample.index)} spectra that pass the cuts were not trained "
-            f"on, at least {LEAST_CALIBRATION} needed; give more petals, and others"
+            f"on; at least {LEAST_CALIBRATION} are needed: give more petals, or other ones"
         )
-    scorer = Scorer(opened)
-    prepared = prepare(sample, config, scorer.preprocessor.eigenspectra, cache_root())
-    scored = score_rows(scorer.vae, scorer.density, prepared, sample.rows, index)
-    edges = opened.arrays("drift.npz")["edges"].astype(np.float32)
-    calibrated = Calibrated.of(scored, None, sample, edges, config)
+    return index
+
+
+def _recalibrated(
+    source: Bundle, sample: RestSample, index: NDArray[np.intp], calibrated: Calibrated
+) -> Manifest:
+    """Return the source's manifest with the entries that a calibration changes."""
     created = datetime.now(UTC).replace(microsecond=0)
-    manifest = opened.manifest.model_copy(
+    return source.manifest.model_copy(
         update={
-            "version": f"{created:%Y%m%dt%H%M%S}-{key_of(opened.sha256, sample.key)[:8]}",
+            "version": f"{created:%Y%m%dt%H%M%S}-{key_of(source.sha256, sample.key)[:8]}",
             "created": created,
             "calibration": calibration_entry(sample, index),
-            "calibrated_from": opened.sha256,
+            "calibrated_from": source.sha256,
             "thresholds": calibrated.thresholds,
         }
     )
-    kept = {name: opened.bytes(name) for name in FILES}
-    bright = scored.choose(scored.rows["snr"] > config.sample.min_snr)
-    publish(path, manifest, kept | calibrated.files(edges), classwise_wmse(bright))
-    return path

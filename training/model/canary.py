@@ -1,8 +1,8 @@
-"""Canary: choose the spectra by which every machine that serves a model is checked.
+"""Canary: choose the spectra that check each machine that serves a model.
 
-They come from the calibration sample: of each redrock class the inliers nearest to the
-middle of the p-values, and the most anomalous of all. None lies so near to a threshold that
-rounding could turn a flag.
+They come from the calibration sample: from each redrock class the inliers with p-values nearest to
+0.5, and from all spectra the most anomalous. None is so near to a threshold that rounding could
+change a flag.
 """
 
 from collections.abc import Mapping
@@ -31,8 +31,10 @@ def make_canary(
     thresholds: Thresholds,
     p_level: float,
 ) -> Canary:
-    """Choose canary spectra among scored ones and read them from their petals again."""
+    """Choose canary spectra among scored ones and read them again from their petals."""
     p_value = scored.p_value(calibration)
+
+    # Spectra clear of every threshold.
     scores: Mapping[str, tuple[NDArray[np.floating], float]] = {
         "snr": (scored.rows["snr"], LOW_SNR),
         "coverage": (scored.rows["coverage"], LOW_COVERAGE),
@@ -41,14 +43,16 @@ def make_canary(
         "p_value": (p_value, p_level),
     }
     clear = np.all([np.abs(v / threshold - 1) > MARGIN for v, threshold in scores.values()], axis=0)
+
     inlier = clear & (p_value > p_level)
     chosen = [
-        _first(np.abs(p_value - 0.5), inlier & (scored.rows["spectype"] == name), _OF_EACH_CLASS)
+        _smallest(np.abs(p_value - 0.5), inlier & (scored.rows["spectype"] == name), _OF_EACH_CLASS)
         for name in SPECTYPES
     ]
-    chosen.append(_first(p_value, clear & (p_value < p_level), _ANOMALOUS))
-    # In the order of the petals, in which they are read.
+    chosen.append(_smallest(p_value, clear & (p_value < p_level), _ANOMALOUS))
+    # In the order of the petals, as they are read.
     canary = scored.choose(np.sort(np.concatenate(chosen)))
+
     bright = canary.rows["snr"] >= LOW_SNR
     return Canary(
         _read(sample, canary),
@@ -62,13 +66,16 @@ def make_canary(
     )
 
 
-def _first(order: NDArray[np.floating], members: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
+def _smallest(
+    order: NDArray[np.floating], members: NDArray[np.bool_], count: int
+) -> NDArray[np.intp]:
+    """Return the members, at most `count`, whose order is smallest."""
     rows = np.flatnonzero(members)
     return rows[np.argsort(order[rows], kind="stable")[:count]]
 
 
 def _read(sample: RestSample, canary: Scored) -> Spectra:
-    """Return the raw spectra; of files with one common band their common grid."""
+    """Return the raw spectra, in the bands of the first petal."""
     parts: list[Spectra] = []
     for number in np.unique(canary.rows["petal"]):
         petal = sample.petals[number]
@@ -76,6 +83,7 @@ def _read(sample: RestSample, canary: Scored) -> Spectra:
         wanted = canary.rows["targetid"][canary.rows["petal"] == number]
         place = {int(target): row for row, target in enumerate(spectra.targetid)}
         parts.append(spectra.rows(np.array([place[int(target)] for target in wanted])))
+
     bands = {
         name: Band(
             np.concatenate([part.bands[name].folded().flux for part in parts]),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model_store.bundle import Manifest, Sample
+from model_store.bundle import Manifest, SampleEntry
 
 from ..templates import render
 from .config import Config
@@ -67,7 +67,7 @@ def class_rows(classes: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ..
     ]
 
 
-def _sample(sample: Sample) -> str:
+def _sample(sample: SampleEntry) -> str:
     shown = ", ".join(sample.tiles[:_TILES_SHOWN])
     hidden = len(sample.tiles) - _TILES_SHOWN
     more = f", and {hidden} more" if hidden > 0 else ""

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from scoring.resample import RestGrid
+from model_store.bundle import Manifest
+from model_store.grid import RestGrid
 
 from .. import TrainingError
 
@@ -24,24 +25,6 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Grid(_Section):
-    """Rest-frame grid: outer edges in vacuum Å, and the number of bins."""
-
-    first: Rate = 3600.0
-    last: Rate = 7556.0
-    bins: Count = 1000
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Grid":
-        if self.first >= self.last:
-            raise ValueError(f"first = {self.first} is not below last = {self.last}")
-        return self
-
-    def rest_grid(self) -> RestGrid:
-        """Return the grid that scoring uses."""
-        return RestGrid(self.first, self.last, self.bins)
 
 
 class Cuts(_Section):
@@ -143,7 +126,7 @@ class Levels(_Section):
 class Config(_Section):
     """All options of a fit."""
 
-    grid: Grid = Grid()
+    grid: RestGrid = RestGrid()
     sample: Cuts = Cuts()
     split: SplitShares = SplitShares()
     infill: Infill = Infill()
@@ -190,4 +173,23 @@ def load_config(name_or_path: str | Path) -> Config:
         raise TrainingError(
             f"{path}: {where} = {first['input']!r}: {first['msg']}; "
             "training/model/config.py lists the options"
+        ) from error
+
+
+def config_of(manifest: Manifest) -> Config:
+    """Return the configuration that a model was trained with.
+
+    Raises
+    ------
+    TrainingError
+        If it has a key or a value that this code does not know.
+    """
+    try:
+        return Config.model_validate(manifest.configuration)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise TrainingError(
+            f"model {manifest.version}: {field} in the manifest's configuration: {first['msg']}; "
+            f"use Outcrop {manifest.code}, which wrote it, or train again"
         ) from error

@@ -66,7 +66,7 @@ class PetalSample:
 def read_petal(petal: Petal, config: Config) -> PetalSample:
     """Read a petal, resample it to the rest frame and apply the cuts."""
     spectra = read_spectra(petal.coadd, petal.redrock)
-    rest = to_rest_frame(spectra, config.grid.rest_grid(), config.sample.redshift_range)
+    rest = to_rest_frame(spectra, config.grid, config.sample.redshift_range)
 
     kept = np.ones(len(spectra), np.bool_)
     counts: dict[str, int] = {}

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+import model_store.grid
 import scoring.coadd
 import scoring.infill
 import scoring.preprocess
@@ -34,7 +35,14 @@ LEAST_CALIBRATION = 50
 """Fewer spectra do not constrain the 1 % quantiles that `scoring.calibration` fits."""
 
 # The cached arrays depend on this code besides the configuration.
-_CODE = (cuts, scoring.coadd, scoring.resample, scoring.preprocess, scoring.infill)
+_CODE = (
+    cuts,
+    model_store.grid,
+    scoring.coadd,
+    scoring.resample,
+    scoring.preprocess,
+    scoring.infill,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +167,7 @@ def prepare(
     sample: RestSample, config: Config, eigenspectra: Eigenspectra, cache: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Infill and normalise the sample; return flux and ivar (N, M), memory-mapped."""
-    preprocessor = Preprocessor(config.grid.rest_grid(), config.sample.redshift_range, eigenspectra)
+    preprocessor = Preprocessor(config.grid, config.sample.redshift_range, eigenspectra)
     names = ("flux.npy", "ivar.npy")
 
     def write(folder: Path) -> None:

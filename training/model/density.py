@@ -1,11 +1,9 @@
-"""Density: what the training latents say of each other, stored for scoring.
+"""Density: the reference sample of the local outlier factor, chosen among the training latents.
 
 The local outlier factor (Breunig et al. 2000; Nicolaou et al. 2025, Section 5.2.2) of a new point
-needs of each reference point its distance to its k-th neighbour and its local reachability
-density; these are computed here once, with scikit-learn's neighbour search.
+needs, for each reference point, the distance to its k-th neighbour and its local reachability
+density. Both are computed here once, with scikit-learn's neighbour search.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,46 +14,22 @@ from scoring.density import LocalOutlierFactor
 from .. import TrainingError
 from .scored import Scored
 
-# Spectra of like S/N that are compared with one another.
+# Spectra of similar S/N that are compared with each other.
 _LIKE_SNR = 1000
-# scikit-learn's guard against a reachability of 0, which the scoring side shares.
+# scikit-learn's guard against a reachability of 0; `scoring.density` has the same.
 _GUARD = 1e-10
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """Training latents without duplicates among the axes that span the space.
-
-    Attributes
-    ----------
-    axes : (D,) int64
-    latents : (R, L) float32
-    k_distances : (R,) float32
-        Distance to the k-th neighbour, itself not counted.
-    densities : (R,) float32
-        Local reachability densities.
-    """
-
-    axes: NDArray[np.int64]
-    latents: NDArray[np.float32]
-    k_distances: NDArray[np.float32]
-    densities: NDArray[np.float32]
-
-    def factor(self, k: int) -> LocalOutlierFactor:
-        """Return the local outlier factor that scoring makes of it."""
-        return LocalOutlierFactor(self.latents, self.k_distances, self.densities, k, self.axes)
-
-
 def informative_axes(log_variance: NDArray[np.float32], count: int | None) -> NDArray[np.int64]:
-    """Return the latents that the posterior knows best, ascending, at most `count` of them.
+    """Return the indices of the latents with the narrowest posterior, ascending, at most `count`.
 
-    A latent of which a spectrum says little is mostly prior: in distances between spectra it
-    adds noise, and a search for neighbours slows down steeply with each dimension.
+    A latent that the spectra hardly constrain is mostly prior. In distances between spectra it adds
+    noise, and each dimension slows down the search for neighbours.
 
     Parameters
     ----------
     log_variance : (N, L) float32
-        Of the posterior of the training spectra.
+        Log variance of the posterior, for N training spectra.
     count : int, optional
         Default: all.
     """
@@ -64,14 +38,14 @@ def informative_axes(log_variance: NDArray[np.float32], count: int | None) -> ND
 
 
 def well_reconstructed(scored: Scored, share: float) -> NDArray[np.bool_]:
-    """Return which spectra (N,) are left without the share reconstructed worst at like S/N.
+    """Return which spectra (N,) remain without the worst reconstructed share at similar S/N.
 
     Parameters
     ----------
     scored : Scored
-        Of N spectra; its wmse counts per good bin.
+        N spectra; their wmse is compared per good bin.
     share : float
-        0 keeps all.
+        The share to leave out; 0 keeps all.
     """
     error = scored.wmse / scored.rows["coverage"]
     kept = np.ones(len(error), np.bool_)
@@ -81,17 +55,17 @@ def well_reconstructed(scored: Scored, share: float) -> NDArray[np.bool_]:
     return kept
 
 
-def fit_density(
+def fit_local_outlier_factor(
     latents: NDArray[np.float32], k: int, axes: NDArray[np.int64] | None = None
-) -> Reference:
-    """Compute the reference of a local outlier factor with k neighbours.
+) -> LocalOutlierFactor:
+    """Fit a local outlier factor with k neighbours; duplicate latents count once.
 
     Parameters
     ----------
     latents : (N, L) float32
     k : int
     axes : (D,) int64, optional
-        The dimensions that span the space. Default: all.
+        The latents in which distances are measured. Default: all.
 
     Raises
     ------
@@ -100,17 +74,19 @@ def fit_density(
     """
     axes = np.arange(latents.shape[1]) if axes is None else axes
     # Duplicates would have infinite density.
-    points, first = np.unique(latents[:, axes], axis=0, return_index=True)
+    points, index = np.unique(latents[:, axes], axis=0, return_index=True)
     if len(points) <= k:
         raise TrainingError(
             f"{len(points)} distinct training latents for {k} neighbours; "
             "give more petals, or set density.neighbours lower"
         )
+
     search = NearestNeighbors(n_neighbors=k, algorithm="kd_tree").fit(points)
     distances, neighbours = search.kneighbors()
     k_distances = distances[:, -1]
     reach = np.maximum(distances, k_distances[neighbours]).mean(axis=1)
     densities = 1 / (reach + _GUARD)
-    return Reference(
-        axes, latents[first], k_distances.astype(np.float32), densities.astype(np.float32)
+
+    return LocalOutlierFactor(
+        latents[index], k_distances.astype(np.float32), densities.astype(np.float32), k, axes
     )

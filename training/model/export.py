@@ -1,4 +1,4 @@
-"""Export: the Keras networks as ONNX models, let through only if they give the same numbers."""
+"""Export: the Keras networks as ONNX models, which must give the same numbers."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _OPSET = 18
 
 
 class ExportError(TrainingError):
-    """The exported networks do not give what the trained ones do."""
+    """The exported networks' outputs differ from the trained ones'."""
 
 
 def export(vae: Vae, flux: NDArray[np.float32]) -> tuple[bytes, bytes]:

@@ -1,8 +1,8 @@
 """Pipeline: all steps of a fit, from folders of petals to a bundle and its report.
 
-Nothing that decides about the model is kept between the steps except in the caches and the
-checkpoint, whose names hold what they depend on: a fit that was stopped is continued by the same
-command, and a command that differs in anything starts its own.
+Intermediate results are kept only in the caches and in the checkpoint. Their names depend on the
+configuration, the petals and the code, so the same command continues a fit that was interrupted,
+and a different command starts a new one.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import logging
 import shutil
 import tomllib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,19 +19,22 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.bundle import Content, Grid, Manifest
-from model_store.bundle import Sample as SampleEntry
+from model_store.bundle import Content, Manifest, SampleEntry
+from scoring.density import LocalOutlierFactor
+from scoring.infill import Eigenspectra
 from scoring.network import OnnxVAE
+from scoring.raw_scorer import RawScorer
+from scoring.training_targetids import TrainingTargetids
 
 from .. import TrainingError
 from .cache import cache_root
 from .calibrate import Calibrated, calibration_entry, decile_edges, publish, quantile_thresholds
 from .config import Config
 from .dataset import RestSample, Split, prepare, read_sample, split
-from .density import fit_density, informative_axes, well_reconstructed
+from .density import fit_local_outlier_factor, informative_axes, well_reconstructed
 from .eigenspectra import iterative_pca, noise_weighted_pca
 from .export import export
-from .fit import Rows, fit
+from .fit import Epoch, Rows, fit
 from .report import to_draw, typical, write_report
 from .scored import Scored, classwise_wmse, score_rows
 from .vae import build
@@ -54,6 +57,30 @@ _PACKAGES = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class FittedNetworks:
+    """What `fit_networks` returns.
+
+    Attributes
+    ----------
+    eigenspectra : Eigenspectra
+    prepared : (flux, ivar)
+        The whole sample as the encoder takes it, (N, M) float32 each, memory-mapped.
+    encoder, decoder : bytes
+        The exported ONNX models.
+    vae : OnnxVAE
+        The same models, loaded.
+    history : list of Epoch
+    """
+
+    eigenspectra: Eigenspectra
+    prepared: tuple[NDArray[np.float32], NDArray[np.float32]]
+    encoder: bytes
+    decoder: bytes
+    vae: OnnxVAE
+    history: list[Epoch]
+
+
 def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config) -> Path:
     """Fit a model to the petals below the folders and write it as a bundle.
 
@@ -62,8 +89,8 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     folders : sequence of path-like
         Searched for pairs of coadd and redrock files.
     output : path-like
-        The bundle; must not exist. Beside it appear `<output>-report`, and while the fit runs
-        `<output>.work` with its checkpoint.
+        The bundle; must not exist. A report is written to `<output>-report`. While the fit runs,
+        its checkpoint is in `<output>.work`.
     config : Config
 
     Returns
@@ -74,13 +101,14 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     Raises
     ------
     TrainingError
-        For anything the user can put right.
+        For errors that the user can correct.
     """
     bundle = Path(output)
+    work = bundle.with_name(f"{bundle.name}.work")
     if bundle.exists():
         raise TrainingError(f"{bundle} exists already; remove it or choose another --output")
-    cache = cache_root()
-    sample = read_sample(folders, config, cache)
+
+    sample = read_sample(folders, config, cache_root())
     parts = split(sample, config)
     _log.info(
         "%d spectra train, %d validate, %d calibrate",
@@ -88,19 +116,59 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
         len(parts.validation),
         len(parts.calibration),
     )
+
+    networks = fit_networks(sample, parts, config, work)
+    density, training = fit_density(networks, sample, parts, config)
+    edges = decile_edges(training.latent)
+    calibrated, held_out = calibrate(networks, density, edges, sample, parts, config)
+
+    manifest = _manifest(config, sample, parts, training, calibrated)
+    targetids = TrainingTargetids(np.sort(sample.rows["targetid"][parts.training]))
+    files: dict[str, Content] = {
+        "encoder.onnx": networks.encoder,
+        "decoder.onnx": networks.decoder,
+        "eigenspectra.npz": networks.eigenspectra.to_arrays(),
+        "density.npz": density.to_arrays(),
+        "training_targetids.npz": targetids.to_arrays(),
+        **calibrated.files(),
+    }
+    bright = held_out.choose(held_out.rows["snr"] > config.sample.min_snr)
+    classes = classwise_wmse(bright)
+    publish(bundle, manifest, files, classes)
+    for name, row in classes.items():
+        _log.info("wmse of %s not trained on: mean %.3f (n = %d)", name, row["mean"], row["n"])
+
+    chosen = bright.choose(typical(bright))
+    flux, _ = networks.prepared
+    decoded = networks.vae.decode(chosen.latent)
+    examples = to_draw(chosen, sample, decoded, flux[chosen.index], calibrated.calibration)
+    report = bundle.with_name(f"{bundle.name}-report")
+    write_report(report, manifest, networks.history, training, bright, examples)
+
+    shutil.rmtree(work)
+    return bundle
+
+
+def fit_networks(sample: RestSample, parts: Split, config: Config, work: Path) -> FittedNetworks:
+    """Prepare the sample, fit encoder and decoder to it and export them.
+
+    Parameters
+    ----------
+    work : Path
+        Folder of the checkpoint.
+    """
     tf.config.experimental.enable_op_determinism()
+
     some = _some(parts.training, config)
     eigenspectra = iterative_pca(
         *sample.take(some), config.infill.components, config.infill.iterations
     )
-    flux, ivar = prepare(sample, config, eigenspectra, cache)
-    start = (
-        noise_weighted_pca(flux[some], ivar[some], config.network.latents)
-        if config.network.linear_path
-        else None
-    )
+    flux, ivar = prepare(sample, config, eigenspectra, cache_root())
+
+    start = None
+    if config.network.linear_path:
+        start = noise_weighted_pca(flux[some], ivar[some], config.network.latents)
     vae = build(config.grid.bins, config.network, start, config.fit.seed)
-    work = bundle.with_name(f"{bundle.name}.work")
     history = fit(
         vae,
         Rows(flux, ivar, parts.training),
@@ -108,52 +176,56 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
         config.fit,
         work / f"{_fingerprint(config, sample)}.npz",
     )
+
     encoder, decoder = export(vae, flux[parts.validation[:_PARITY_SPECTRA]])
-    exported = OnnxVAE(encoder, decoder)
-    prepared = flux, ivar
-    training = score_rows(exported, None, prepared, sample.rows, parts.training)
-    latent = training.latent
-    axes = informative_axes(_log_variance(exported, flux, parts.training), config.density.latents)
-    kept = well_reconstructed(training, config.density.trim)
-    reference = fit_density(latent[kept], config.density.neighbours, axes)
-    density = reference.factor(config.density.neighbours)
-    training = replace(training, nof=density.nof(latent))
-    rows = np.union1d(parts.validation, parts.calibration)
-    held_out = score_rows(exported, density, prepared, sample.rows, rows)
-    edges = decile_edges(latent)
-    calibrating = held_out.choose(np.isin(rows, parts.calibration))
-    faint = score_rows(exported, density, prepared, sample.rows, parts.faint)
-    calibrated = Calibrated.of(calibrating, faint, sample, edges, config)
-    manifest = _manifest(config, sample, parts, training, calibrated)
-    files: dict[str, Content] = {
-        "encoder.onnx": encoder,
-        "decoder.onnx": decoder,
-        "eigenspectra.npz": {"mean": eigenspectra.mean, "components": eigenspectra.components},
-        "density.npz": {
-            "axes": reference.axes,
-            "latents": reference.latents,
-            "k_distances": reference.k_distances,
-            "densities": reference.densities,
-            "targetids": np.sort(sample.rows["targetid"][parts.training]),
-        },
-    }
-    bright = held_out.choose(held_out.rows["snr"] > config.sample.min_snr)
-    classes = classwise_wmse(bright)
-    publish(bundle, manifest, files | calibrated.files(edges), classes)
-    report = bundle.with_name(f"{bundle.name}-report")
-    for name, row in classes.items():
-        _log.info("wmse of %s not trained on: mean %.3f (n = %d)", name, row["mean"], row["n"])
-    chosen = bright.choose(typical(bright))
-    examples = to_draw(
-        chosen, sample, exported.decode(chosen.latent), flux[chosen.index], calibrated.calibration
+    return FittedNetworks(
+        eigenspectra, (flux, ivar), encoder, decoder, OnnxVAE(encoder, decoder), history
     )
-    write_report(report, manifest, history, training, bright, examples)
-    shutil.rmtree(work)
-    return bundle
+
+
+def fit_density(
+    networks: FittedNetworks, sample: RestSample, parts: Split, config: Config
+) -> tuple[LocalOutlierFactor, Scored]:
+    """Fit the local outlier factor to the training latents; return it and the training scores."""
+    scored = score_rows(
+        RawScorer(networks.vae, None), networks.prepared, sample.rows, parts.training
+    )
+
+    flux, _ = networks.prepared
+    log_variance = _log_variance(networks.vae, flux, parts.training)
+    axes = informative_axes(log_variance, config.density.latents)
+    kept = well_reconstructed(scored, config.density.trim)
+    density = fit_local_outlier_factor(scored.latent[kept], config.density.neighbours, axes)
+
+    return density, replace(scored, nof=density.nof(scored.latent))
+
+
+def calibrate(
+    networks: FittedNetworks,
+    density: LocalOutlierFactor,
+    edges: NDArray[np.float32],
+    sample: RestSample,
+    parts: Split,
+    config: Config,
+) -> tuple[Calibrated, Scored]:
+    """Calibrate on the calibration part; return also the scores of all that was not trained on.
+
+    Parameters
+    ----------
+    edges : (L, 9) float32
+        Edges of the training sample's deciles.
+    """
+    scorer = RawScorer(networks.vae, density)
+    rows = np.union1d(parts.validation, parts.calibration)
+    held_out = score_rows(scorer, networks.prepared, sample.rows, rows)
+    faint = score_rows(scorer, networks.prepared, sample.rows, parts.faint)
+
+    calibrating = held_out.choose(np.isin(rows, parts.calibration))
+    return Calibrated.of(calibrating, faint, sample, edges, config), held_out
 
 
 def _some(training: NDArray[np.intp], config: Config) -> NDArray[np.intp]:
-    """Return the training rows, or as many of them as the PCAs need, ascending."""
+    """Return the training rows, at most as many as the PCAs use, ascending."""
     if len(training) <= config.infill.spectra:
         return training
     rng = np.random.default_rng(config.split.seed)
@@ -183,6 +255,7 @@ def _manifest(
         "faint": len(parts.faint),
     }
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+
     return Manifest(
         version=f"{created:%Y%m%dt%H%M%S}-{_fingerprint(config, sample)[:8]}",
         created=created,
@@ -194,7 +267,7 @@ def _manifest(
         ),
         calibration=calibration_entry(sample, parts.calibration, parts.faint),
         configuration=config.model_dump(mode="json"),
-        grid=Grid(**config.grid.model_dump()),
+        grid=config.grid,
         redshift_range=config.sample.redshift_range,
         latents=config.network.latents,
         neighbours=config.density.neighbours,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from model_store.bundle import Manifest
 from scoring.calibration import Calibration
-from scoring.resample import RestGrid
 
 from ..plots.histograms import PAPER_THRESHOLDS, SCORE_LABELS
 from ..plots.outliers import gallery
@@ -64,13 +63,12 @@ def write_report(
     text = _markdown(manifest, history, classes)
     (folder / "report.md").write_text(text, encoding="utf-8")
 
-    grid = RestGrid(manifest.grid.first, manifest.grid.last, manifest.grid.bins)
     with mpl.rc_context(RC):
         save(_losses(history), folder / "losses.png")
         for score in ("wmse", "nof"):
             save(_histogram(training, held_out, manifest, score), folder / f"{score}.png")
         title = "Typical spectra that were not trained on"
-        save(gallery(grid.wave, examples, title), folder / "reconstructions.png")
+        save(gallery(manifest.grid.wave, examples, title), folder / "reconstructions.png")
 
 
 def typical(scored: Scored) -> NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""Scored: what an exported model says of rows of a sample, as the served model would."""
+"""Scored: rows of a sample with the raw scores that an exported model gives them."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.calibration import Calibration
-from scoring.density import LocalOutlierFactor
-from scoring.network import OnnxVAE
-from scoring.residual import boxcar_significance, weighted_mse
+from scoring.raw_scorer import RawScorer
 
 SPECTYPES = ("GALAXY", "STAR", "QSO")
 _BLOCK = 2048
@@ -21,7 +19,7 @@ class Scored:
     Attributes
     ----------
     index : (n,) int64
-        Their places in the sample.
+        Their row numbers in the sample.
     rows : (n,) structured
         As in `training.model.dataset.RestSample`.
     latent : (n, L) float32
@@ -37,7 +35,7 @@ class Scored:
     boxcar_significance: NDArray[np.float32]
 
     def evidence(self) -> tuple[NDArray[np.float32], ...]:
-        """Return what a calibration is fitted to: S/N, coverage, wmse, nof, boxcar significance."""
+        """Return the arguments of `Calibration.fit` and `Calibration.p_value`."""
         return (
             self.rows["snr"],
             self.rows["coverage"],
@@ -51,7 +49,7 @@ class Scored:
         return calibration.p_value(*self.evidence())
 
     def choose(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":
-        """Return the chosen ones."""
+        """Return the chosen rows."""
         return Scored(
             self.index[which],
             self.rows[which],
@@ -63,8 +61,7 @@ class Scored:
 
 
 def score_rows(
-    vae: OnnxVAE,
-    density: LocalOutlierFactor | None,
+    scorer: RawScorer,
     prepared: tuple[NDArray[np.float32], NDArray[np.float32]],
     rows: NDArray[np.void],
     index: NDArray[np.intp],
@@ -73,27 +70,32 @@ def score_rows(
 
     Parameters
     ----------
-    vae : OnnxVAE
-    density : LocalOutlierFactor, optional
-        Without it nof is NaN.
+    scorer : RawScorer
+        Without a density, nof is NaN.
     prepared : (flux, ivar)
-        (N, M) float32 each, as the encoder sees them; may lie on disk.
+        (N, M) float32 each, as the encoder takes them; may be memory-mapped.
     rows : (N,) structured
     index : (n,) int64
     """
     flux, ivar = prepared
-    latents, errors, boxcar = [], [], []
-    # Of no rows, one empty block gives the shapes.
+    latents, nofs, wmses, boxcars = [], [], [], []
+    # If there are no rows, one empty block gives the shapes.
     for start in range(0, max(len(index), 1), _BLOCK):
         block = index[start : start + _BLOCK]
-        latent = vae.encode(flux[block])
-        spectra = flux[block], ivar[block], vae.decode(latent)
-        latents.append(latent)
-        errors.append(weighted_mse(*spectra))
-        boxcar.append(boxcar_significance(*spectra))
-    latent = np.concatenate(latents)
-    nof = np.full(len(index), np.nan, np.float32) if density is None else density.nof(latent)
-    return Scored(index, rows[index], latent, nof, np.concatenate(errors), np.concatenate(boxcar))
+        raw = scorer.score(flux[block], ivar[block])
+        latents.append(raw.latent)
+        nofs.append(raw.nof)
+        wmses.append(raw.wmse)
+        boxcars.append(raw.boxcar_significance)
+
+    return Scored(
+        index,
+        rows[index],
+        np.concatenate(latents),
+        np.concatenate(nofs),
+        np.concatenate(wmses),
+        np.concatenate(boxcars),
+    )
 
 
 def classwise_wmse(scored: Scored) -> dict[str, dict[str, float]]:

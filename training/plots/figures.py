@@ -84,8 +84,7 @@ def figures(
         if scores is None
         else read_score_table(scorer, Path(folder), Path(scores))
     )
-    density = opened.arrays("density.npz")
-    reference, axes = density["latents"].astype(np.float32), density["axes"].astype(np.int64)
+    reference, axes = scorer.density.latents, scorer.density.axes
 
     target = Path(output)
     target.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from outcrop.spectra import WAVE
 from scoring.preprocess import Prepared
 from scoring.residual import weighted_mse
 from scoring.scorer import Scorer
+from scoring.training_targetids import TrainingTargetids
 from training import TrainingError
 from training.evaluation.baselines import (
     PrincipalComponents,
@@ -163,7 +164,7 @@ def test_the_baselines_share_the_models_sample_and_split(bundle: Path, sky: Path
     assert fitted.same_sample
     calibrating = np.concatenate([*fitted.calibration.values()])
     assert len(calibrating) == opened.manifest.sample.counts["calibration"]
-    assert not np.isin(calibrating, opened.arrays("density.npz")["targetids"]).any()
+    assert not np.isin(calibrating, TrainingTargetids.of(opened).targetids).any()
     scores = fitted.scores(made_prepared(4, opened.manifest.grid.bins))
     assert list(scores) == ["pca50", "pca10", "isolation_forest", "lof"]
     assert all(np.isfinite(values).all() for values in scores.values())
@@ -174,5 +175,5 @@ def test_the_baselines_share_the_models_sample_and_split(bundle: Path, sky: Path
 def test_a_manifest_of_another_version_is_rejected_by_name(bundle: Path, sky: Path) -> None:
     opened = Bundle.open(bundle)
     manifest = opened.manifest.model_copy(update={"configuration": {"colour": "blue"}})
-    with pytest.raises(TrainingError, match=r"colour in the manifest.*leave out --train"):
+    with pytest.raises(TrainingError, match=r"colour in the manifest.*or train again"):
         fit_baselines(replace(opened, manifest=manifest), [sky])

@@ -6,7 +6,11 @@ from sklearn.neighbors import LocalOutlierFactor as Reference
 
 from scoring.density import LocalOutlierFactor
 from training import TrainingError
-from training.model.density import fit_density, informative_axes, well_reconstructed
+from training.model.density import (
+    fit_local_outlier_factor,
+    informative_axes,
+    well_reconstructed,
+)
 from training.model.scored import Scored
 
 RNG = np.random.default_rng(2)
@@ -15,7 +19,7 @@ K = 20
 
 
 def ours(latents: np.ndarray) -> LocalOutlierFactor:
-    return fit_density(latents, K).factor(K)
+    return fit_local_outlier_factor(latents, K)
 
 
 def test_new_points_score_as_in_scikit_learn() -> None:
@@ -31,15 +35,15 @@ def test_training_points_keep_the_factor_they_had_in_training() -> None:
 
 def test_duplicates_are_removed() -> None:
     twice = np.concatenate([LATENTS, LATENTS[:50]])
-    assert len(fit_density(twice, K).latents) == len(LATENTS)
+    assert len(fit_local_outlier_factor(twice, K).latents) == len(LATENTS)
 
 
 def test_too_few_latents_are_named() -> None:
     with pytest.raises(TrainingError, match="20 distinct training latents for 20 neighbours"):
-        fit_density(LATENTS[:20], K)
+        fit_local_outlier_factor(LATENTS[:20], K)
 
 
-def test_the_latents_that_the_posterior_knows_best_are_kept() -> None:
+def test_the_latents_with_the_narrowest_posterior_are_kept() -> None:
     log_variance = np.log(np.array([[0.9, 0.01, 0.5, 0.1], [0.8, 0.03, 0.4, 0.2]], np.float32))
     np.testing.assert_array_equal(informative_axes(log_variance, 2), [1, 3])
     np.testing.assert_array_equal(informative_axes(log_variance, None), [0, 1, 2, 3])
@@ -48,12 +52,10 @@ def test_the_latents_that_the_posterior_knows_best_are_kept() -> None:
 
 def test_only_the_chosen_axes_count() -> None:
     points = RNG.normal(0, 3, (50, 4)).astype(np.float32)
-    chosen = fit_density(LATENTS, K, np.array([0, 2]))
+    chosen = fit_local_outlier_factor(LATENTS, K, np.array([0, 2]))
     assert chosen.latents.shape == LATENTS.shape
-    plain = fit_density(LATENTS[:, [0, 2]], K)
-    np.testing.assert_array_equal(
-        chosen.factor(K).nof(points), plain.factor(K).nof(points[:, [0, 2]])
-    )
+    plain = fit_local_outlier_factor(LATENTS[:, [0, 2]], K)
+    np.testing.assert_array_equal(chosen.nof(points), plain.nof(points[:, [0, 2]]))
 
 
 def test_the_worst_reconstructed_at_like_snr_are_left_out() -> None:

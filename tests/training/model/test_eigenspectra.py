@@ -1,4 +1,4 @@
-"""Linear models: gaps are filled with what was there, noise does not steer the components."""
+"""Linear models: gaps are filled with the truth, noise does not determine the components."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def spectra(rng: np.random.Generator) -> NDArray[np.float32]:
     return (flux * rng.uniform(1, 50, (SPECTRA, 1))).astype(np.float32)
 
 
-def test_gaps_are_filled_with_what_was_there(rng: np.random.Generator) -> None:
+def test_gaps_are_filled_with_the_truth(rng: np.random.Generator) -> None:
     truth = spectra(rng)
     ivar = np.ones_like(truth)
     for row, start in enumerate(rng.integers(0, BINS - 15, SPECTRA)):
@@ -48,13 +48,13 @@ def test_without_gaps_it_is_principal_component_analysis(rng: np.random.Generato
 def noisy(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     flux = spectra(rng)
     flux /= np.linalg.norm(flux, axis=1, keepdims=True)
-    # One part of the spectrum is so noisy that plain PCA would model nothing else.
+    # One part of the spectrum is so noisy that plain PCA would model only that part.
     sigma = np.where(X < 0.3, 0.3, 0.003) * rng.uniform(0.5, 2, (SPECTRA, 1))
     noisy_flux = flux + sigma * rng.normal(size=flux.shape)
     return noisy_flux.astype(np.float32), (1 / sigma**2).astype(np.float32)
 
 
-def test_the_linear_start_reaches_the_noise(rng: np.random.Generator) -> None:
+def test_the_linear_start_leaves_only_noise(rng: np.random.Generator) -> None:
     flux, ivar = noisy(rng)
     start = noise_weighted_pca(flux, ivar, RANK)
     latent = (flux - start.mean) @ start.encode

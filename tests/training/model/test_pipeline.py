@@ -1,4 +1,4 @@
-"""From petals to a bundle: complete, reproducible, continued after a kill, blind to the truth."""
+"""From petals to a bundle: complete, reproducible, continued after a kill, without truth.csv."""
 
 import json
 import os
@@ -17,9 +17,12 @@ from astropy.io import fits
 from model_store.bundle import Bundle
 from outcrop import Scores, Status, find_petals, read_spectra
 from scoring.scorer import Scorer
+from scoring.training_targetids import TrainingTargetids
 from training import TrainingError
 from training.__main__ import main
+from training.model.cache import cache_root
 from training.model.config import load_config
+from training.model.dataset import read_sample, split
 from training.model.pipeline import fit_bundle
 
 
@@ -39,19 +42,21 @@ def history(bundle: Path) -> list[dict[str, float]]:
     return json.loads(report.read_text())["history"]
 
 
-def test_the_manifest_says_what_was_done(bundle: Path, sky: Path) -> None:
+def test_the_manifest_describes_the_fit(bundle: Path, sky: Path) -> None:
     manifest = Bundle.open(bundle).manifest
     assert manifest.sample.label == "simulated"
-    assert manifest.configuration["network"]["hidden"] == [32]
+    assert manifest.configuration["network"]["hidden"] == [64, 32]
     assert manifest.latents == 4
     assert manifest.grid.bins == 250
-    assert manifest.redshift_range == (0, 0.3)
+    assert manifest.redshift_range == (-0.002, 0.3)
+
     counts = manifest.sample.counts
     assert counts["rows"] == 1000
-    assert counts["training"] + counts["calibration"] <= counts["unique"]
-    assert counts["validation"] <= counts["calibration"]
+    parts = ("training", "validation", "calibration", "faint")
+    assert all(counts[part] > 0 for part in parts)
+    assert sum(counts[part] for part in parts) <= counts["unique"]
     assert {"tensorflow", "scikit-learn", "tf2onnx"} <= set(manifest.packages)
-    trained = Bundle.open(bundle).arrays("density.npz")["targetids"]
+    trained = TrainingTargetids.of(Bundle.open(bundle)).targetids
     assert len(trained) == counts["training"]
 
 
@@ -64,15 +69,17 @@ def test_every_eligible_spectrum_gets_scores(scores: Scores, bundle: Path) -> No
 
 
 def test_thresholds_are_quantiles_of_spectra_that_were_not_trained_on(
-    scores: Scores, bundle: Path
+    scores: Scores, bundle: Path, sky: Path, tiny: Path
 ) -> None:
     manifest = Bundle.open(bundle).manifest
-    trained = (scores.status & Status.IN_TRAINING) != 0
+    sample = read_sample([sky], load_config(tiny), cache_root())
+    parts = split(sample, load_config(tiny))
     for members, thresholds in (
-        (~trained, manifest.thresholds),
-        (trained, manifest.paper_thresholds),
+        (parts.calibration, manifest.thresholds),
+        (parts.training, manifest.paper_thresholds),
     ):
-        chosen = scores.eligible & (scores.snr >= 5) & members
+        chosen = np.isin(scores.targetid, sample.rows["targetid"][members])
+        chosen &= scores.eligible & (scores.snr >= 5)
         assert thresholds.wmse == pytest.approx(np.quantile(scores.wmse[chosen], 0.99), rel=1e-4)
         assert thresholds.nof == pytest.approx(np.quantile(scores.nof[chosen], 0.01), rel=1e-4)
 
@@ -82,7 +89,7 @@ def test_the_report_stands_beside_the_bundle(bundle: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
     classes = report["wmse"]
     assert classes["all"]["n"] == sum(row["n"] for name, row in classes.items() if name != "all")
-    assert len(report["history"]) == 3
+    assert len(report["history"]) == 4
     text = (folder / "report.md").read_text()
     assert "not DESI performance" in text
     assert f"| GALAXY | {classes['GALAXY']['n']} | {classes['GALAXY']['mean']:.3f} |" in text
@@ -96,7 +103,7 @@ def test_the_same_seed_gives_the_same_model_and_truth_is_never_read(
 ) -> None:
     blind = tmp_path / "sky"
     shutil.copytree(sky / "tiles", blind / "tiles")
-    # Whoever opened this would fail.
+    # Opening this as a file would fail.
     (blind / "truth.csv").mkdir()
     again = fit_bundle([blind], tmp_path / "again", load_config(tiny))
     for name in ("density.npz", "eigenspectra.npz", "calibration.npz"):
@@ -140,9 +147,11 @@ def test_another_redshift_range_grid_and_latent_size(sky: Path, tmp_path: Path) 
     shutil.copytree(sky, far)
     for petal in find_petals(far):
         with fits.open(petal.redrock, mode="update") as hdus:
-            z = hdus["REDSHIFTS"].data["Z"]
-            # Wrong for these galaxies, and no matter here.
+            table: Any = hdus["REDSHIFTS"]
+            z = table.data["Z"]
+            # Wrong for these galaxies, which does not matter here.
             z[z > 0.01] = 0.3 + z[z > 0.01] / 1.5
+
     config = tmp_path / "far.toml"
     config.write_text(
         "[grid]\nfirst = 2800.0\nlast = 6500.0\nbins = 300\n"
@@ -151,6 +160,7 @@ def test_another_redshift_range_grid_and_latent_size(sky: Path, tmp_path: Path) 
         "[fit]\nepochs = 1\nbatch_size = 64\n"
     )
     bundle = fit_bundle([far], tmp_path / "far", load_config(config))
+
     scores = scores_of(bundle, far)
     assert scores.latent.shape == (1000, 8)
     assert scores.eligible.sum() > 700
@@ -159,7 +169,7 @@ def test_another_redshift_range_grid_and_latent_size(sky: Path, tmp_path: Path) 
     assert ((near.status & Status.Z_OUT_OF_RANGE) != 0).sum() > 700
 
 
-def test_an_existing_bundle_is_not_touched(bundle: Path, sky: Path, tiny: Path) -> None:
+def test_an_existing_bundle_is_not_overwritten(bundle: Path, sky: Path, tiny: Path) -> None:
     before = Bundle.open(bundle).sha256
     with pytest.raises(TrainingError, match="exists already; remove it or choose another"):
         fit_bundle([sky], bundle, load_config(tiny))

@@ -1,0 +1,89 @@
+"""RawScorer: prepared spectra to raw scores, before any calibration.
+
+Serving and training both score with it, the one blocks of a request, the other rows of a sample.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .density import LocalOutlierFactor
+from .network import OnnxVAE
+from .residual import boxcar_significance, weighted_mse
+from .stage_timer import StageTimer
+
+
+@dataclass(frozen=True, eq=False)
+class RawScores:
+    """Raw scores of N prepared spectra.
+
+    Attributes
+    ----------
+    latent : (N, L) float32
+        Mean of the encoder's posterior.
+    reconstruction : (N, M) float32
+        The decoded latent, normalised.
+    wmse : (N,) float32
+        Larger is more anomalous; noise alone gives 1 times the coverage.
+    nof : (N,) float32
+        Smaller is more anomalous; inliers have about −1.
+    boxcar_significance : (N, W) float32
+        For each width; larger is more anomalous, noise alone gives about 3 to 4.
+    """
+
+    latent: NDArray[np.float32]
+    reconstruction: NDArray[np.float32]
+    wmse: NDArray[np.float32]
+    nof: NDArray[np.float32]
+    boxcar_significance: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class RawScorer:
+    """The networks and the density of a model.
+
+    Attributes
+    ----------
+    vae : OnnxVAE
+    density : LocalOutlierFactor, optional
+        None while a model is fitted and its density is not known yet: nof is then NaN.
+    """
+
+    vae: OnnxVAE
+    density: LocalOutlierFactor | None
+
+    def score(
+        self,
+        flux: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        timer: StageTimer | None = None,
+    ) -> RawScores:
+        """Score prepared spectra.
+
+        Parameters
+        ----------
+        flux, ivar : (N, M) float32
+            Normalised, bad bins infilled; ivar = 0 in bad bins.
+        timer : StageTimer, optional
+            Times the stages encode, decode, residual and neighbours.
+        """
+        timer = timer or StageTimer()
+
+        latent = self.vae.encode(flux)
+        timer.lap("encode")
+
+        reconstruction = self.vae.decode(latent)
+        timer.lap("decode")
+
+        wmse = weighted_mse(flux, ivar, reconstruction)
+        boxcar = boxcar_significance(flux, ivar, reconstruction)
+        timer.lap("residual")
+
+        if self.density is None:
+            nof = np.full(len(flux), np.nan, np.float32)
+        else:
+            nof = self.density.nof(latent)
+        timer.lap("neighbours")
+
+        return RawScores(latent, reconstruction, wmse, nof, boxcar)

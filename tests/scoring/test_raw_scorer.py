@@ -1,0 +1,42 @@
+"""Raw scores are those of the networks, the residual and the density, row by row."""
+
+import numpy as np
+import pytest
+
+from outcrop import Spectra
+from scoring.preprocess import Prepared
+from scoring.raw_scorer import RawScorer
+from scoring.residual import boxcar_significance, weighted_mse
+from scoring.scorer import MIN_COVERAGE, Scorer
+
+
+@pytest.fixture(scope="module")
+def prepared(scorer: Scorer, spectra: Spectra) -> Prepared:
+    rest = scorer.preprocessor.to_rest_frame(spectra)
+    return scorer.preprocessor.prepare(rest.rows(rest.coverage >= MIN_COVERAGE))
+
+
+def test_each_score_is_that_of_its_part(scorer: Scorer, prepared: Prepared) -> None:
+    raw = scorer.raw_scorer.score(prepared.flux, prepared.ivar)
+    latent = scorer.vae.encode(prepared.flux)
+    decoded = scorer.vae.decode(latent)
+    np.testing.assert_array_equal(raw.latent, latent)
+    np.testing.assert_array_equal(raw.reconstruction, decoded)
+    np.testing.assert_array_equal(raw.wmse, weighted_mse(prepared.flux, prepared.ivar, decoded))
+    np.testing.assert_array_equal(raw.nof, scorer.density.nof(latent))
+    np.testing.assert_array_equal(
+        raw.boxcar_significance, boxcar_significance(prepared.flux, prepared.ivar, decoded)
+    )
+
+
+def test_without_a_density_only_nof_is_nan(scorer: Scorer, prepared: Prepared) -> None:
+    whole = scorer.raw_scorer.score(prepared.flux, prepared.ivar)
+    raw = RawScorer(scorer.vae, None).score(prepared.flux, prepared.ivar)
+    assert np.isnan(raw.nof).all()
+    np.testing.assert_array_equal(raw.wmse, whole.wmse)
+
+
+def test_no_spectra_give_no_scores(scorer: Scorer, prepared: Prepared) -> None:
+    raw = scorer.raw_scorer.score(prepared.flux[:0], prepared.ivar[:0])
+    assert raw.latent.shape == (0, scorer.model.latents)
+    assert raw.wmse.shape == raw.nof.shape == (0,)
