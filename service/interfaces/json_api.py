@@ -34,7 +34,7 @@ class JsonApi:
         """Score the spectra of a request."""
         timer = self._scorer.timer()
         request = json_models.parse(body.data)
-        self._scorer.check_count("spectra", len(request.spectra))
+        self._scorer.check_count("the request", len(request.spectra))
         groups = list(json_models.groups(request))
         timer.lap("read")
 

@@ -37,13 +37,13 @@ class RequestScorer:
         """Return a timer of the stages before and after scoring."""
         return StageTimer(self._metrics.observe_stage)
 
-    def check_count(self, field: str, count: int) -> None:
+    def check_count(self, where: str, count: int) -> None:
         """Check the number of spectra in a request.
 
         Parameters
         ----------
-        field : str
-            The field of the request that gives the number.
+        where : str
+            The part of the request that holds them, for the message.
         count : int
 
         Raises
@@ -54,7 +54,7 @@ class RequestScorer:
         if count > self._max_spectra:
             raise Problem(
                 413,
-                f"{field} holds {count} spectra; send at most {self._max_spectra} at a time",
+                f"{where} holds {count} spectra; send at most {self._max_spectra} at a time",
                 reason="too_large",
             )
 

@@ -96,7 +96,7 @@ class ScoreAnswer(ResponseModel):
 
 
 def _rows(scores: Scores) -> list[dict[str, Any]]:
-    columns: dict[str, list[Any]] = Field(default={})
+    columns: dict[str, list[Any]] = {}
     for name, column in scores.columns().items():
         columns[name] = column.tolist()
         if name == "targetid":

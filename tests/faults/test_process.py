@@ -1,4 +1,4 @@
-"""A server that stands still, starves or is replaced costs the caller time, never a row."""
+"""A server that is suspended, short of memory or restarted costs time, never a row."""
 
 import threading
 import time
@@ -16,8 +16,8 @@ from outcrop import Client, Scores, Spectra
 from outcrop.night.retries import Patient
 from outcrop.wire import encode_request
 from tests.outcrop_sdk.served import Served as Restartable
-from tests.service.conftest import Served, serving
-from tests.service.helpers import INFER, assert_error, made_spectra, wait_for
+from tests.service.conftest import ServedProcess, serving
+from tests.service.helpers import INFER, assert_error, make_spectra, wait_for
 
 
 def assert_same(found: Scores, expected: Scores) -> None:
@@ -39,8 +39,8 @@ def requests(url: str) -> float:
     return 0.0
 
 
-def test_a_server_that_stands_still_for_5_s_answers_every_row_when_it_goes_on(
-    served: Served, processes: list[psutil.Process], spectra: Spectra
+def test_a_server_suspended_for_5_s_scores_every_row_when_it_is_resumed(
+    served: ServedProcess, processes: list[psutil.Process], spectra: Spectra
 ) -> None:
     with Client(served.url) as client, ThreadPoolExecutor(1) as caller:
         expected = client.score(spectra)
@@ -93,8 +93,10 @@ def test_a_restart_under_load_loses_nothing(bundle: Path, tmp_path: Path, spectr
 
 
 @pytest.mark.slow
-def test_a_server_short_of_memory_refuses_and_goes_on(bundle: Path, tmp_path: Path) -> None:
-    small, large = made_spectra(2), made_spectra(1000)
+def test_a_server_short_of_memory_rejects_a_request_and_goes_on(
+    bundle: Path, tmp_path: Path
+) -> None:
+    small, large = make_spectra(2), make_spectra(1000)
     with serving(tmp_path, OUTCROP_MODEL=str(bundle)) as served, Client(served.url) as client:
         expected = client.score(small)
         (worker,) = psutil.Process(served.process.pid).children(recursive=True)
