@@ -248,8 +248,7 @@ def _columns(name: str, place: int, wavelength: list[float]) -> slice:
 def join(parts: list[tuple[NDArray[np.intp], Scores]]) -> Scores:
     """Put the scores of all groups back into the order of the request."""
     order = np.argsort(np.concatenate([index for index, _ in parts]))
-    columns = Scores.concatenate([scores for _, scores in parts]).columns()
-    return Scores(**{name: column[order] for name, column in columns.items()})  # pyright: ignore
+    return Scores.concatenate([scores for _, scores in parts]).rows(order)
 
 
 def rows(scores: Scores) -> list[dict[str, Any]]:

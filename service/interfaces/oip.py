@@ -217,6 +217,6 @@ class Protocol:
         exchange.scores = scores
         self._metrics.observe_scores(scores, request.spectra.petal)
         timer = StageTimer(observe)
-        headers, content = encode_response(scores, request, MODEL_NAME, self._model.version)
+        headers, content = encode_response(scores, request)
         timer.lap("write")
         return Response(content, headers=headers)

@@ -163,5 +163,6 @@ class InferAnswer(_Answer):
 
     model_name: str
     model_version: str
+    parameters: dict[str, Any] = {}
     id: str | None = None
     outputs: list[OutputTensor]

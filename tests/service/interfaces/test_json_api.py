@@ -125,7 +125,7 @@ def test_a_bad_spectrum_has_a_status_bit_and_its_neighbours_their_scores(
         assert rows[1]["status"]
     alone = scorer.score(spectra)
     keep = np.array([0, 2])
-    kept = Scores(**{name: column[keep] for name, column in alone.columns().items()})
+    kept = alone.rows(keep)
     assert_equal([rows[0], rows[2]], kept)
 
 
