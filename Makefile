@@ -64,7 +64,7 @@ test: $(STAMP) ## All tests
 	$(RUN) pytest
 
 test-faults: $(STAMP) ## Frozen, starved, flooded, fuzzed, killed, 100,000 requests long (half an hour)
-	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/test_night.py
+	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/night tests/service/test_night.py
 
 test-monitoring: $(STAMP) ## Service, Prometheus, Alertmanager together: alerts fire and resolve
 	for package in prometheus prometheus-alertmanager; do

@@ -46,7 +46,7 @@ def measure(material: Material) -> list[Table]:
             "decode": lambda: decode_request(body, length),
             "coadd": lambda: coadd(request.spectra),
             "score": score,
-            "answer": lambda: encode_response(scores, request, "outcrop", "benchmark"),
+            "answer": lambda: encode_response(scores, request),
         },
         sizes.seconds,
     )

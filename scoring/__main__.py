@@ -8,7 +8,7 @@ from pathlib import Path
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
 from outcrop import OutcropError, check_output, read_spectra, write_scores
-from outcrop.cli import summary
+from outcrop.cli import describe_scores
 from outcrop.desi import warn_if_simulated
 
 from .scorer import Scorer
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warn_if_simulated(scorer.model, options.coadd)
         scores = scorer.score(spectra, reconstruction=options.reconstruction)
         write_scores(options.output, spectra, scores, scorer.model, overwrite=options.overwrite)
-        print(summary(scores, scorer.model))
+        print(describe_scores(scores, scorer.model))
     except (OutcropError, BundleError) as error:
         print(f"outcrop: error: {error}", file=sys.stderr)
         return 1

@@ -170,6 +170,7 @@ class Scorer:
         )
         timer.lap("calibrate")
         return Scores(
+            model=self.model.identity,
             targetid=spectra.targetid,
             status=status,
             snr=rest.snr,

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -38,6 +39,8 @@ class RequestContext:
         Template of its route, or `UNKNOWN`.
     parameters : mapping
         Values of the template's fields.
+    json_header : object
+        What `PostRoute.check_header` has read, for `PostRoute.run`; None before.
     body_bytes : int or None
         Size of the body, once it is complete.
     log_fields : mapping
@@ -53,6 +56,7 @@ class RequestContext:
     arrived: float
     route: str = UNKNOWN
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    json_header: Any = None
     body_bytes: int | None = None
     log_fields: Mapping[str, object] = field(default_factory=dict[str, object])
     is_probe: bool = False

@@ -8,7 +8,6 @@ tensor does.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -250,5 +249,4 @@ def _columns(name: str, row: int, wavelength: list[float]) -> slice:
 def join(parts: list[tuple[NDArray[np.intp], Scores]]) -> Scores:
     """Return the scores of all groups in the order of the request."""
     order = np.argsort(np.concatenate([index for index, _ in parts]))
-    scores = Scores.concatenate([scores for _, scores in parts])
-    return replace(scores, **{name: column[order] for name, column in scores.columns().items()})
+    return Scores.concatenate([scores for _, scores in parts]).rows(order)

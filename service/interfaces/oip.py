@@ -4,15 +4,24 @@ A model repository of one. The messages themselves are read and written by `outc
 """
 
 import importlib.metadata
-import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from starlette.responses import Response
 
 from outcrop import Model
 from outcrop.errors import WireError
-from outcrop.wire import INPUTS, MODEL_NAME, OUTPUTS, Tensor, decode_request, encode_response
+from outcrop.scores import ON_REQUEST
+from outcrop.wire import (
+    INPUTS,
+    MODEL_NAME,
+    OUTPUTS,
+    RequestHeader,
+    Tensor,
+    decode_request,
+    decode_request_header,
+    encode_response,
+)
 
 from ..http.body import BINARY, JSON, Body
 from ..http.errors import Problem
@@ -28,7 +37,6 @@ from .response_models import (
 
 _MODEL = "/v2/models/{model}"
 _VERSION = _MODEL + "/versions/{version}"
-_SPECTRUM_BINS = ("reconstruction", "rest_flux", "rest_ivar")
 
 
 class OipApi:
@@ -113,8 +121,8 @@ class OipApi:
                 reason="not_found",
             )
 
-    def check_header(self, _: RequestContext, header: bytes) -> int:
-        """Check the JSON header of a binary body before its tensors are read.
+    def check_header(self, context: RequestContext, header: bytes) -> int:
+        """Read and check the JSON header of a binary body before its tensors are read.
 
         Returns
         -------
@@ -124,68 +132,42 @@ class OipApi:
         Raises
         ------
         Problem
-            400 where the header cannot be read, 413 where it announces too many spectra.
+            400 where the header is not valid, 413 where it announces too many spectra.
         """
-        tensors = _announced(header)
-        for name, count, _size in tensors:
-            self._scorer.check_count(f"input {name}", count)
-        return sum(size for _name, _count, size in tensors)
+        context.json_header = self._read_header(header, len(header))
+        return context.json_header.tensor_bytes
 
     def infer(self, context: RequestContext, body: Body) -> Response:
         """Score the spectra of a message."""
         timer = self._scorer.timer()
+        length = body.headers.header_length
+        # The header of a body that is all JSON has not been read yet.
+        header = context.json_header or self._read_header(body.data, length)
         try:
-            request = decode_request(body.data, body.headers.header_length)
+            request = decode_request(body.data, length, header)
         except WireError as error:
-            raise Problem(400, str(error), reason="malformed") from error
-        # A binary body has passed `check_header`; one that is all JSON has not.
-        self._scorer.check_count("input z", len(request.spectra))
+            raise _malformed(error) from error
         timer.lap("read")
 
         scores = self._scorer.score(request.spectra, reconstruction=request.reconstruction)
         self._scorer.record(context, scores, request.spectra.petal)
 
         timer = self._scorer.timer()
-        version = self._scorer.model.version
-        headers, content = encode_response(scores, request, MODEL_NAME, version)
+        headers, content = encode_response(scores, request)
         timer.lap("write")
         return Response(content, headers=headers)
 
+    def _read_header(self, body: bytes | memoryview, length: int | None) -> RequestHeader:
+        try:
+            header = decode_request_header(body, length)
+        except WireError as error:
+            raise _malformed(error) from error
+        self._scorer.check_count("the request", header.spectra)
+        return header
 
-def _announced(header: bytes) -> list[tuple[str, int, int]]:
-    """Return the name, the number of spectra and the number of bytes of each input.
 
-    Only what decides whether to read on is checked here; decoding checks everything.
-    """
-    try:
-        message: Any = json.loads(header)
-        inputs = cast(list[dict[str, Any]], message["inputs"])
-        sizes = [entry.get("parameters", {}).get("binary_data_size", 0) for entry in inputs]
-        counts = [entry["shape"][0] for entry in inputs]
-    except (ValueError, RecursionError) as error:
-        raise Problem(
-            400, f"the JSON header cannot be read: {error}", reason="malformed"
-        ) from error
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise Problem(
-            400,
-            "the JSON header has no list 'inputs' of objects with name, shape, datatype and "
-            "parameters; see GET /openapi.json",
-            reason="malformed",
-        ) from error
-
-    tensors: list[tuple[str, int, int]] = []
-    for entry, size, count in zip(inputs, sizes, counts, strict=True):
-        name = str(entry.get("name"))[:60]
-        if type(size) is not int or size < 0 or type(count) is not int or count < 0:
-            raise Problem(
-                400,
-                f"input {name} has binary_data_size {str(size)[:60]} and shape "
-                f"[{str(count)[:60]}, ...]; expected whole numbers",
-                reason="malformed",
-            )
-        tensors.append((name, count, size))
-    return tensors
+def _malformed(error: WireError) -> Problem:
+    return Problem(400, str(error), reason="malformed")
 
 
 def _metadata(model: Model) -> ModelMetadata:
@@ -230,4 +212,4 @@ def _entry(tensor: Tensor, model: Model) -> dict[str, Any]:
 def _shape(tensor: Tensor, model: Model) -> list[int]:
     if tensor.columns != -1:
         return tensor.shape
-    return [-1, len(model.wave) if tensor.name in _SPECTRUM_BINS else model.latents]
+    return [-1, len(model.wave) if tensor.name in ON_REQUEST else model.latents]

@@ -195,5 +195,6 @@ class InferAnswer(ResponseModel):
 
     model_name: str
     model_version: str
+    parameters: dict[str, Any] = Field(default={})
     id: str | None = None
     outputs: list[OutputTensor]

@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from outcrop import Client, Scores, Spectra
-from outcrop.night.retries import Patient
+from outcrop.night.retries import RetryingClient
 from outcrop.wire import encode_request
-from tests.outcrop_sdk.served import Served as Restartable
 from tests.service.conftest import ServedProcess, serving
 from tests.service.helpers import INFER, assert_error, make_spectra, wait_for
+from tests.service.restartable import RestartableService
 
 
 def assert_same(found: Scores, expected: Scores) -> None:
@@ -61,21 +61,21 @@ def test_a_server_suspended_for_5_s_scores_every_row_when_it_is_resumed(
 
 @pytest.mark.slow
 def test_a_restart_under_load_loses_nothing(bundle: Path, tmp_path: Path, spectra: Spectra) -> None:
-    server = Restartable(bundle, tmp_path)
+    server = RestartableService(bundle, tmp_path)
     pieces = parts(spectra, 50)
     over = threading.Event()
 
-    def nights(patient: Patient) -> Iterator[Scores]:
+    def nights(retrying: RetryingClient) -> Iterator[Scores]:
         while not over.is_set():
-            yield Scores.concatenate([patient.score(each) for each in pieces])
+            yield Scores.concatenate([retrying.score(each) for each in pieces])
 
     try:
         server.start()
         with Client(server.url) as client, ThreadPoolExecutor(3) as callers:
             expected = Scores.concatenate([client.score(each) for each in pieces])
             # A client's own tries last 4 s; those of a night as long as a restart takes.
-            patient = Patient(client, threading.Event())
-            answers = [callers.submit(list, nights(patient)) for _ in range(3)]
+            retrying = RetryingClient(client, threading.Event())
+            answers = [callers.submit(list, nights(retrying)) for _ in range(3)]
             for _ in range(2):
                 before = requests(server.url)
                 wait_for(lambda before=before: requests(server.url) > before + 10)

@@ -219,26 +219,30 @@ def test_too_many_spectra_are_rejected_before_they_are_read(
     assert_error(answer, 413, "holds 3 spectra")
 
 
+def z_header(fields: str) -> bytes:
+    return f'{{"inputs": [{{"name": "z", "datatype": "FP64", {fields}}}]}}'.encode()
+
+
 @pytest.mark.parametrize(
     ("header", "status", "words"),
     [
         (b"", 400, "cannot be read"),
         (b"[" * 50_000, 400, "cannot be read"),
         (b"\xff", 400, "cannot be read"),
-        (b"[]", 400, "no list 'inputs'"),
-        (b"{}", 400, "no list 'inputs'"),
-        (b'{"inputs": [1]}', 400, "no list 'inputs'"),
-        (b'{"inputs": {"a": 1}}', 400, "no list 'inputs'"),
-        (b'{"inputs": [{"shape": []}]}', 400, "no list 'inputs'"),
-        (b'{"inputs": [{"name": "z"}]}', 400, "no list 'inputs'"),
-        (b'{"inputs": [{"name": "z", "shape": [1.5]}]}', 400, "input z has"),
-        (b'{"inputs": [{"name": "z", "shape": [-1]}]}', 400, "input z has"),
+        (b"[]", 400, "the message is []; expected a JSON object"),
+        (b"{}", 400, "inputs is None; expected a JSON list"),
+        (b'{"inputs": [1]}', 400, "an input is 1; expected a JSON object"),
+        (b'{"inputs": {"a": 1}}', 400, "inputs is {'a': 1}; expected a JSON list"),
+        (b'{"inputs": [{"shape": []}]}', 400, "an input has name None"),
+        (b'{"inputs": []}', 400, "input z is missing"),
+        (z_header('"shape": [1.5]'), 400, "input z has shape [1.5]"),
+        (z_header('"shape": [-1]'), 400, "input z has shape [-1]"),
+        (z_header('"shape": [1], "parameters": {"binary_data_size": "8"}'), 400, "size '8'"),
         (
-            b'{"inputs": [{"name": "z", "shape": [1], "parameters": {"binary_data_size": "8"}}]}',
-            400,
-            "binary_data_size 8",
+            z_header('"shape": [1001], "parameters": {"binary_data_size": 8008}'),
+            413,
+            "1001 spectra",
         ),
-        (b'{"inputs": [{"name": "z", "shape": [1001]}]}', 413, "z holds 1001 spectra"),
     ],
 )
 def test_the_json_header_is_checked_before_the_tensors(
