@@ -47,7 +47,7 @@ def measure(workload: Workload) -> list[ResultTable]:
             "decode": lambda: decode_request(body, length),
             "coadd": lambda: coadd(request.spectra),
             "score": score,
-            "response": lambda: encode_response(scores, request, "outcrop", "benchmark"),
+            "response": lambda: encode_response(scores, request),
         },
         sizes.seconds,
     )

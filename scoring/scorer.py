@@ -161,6 +161,7 @@ class Scorer:
         )
 
         return Scores(
+            model=self.model.identity,
             targetid=spectra.targetid,
             status=status,
             snr=rest.snr,

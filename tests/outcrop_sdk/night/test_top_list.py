@@ -1,4 +1,4 @@
-"""The top list holds the most anomalous spectra of all tables, in order, and where they are."""
+"""The top list holds the most anomalous spectra of all tables, in order."""
 
 import dataclasses
 import logging
@@ -9,7 +9,7 @@ import pytest
 
 from outcrop import Scores, write_scores
 from outcrop._constants import TOP
-from outcrop._fits import FitsFile
+from outcrop.night.tables import read_table
 from outcrop.night.top_list import TopList
 from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
 
@@ -25,8 +25,7 @@ def add_table(top: TopList, coadd: Path, scores: Scores) -> None:
     path = coadd.with_name(f"outliers-{coadd.name}")
     spectra = some_spectra(len(scores), int(scores.targetid[0]) if len(scores) else 1)
     write_scores(path, spectra, scores, some_model())
-    with FitsFile(path) as file:
-        top.add(coadd, file.table("OUTLIERS"), scores.eligible)
+    top.add(coadd, read_table(path), scores.eligible)
 
 
 def scored(n: int, first: int) -> Scores:
@@ -75,7 +74,7 @@ def test_the_order_of_the_tables_does_not_matter(tmp_path: Path) -> None:
     assert lists[0] == lists[1]
 
 
-def test_scores_and_places_are_those_of_the_spectrum(tmp_path: Path) -> None:
+def test_scores_and_fiber_observations_are_those_of_the_spectrum(tmp_path: Path) -> None:
     top = TopList()
     scores = scored(4, 11)
     add(top, tmp_path, "1", scores)
@@ -89,7 +88,7 @@ def test_scores_and_places_are_those_of_the_spectrum(tmp_path: Path) -> None:
     assert "ra=153.000000&dec=5.000000" in row["VIEWER"]
 
 
-def test_a_coadd_that_is_gone_leaves_its_places_unknown(
+def test_the_fiber_observations_of_a_missing_coadd_are_unknown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     top = TopList()
