@@ -1,6 +1,7 @@
 """The server of the tests of client, night and command line, and clients without real waits."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -40,3 +41,12 @@ def short_night_retries(monkeypatch: pytest.MonkeyPatch, short_waits: None) -> N
     """Let a night retry for a fraction of a second, not for minutes."""
     monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_SECONDS", 0.3)
     monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_PAUSE", 0.01)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_tls_context() -> Iterator[None]:
+    """Load the certificates once: it takes 50 ms for each client, and no test uses TLS."""
+    context = ssl.create_default_context()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", lambda *_, **__: context)
+        yield

@@ -17,7 +17,7 @@ def documented() -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize(("status", "name"), documented())
-def test_a_status_raises_what_the_readme_says(status: int, name: str) -> None:
+def test_a_status_has_the_exception_of_the_readme(status: int, name: str) -> None:
     assert type(status_error(status, "no")) is getattr(outcrop, name)
 
 

@@ -1,4 +1,4 @@
-"""A damaged FITS file is refused with its name, whatever the damage."""
+"""Every damaged FITS file is refused with its name."""
 
 import gzip
 from collections.abc import Callable

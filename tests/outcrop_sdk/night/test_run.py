@@ -495,10 +495,12 @@ def test_watching_scores_present_and_new_petals(
     server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
+    late = add_petal(tmp_path / "elsewhere", 7, first=91)
 
     def meanwhile() -> None:
         wait_for((output / "targets.txt").exists)
-        add_petal(small, 7, first=91)
+        for path in (late.coadd, late.redrock):
+            path.rename(small / TILE / path.name)
         wait_for(lambda: len(tables(output)) == 4)
 
     assert watched(small, output, server.url, meanwhile) == 130
@@ -537,15 +539,17 @@ def test_a_stalled_copy_is_logged_once_and_scored_when_it_is_complete(
 ) -> None:
     output = tmp_path / "out"
     late = add_petal(tmp_path / "elsewhere", 7)
-    content = late.coadd.read_bytes()
+    part = tmp_path / "part.fits"
+    part.write_bytes(late.coadd.read_bytes()[:11520])
 
     def meanwhile() -> None:
         wait_for((output / "targets.txt").exists)
-        (small / TILE / late.redrock.name).write_bytes(late.redrock.read_bytes())
-        (small / TILE / late.coadd.name).write_bytes(content[:11520])
+        late.redrock.rename(small / TILE / late.redrock.name)
+        part.rename(small / TILE / late.coadd.name)
         wait_for(lambda: "failed" in summary(output)["STATE"])
+        # A few searches later.
         time.sleep(0.2)
-        (small / TILE / late.coadd.name).write_bytes(content)
+        late.coadd.rename(small / TILE / late.coadd.name)
         wait_for(lambda: len(tables(output)) == 4)
 
     assert watched(small, output, server.url, meanwhile) == 130

@@ -105,7 +105,7 @@ class FitsFile:
                 )
 
             # No memory map: astropy refuses it for unsigned integers, and a file that shrinks
-            # under a map kills the process. Data are read per HDU, when asked for.
+            # under a map kills the process. Data are read per HDU, when needed.
             self._hdus: Any = fits.open(source, memmap=False)
         try:
             with reading(path, "the list of HDUs"):

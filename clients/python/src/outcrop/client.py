@@ -223,7 +223,7 @@ class AsyncClient:
         return await self.score(spectra, reconstruction)
 
     async def model(self) -> Model:
-        """Return what the service says of its model."""
+        """Return the description of the served model."""
         return await self._model(Deadline(self._timeout))
 
     async def health(self) -> bool:

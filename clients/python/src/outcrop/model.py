@@ -1,4 +1,4 @@
-"""Model: what scored, by name, version and checksum, and with all that the service says of it."""
+"""Model: its identity, which scores carry, and its full description."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -21,11 +21,11 @@ class Status(IntFlag):
     NO_DATA = 1 << 0
     """No good pixel."""
     NO_REDSHIFT = 1 << 1
-    """No redshift given, not finite, or ZWARN says NODATA."""
+    """No redshift given, not finite, or ZWARN has the bit NODATA."""
     Z_OUT_OF_RANGE = 1 << 2
     """The redshift lies outside the model's range."""
     NOT_TARGET = 1 << 3
-    """OBJTYPE is not TGT: a sky fibre, for instance."""
+    """OBJTYPE is not TGT: a sky fiber, for instance."""
     BAD_FIBER = 1 << 4
     """COADD_FIBERSTATUS has more than the harmless bits."""
     LOW_SNR = 1 << 5
@@ -85,7 +85,7 @@ class Scores:
     Attributes
     ----------
     model : ModelIdentity
-        What scored them.
+        Identity of the model that gave these scores.
     targetid : (N,) int64
     status : (N,) int32
         `Status` bits.

@@ -55,7 +55,7 @@ def retries(deadline: Deadline) -> dict[str, Any]:
         nonlocal broken_connections, last
         error = _raised(state)
         if isinstance(error, Timeout) and last is not None:
-            # The service's own error says more than that the time is up.
+            # The service's own error is more informative than the timeout.
             raise last from error
         if isinstance(error, ConnectionFailed):
             last = error
