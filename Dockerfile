@@ -1,12 +1,12 @@
-# The service as an image. `make image` builds it with docker, podman or buildah; docs/deploy.md
-# says how to run it. Nothing that only the build needs is in the last stage.
-# checkov:skip=CKV_DOCKER_7: BASE has a tag, which checkov does not look up.
-# checkov:skip=CKV_DOCKER_2: OCI images have no HEALTHCHECK; whoever runs it asks /livez and /readyz.
+# The image of the service. `make image` builds it with docker, podman or buildah; docs/deploy.md
+# describes how to run it. Build tools are not in the last stage.
+# checkov:skip=CKV_DOCKER_7: BASE has a tag, which checkov does not resolve.
+# checkov:skip=CKV_DOCKER_2: OCI images have no HEALTHCHECK; probes use /livez and /readyz.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS base
-# NUMBA_CPU_*: machine code for any x86-64-v3 CPU (Haswell, Zen and later), and the key under which
-# numba finds it again, whatever CPU the container then runs on.
+# NUMBA_CPU_*: machine code for any x86-64-v3 CPU (Haswell, Zen and later). They are also the key of
+# numba's cache, so that the cache is valid on every CPU.
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     NUMBA_CPU_NAME=x86-64-v3 \
@@ -14,8 +14,8 @@ ENV PATH=/venv/bin:$PATH \
 WORKDIR /app
 
 FROM base AS build
-# A certificate authority for the package index, as a path in this stage: one that the base has,
-# or the secret `pip_cert`, mounted below. An index other than the default.
+# PIP_CERT: path of a certificate authority in this stage, in the base image or from the secret
+# `pip_cert`, mounted below. PIP_INDEX_URL: package index, if not the default.
 ARG PIP_CERT
 ARG PIP_INDEX_URL
 ENV UV_NO_CACHE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
@@ -27,7 +27,7 @@ RUN --mount=type=secret,id=pip_cert set -eu; \
     if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX="$PIP_INDEX_URL"; fi; \
     /build/tools/bin/uv venv --python "$(command -v python3)" /venv; \
     VIRTUAL_ENV=/venv /build/tools/bin/uv pip sync --require-hashes /build/serving.txt; \
-    # Packages' own tests, and onnxruntime as a C library: Python's module has it inside.
+    # Remove the packages' tests, and onnxruntime's C library, which its Python module contains too.
     find /venv -type d -name tests -prune -exec rm -r {} +; \
     rm -f /venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*
 WORKDIR /build/sdk
@@ -40,7 +40,7 @@ COPY scoring scoring
 COPY service service
 COPY deploy/compile.py deploy/start.sh ./
 RUN NUMBA_CACHE_DIR=/app/numba python compile.py && rm compile.py
-# The folder of a bundle in the build context, to bake in; without it one is mounted at /model.
+# MODEL: folder of a bundle in the build context; without it, mount a bundle at /model.
 ARG MODEL
 RUN --mount=type=bind,target=/context set -eu; \
     mkdir /model; \
@@ -58,8 +58,8 @@ LABEL org.opencontainers.image.title="Outcrop" \
       org.opencontainers.image.licenses="BSD-3-Clause" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# The root file system may be read-only: everything that is written goes to /tmp. With
-# BENTOML_CONTAINERIZED the container ends when its worker dies, for others to see and start anew.
+# The root file system may be read-only: all files are written to /tmp. With BENTOML_CONTAINERIZED
+# the container exits when its worker dies, so that the cluster restarts it.
 ENV BENTOML_CONTAINERIZED=true \
     HOME=/tmp \
     BENTOML_HOME=/tmp/bentoml \

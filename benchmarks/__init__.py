@@ -1,1 +1,1 @@
-"""How fast scoring and serving are, beside the plain way, a floor and other servers."""
+"""How fast scoring and serving are, beside a reference implementation and other servers."""

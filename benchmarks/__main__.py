@@ -9,33 +9,33 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from . import competitors as peers
-from . import inprocess, night, serving, stages
-from . import scaling as growth
+from . import competitors, inprocess, night, scaling, serving, stages
 from .report import report
-from .request_sizes import FULL, QUICK, Sizes
+from .request_sizes import FULL, QUICK, RequestSizes
 from .results import Cell, Results
-from .workload import ROOT, Material, fit_model, make_sky, new_folder, use_two_cores
+from .workload import ROOT, Workload, fit_model, make_sky, new_folder, use_two_cores
 
 STAGES = {
     "inprocess": inprocess.measure,
     "stages": stages.measure,
-    "growth": growth.measure,
+    "scaling": scaling.measure,
     "serving": serving.measure,
-    "peers": peers.measure,
+    "competitors": competitors.measure,
     "night": night.measure,
 }
 _PACKAGES = ("numpy", "numba", "onnxruntime", "tensorflow", "scikit-learn", "bentoml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the stages; return 1 where a target does not hold."""
+    """Run the stages; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "stages", nargs="*", metavar="STAGE", help=f"{', '.join(STAGES)}; default: all"
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes, to try the machinery")
-    parser.add_argument("--sky", type=Path, help="petals to use; default: simulated, and kept")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, to check that everything runs"
+    )
+    parser.add_argument("--sky", type=Path, help="petals to use; default: simulated once and kept")
     parser.add_argument("--model", type=Path, help="bundle to use; default: fitted to the sky")
     parser.add_argument(
         "--output",
@@ -47,23 +47,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = set(options.stages) - set(STAGES)
     if unknown:
         parser.error(
-            f"no stage is called {', '.join(sorted(unknown))}; there are {', '.join(STAGES)}"
+            f"unknown stage {', '.join(sorted(unknown))}; expected one of {', '.join(STAGES)}"
         )
+
     sizes = QUICK if options.quick else FULL
     results = Results(_machine(use_two_cores()))
-    material = _material(options.sky, options.model, sizes)
+    workload = _workload(options.sky, options.model, sizes)
+
     for name in options.stages or STAGES:
         print(f"{name} …", file=sys.stderr, flush=True)
-        results.add(*STAGES[name](material))
+        results.add(*STAGES[name](workload))
         results.write(options.output)
+
     print(report(results))
-    return 0 if options.quick or all(target.holds for target in results.targets) else 1
+    return 0 if options.quick or all(target.met for target in results.targets) else 1
 
 
-def _material(sky: Path | None, model: Path | None, sizes: Sizes) -> Material:
+def _workload(sky: Path | None, model: Path | None, sizes: RequestSizes) -> Workload:
     folder = new_folder()
     sky = sky or make_sky(sizes.petals)
-    return Material(sky, model or fit_model(sky, sizes, folder / "model"), folder, sizes)
+    return Workload(sky, model or fit_model(sky, sizes, folder / "model"), folder, sizes)
 
 
 def _machine(cores: int) -> dict[str, Cell]:

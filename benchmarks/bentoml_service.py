@@ -1,7 +1,7 @@
-"""BentoML service: the scorer behind a plain ``@bentoml.api`` with numpy arrays in JSON.
+"""BentoML service: the scorer behind a bare ``@bentoml.api`` with numpy arrays in JSON.
 
-What BentoML's own documentation would have one write; beside it, this project's service is
-measured.
+This is the service that BentoML's documentation suggests. This project's service is compared with
+it.
 """
 
 import os
@@ -14,7 +14,7 @@ from scoring.scorer import Scorer
 
 
 @bentoml.service(workers=1)
-class Plain:
+class NdarrayService:
     """The model named by OUTCROP_MODEL."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Call: one request to each of the servers, by each of the ways that they offer."""
+"""Call: one request to each of the servers, in each format that they accept."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _DATATYPES = {"float32": "FP32", "float64": "FP64", "int64": "INT64"}
 
 
 def arrays_of(spectra: Spectra) -> dict[str, NDArray[Any]]:
-    """Return what the other servers are sent: no masks, one array for each camera's flux, ivar."""
+    """Return what the other servers receive: flux and ivar of each camera, without masks."""
     arrays: dict[str, NDArray[Any]] = {"z": spectra.z, "targetid": spectra.targetid}
     for name, band in spectra.bands.items():
         folded = band.folded()
@@ -26,7 +26,7 @@ def arrays_of(spectra: Spectra) -> dict[str, NDArray[Any]]:
 
 
 def binary(url: str, spectra: Spectra) -> Call:
-    """Return a call with binary tensors; encoding and decoding are part of it."""
+    """Return a call with binary tensors, encoding and decoding included."""
     http = httpx2.Client(timeout=_TIMEOUT)
 
     def call() -> None:
@@ -41,7 +41,7 @@ def binary(url: str, spectra: Spectra) -> Call:
 def json_outcrop(url: str, spectra: Spectra) -> Call:
     """Return a call with this project's JSON."""
     folded = {name: band.folded() for name, band in spectra.bands.items()}
-    document = {
+    content = {
         "spectra": [
             {
                 "targetid": str(spectra.targetid[row]),
@@ -58,7 +58,7 @@ def json_outcrop(url: str, spectra: Spectra) -> Call:
             for row in range(len(spectra))
         ]
     }
-    return _post(f"{url}/score", document)
+    return _post(f"{url}/score", content)
 
 
 def json_bentoml(url: str, spectra: Spectra) -> Call:
@@ -80,9 +80,9 @@ def json_mlserver(url: str, spectra: Spectra) -> Call:
     return _post(f"{url}/v2/models/{MODEL_NAME}/infer", {"inputs": inputs})
 
 
-def _post(url: str, document: object) -> Call:
-    # Encoded once: how fast a client writes JSON is not the server's merit or fault.
-    body = json.dumps(document).encode()
+def _post(url: str, content: object) -> Call:
+    # Encoded once: the time that a client needs to write JSON does not count.
+    body = json.dumps(content).encode()
     http = httpx2.Client(timeout=_TIMEOUT)
 
     def call() -> None:

@@ -1,4 +1,4 @@
-"""Peers: other servers with the same scorer behind them."""
+"""Competitors: other servers of the same scorer."""
 
 import json
 import subprocess
@@ -7,61 +7,65 @@ import numpy as np
 
 from . import server
 from .call import arrays_of, binary, json_bentoml, json_mlserver, json_outcrop
-from .results import Table, Target
-from .server import Server
+from .results import ResultTable, Target
+from .server import ServerProcess
 from .timing import Seconds, median, milliseconds, rate, take_turns
-from .workload import ROOT, Material
+from .workload import ROOT, Workload
 
 _OURS = "Outcrop"
-_CALLS_OF_A_PETAL = 8
+_CALLS_PER_PETAL = 8
 
 
-def measure(material: Material) -> list[Target | Table]:
-    """Measure JSON requests to all servers, and each server's fastest way for a petal."""
-    bundle = material.bundle(material.sizes.reference)
-    folder = material.folder
+def measure(workload: Workload) -> list[Target | ResultTable]:
+    """Measure JSON requests to all servers, and each server's fastest format for a petal."""
+    bundle = workload.bundle(workload.sizes.reference_latents)
+    folder = workload.folder
     with (
         server.outcrop(bundle, folder / "ours.log") as ours,
-        server.plain_bentoml(bundle, folder / "bentoml.log") as bentoml,
+        server.bentoml(bundle, folder / "bentoml.log") as bentoml,
         server.mlserver(bundle, folder / "mlserver.log") as mlserver,
     ):
         return [
-            *_json(material, ours, bentoml, mlserver),
-            _petals(material, ours, bentoml, mlserver),
+            *_json(workload, ours, bentoml, mlserver),
+            _petals(workload, ours, bentoml, mlserver),
         ]
 
 
 def _json(
-    material: Material, ours: Server, bentoml: Server, mlserver: Server
-) -> list[Target | Table]:
+    workload: Workload, ours: ServerProcess, bentoml: ServerProcess, mlserver: ServerProcess
+) -> list[Target | ResultTable]:
     rows, ratios = [], []
-    for count in material.sizes.json:
-        spectra = material.spectra(count)
+
+    for count in workload.sizes.json:
+        spectra = workload.spectra(count)
         taken = take_turns(
             {
                 _OURS: json_outcrop(ours.url, spectra),
                 "BentoML": json_bentoml(bentoml.url, spectra),
                 "MLServer": json_mlserver(mlserver.url, spectra),
             },
-            material.sizes.seconds,
+            workload.sizes.seconds,
         )
-        rows += [(count, *row) for row in _beside(taken, count)]
+        rows += [(count, *row) for row in _rows(taken, count)]
         ratios.append(median(taken["BentoML"]) / median(taken[_OURS]))
+
     return [
-        Target("JSON, against BentoML's ndarray in JSON", min(ratios), 1, "times"),
-        Table(
-            "JSON, beside other servers of the same scorer",
+        Target("JSON, speed relative to BentoML's ndarray in JSON", min(ratios), 1, "times"),
+        ResultTable(
+            "JSON, compared with other servers of the same scorer",
             ("spectra", "server", "ms", "spectra/s", "ms / ours"),
             rows,
-            "Each server gets its own JSON, encoded beforehand: this project's names the "
-            "wavelengths of every spectrum, BentoML's and MLServer's are arrays of flux and ivar.",
+            "Each server receives its own JSON, encoded beforehand. Outcrop's holds the "
+            "wavelengths of every spectrum; BentoML's and MLServer's hold arrays of flux and ivar.",
         ),
     ]
 
 
-def _petals(material: Material, ours: Server, bentoml: Server, mlserver: Server) -> Table:
-    count = material.sizes.petal
-    spectra = material.spectra(count)
+def _petals(
+    workload: Workload, ours: ServerProcess, bentoml: ServerProcess, mlserver: ServerProcess
+) -> ResultTable:
+    count = workload.sizes.petal
+    spectra = workload.spectra(count)
     taken = take_turns(
         {
             f"{_OURS}, binary tensors": binary(ours.url, spectra),
@@ -70,23 +74,26 @@ def _petals(material: Material, ours: Server, bentoml: Server, mlserver: Server)
         },
         0,
     )
-    path = material.folder / "spectra.npz"
+
+    # gRPC is called from MLServer's own environment.
+    path = workload.folder / "spectra.npz"
     np.savez(path, allow_pickle=False, **arrays_of(spectra))
     command = [server.MLSERVER / "bin" / "python", "-m", "benchmarks.mlserver_caller"]
-    command += [mlserver.grpc, path, str(_CALLS_OF_A_PETAL)]
+    command += [mlserver.grpc, path, str(_CALLS_PER_PETAL)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    # As for the others, the first does not count.
+    # The first call is the warm-up.
     taken["MLServer, gRPC with raw bytes"] = json.loads(done.stdout)[1:]
-    return Table(
-        f"A petal of {count}, beside other servers of the same scorer",
+
+    return ResultTable(
+        f"A petal of {count}, compared with other servers of the same scorer",
         ("server", "ms", "spectra/s", "ms / ours"),
-        _beside(taken, count),
-        "With binary tensors and gRPC, encoding and decoding are part of the call; JSON is encoded "
+        _rows(taken, count),
+        "With binary tensors and gRPC, the call includes encoding and decoding; JSON is encoded "
         "beforehand.",
     )
 
 
-def _beside(taken: Seconds, count: int) -> list[tuple[str, float, int, float]]:
+def _rows(taken: Seconds, count: int) -> list[tuple[str, float, int, float]]:
     ours = next(median(each) for name, each in taken.items() if name.startswith(_OURS))
     return [
         (name, milliseconds(median(each)), rate(count, median(each)), round(median(each) / ours, 2))

@@ -1,7 +1,7 @@
-"""Inprocess: the scorer beside the plain way and beside what it cannot do without.
+"""In process: the scorer, compared with the reference implementation and with a lower bound.
 
-The floor is the sum of three things, each as fast as this machine does it alone: the networks'
-runs, the search for neighbours, and one read of the input from memory.
+The lower bound is the sum of three times, each measured alone on this machine: the networks, the
+search for neighbours, and one read of the input from memory.
 """
 
 import numpy as np
@@ -12,62 +12,65 @@ from outcrop import Spectra
 from scoring.network import OnnxVAE
 from scoring.scorer import Scorer
 
-from .reference import Plain
-from .results import Table, Target
+from .reference import ReferenceScorer
+from .results import ResultTable, Target
 from .timing import Seconds, median, milliseconds, rate, take_turns
-from .workload import Material
+from .workload import Workload
 
 
-def measure(material: Material) -> list[Target | Table]:
+def measure(workload: Workload) -> list[Target | ResultTable]:
     """Measure a petal in process, with the full reference sample."""
-    sizes = material.sizes
+    sizes = workload.sizes
     count = sizes.petal
-    bundle = Bundle.open(material.bundle(sizes.reference))
-    spectra = material.spectra(count)
+    bundle = Bundle.open(workload.bundle(sizes.reference_latents))
+    spectra = workload.spectra(count)
     scorer = Scorer(bundle)
-    floor = _Floor(bundle, scorer, spectra)
+
+    bound = _LowerBound(bundle, scorer, spectra)
     taken = take_turns(
         {
             "scorer": lambda: scorer.score(spectra),
-            "networks": floor.networks,
-            "neighbours": floor.neighbours,
-            "read": floor.read,
+            "networks": bound.networks,
+            "neighbours": bound.neighbours,
+            "read": bound.read,
         },
         2 * sizes.seconds,
     )
     seconds = {name: median(each) for name, each in taken.items()}
     least = seconds["networks"] + seconds["neighbours"] + seconds["read"]
-    beside = _beside_plain(Plain(bundle), scorer, spectra)
-    ratio = median(beside["plain"]) / median(beside["scorer"])
+
+    compared = _compare(ReferenceScorer(bundle), scorer, spectra)
+    ratio = median(compared["reference"]) / median(compared["scorer"])
+
     rows = [
         ("scorer", seconds["scorer"]),
-        ("plain way", median(beside["plain"])),
-        ("floor", least),
-        ("- the networks' runs", seconds["networks"]),
-        ("- the search for neighbours", seconds["neighbours"]),
+        ("reference implementation", median(compared["reference"])),
+        ("lower bound", least),
+        ("- networks", seconds["networks"]),
+        ("- search for neighbours", seconds["neighbours"]),
         ("- one read of the input", seconds["read"]),
     ]
     return [
-        Target("in process, against the plain way", ratio, 75, "times"),
-        Target("in process, share of the floor", 100 * least / seconds["scorer"], 60, "%"),
-        Table(
-            f"In process: {count} spectra, {sizes.reference} reference latents",
+        Target("in process, speed relative to the reference", ratio, 75, "times"),
+        Target("in process, lower bound / time", 100 * least / seconds["scorer"], 60, "%"),
+        ResultTable(
+            f"In process: {count} spectra, {sizes.reference_latents} reference latents",
             ("", "ms", "spectra/s"),
             [(name, milliseconds(each), rate(count, each)) for name, each in rows],
-            "The plain way: SpectRes for each spectrum, Keras' predict and scikit-learn's "
-            "LocalOutlierFactor.score_samples in one batch.",
+            "Reference implementation: SpectRes for each spectrum, then Keras' predict and "
+            "scikit-learn's LocalOutlierFactor.score_samples in one batch.",
         ),
     ]
 
 
-def _beside_plain(plain: Plain, scorer: Scorer, spectra: Spectra) -> Seconds:
-    # No time to use up: the least number of rounds takes half a minute.
+def _compare(reference: ReferenceScorer, scorer: Scorer, spectra: Spectra) -> Seconds:
+    # 0 s: the minimum number of rounds already takes half a minute.
     return take_turns(
-        {"plain": lambda: plain.score(spectra), "scorer": lambda: scorer.score(spectra)}, 0
+        {"reference": lambda: reference.score(spectra), "scorer": lambda: scorer.score(spectra)}, 0
     )
 
 
-class _Floor:
+class _LowerBound:
     def __init__(self, bundle: Bundle, scorer: Scorer, spectra: Spectra) -> None:
         self._vae = OnnxVAE(bundle.bytes("encoder.onnx"), bundle.bytes("decoder.onnx"))
         self._flux = scorer.preprocessor(spectra).flux

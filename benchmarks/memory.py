@@ -1,4 +1,4 @@
-"""Memory: the most that a process has held, and what scoring one petal without a server takes."""
+"""Memory: peak resident memory of a process, and of scoring one petal without a server."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 def peak_bytes(process: int | str) -> int:
-    """Return the largest resident memory, so far, of a process id; 0 where it holds none."""
+    """Return the peak resident memory of a process, by its id; 0 if it has none."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -19,7 +19,7 @@ def peak_bytes(process: int | str) -> int:
 
 
 def in_process_bytes(bundle: Path, petal: Petal) -> int:
-    """Return the largest resident memory of a process that scores a petal and does no more."""
+    """Return the peak resident memory of a process that only scores a petal."""
     command = [sys.executable, "-m", "benchmarks.memory", bundle, petal.coadd, petal.redrock]
     done = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return int(done.stdout)

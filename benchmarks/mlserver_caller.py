@@ -1,6 +1,6 @@
-"""MLServer caller: what MLServer takes for spectra that come over gRPC as raw bytes.
+"""MLServer caller: time of MLServer for spectra sent over gRPC as raw bytes.
 
-It runs in MLServer's environment, whose package has the client's half of the protocol.
+It runs in MLServer's environment, because the mlserver package has the client's gRPC classes.
 
     python benchmarks/mlserver_caller.py ADDRESS SPECTRA.npz CALLS
 
@@ -22,7 +22,7 @@ _DATATYPES = {"float32": "FP32", "float64": "FP64", "int64": "INT64"}
 
 
 def main(address: str, path: str, calls: int) -> None:
-    """Call, and print the seconds."""
+    """Send the calls and print the seconds of each."""
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
     options = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]

@@ -17,7 +17,7 @@ from scoring.scorer import Scorer
 
 
 class Runtime(MLModel):
-    """The bundle that the model's settings name."""
+    """Serves the bundle that the model's settings name."""
 
     async def load(self) -> bool:
         """Open the bundle."""
@@ -34,10 +34,10 @@ class Runtime(MLModel):
             )
             for name in ("b", "r", "z")
         }
-        # One row for each: the codec gives (N, 1) for what was sent as (N,).
+        # The codec returns (N, 1) for arrays that were sent as (N,).
         spectra = Spectra(bands, arrays["z"].ravel(), arrays["targetid"].ravel())
         scores = await asyncio.to_thread(self._scorer.score, spectra)
-        # Its codec makes NaN null, which its gRPC side cannot send.
+        # The codec encodes NaN as null, which gRPC cannot send.
         outputs = [
             NumpyCodec.encode_output(name, np.nan_to_num(getattr(scores, name), nan=-1))
             for name in ("p_value", "wmse", "nof")

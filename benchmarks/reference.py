@@ -1,6 +1,6 @@
-"""Plain: the same scores the plain way, as a first version in a notebook would compute them.
+"""Reference: an independent implementation of wmse and NOF with standard libraries.
 
-SpectRes resamples one spectrum after the other, Keras predicts all of them in one batch, and
+SpectRes resamples one spectrum after another, Keras predicts all of them in one batch, and
 scikit-learn's local outlier factor scores all of their latents in one batch.
 """
 
@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from sklearn.neighbors import LocalOutlierFactor
-from spectres import spectres
+from spectres.spectral_resampling import spectres
 
 import scoring.density
 from model_store.bundle import Bundle
@@ -22,12 +22,12 @@ from scoring.coadd import OFFSET
 from training.model.config import Network
 from training.model.vae import LinearStart, Vae, build
 
-# Stands for a pixel without information, and for a bin in which there is one.
+# The ivar of a pixel without information; bins that contain such a pixel are bad.
 _NO_IVAR = 1e-12
 
 
-class Plain:
-    """A bundle's model, used the plain way.
+class ReferenceScorer:
+    """A bundle's model in Keras and scikit-learn.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Plain:
     def __init__(self, bundle: Bundle) -> None:
         manifest = bundle.manifest
         self._wave = manifest.grid.wave
-        self._vae = networks(bundle)
+        self._vae = keras_networks(bundle)
         density = scoring.density.LocalOutlierFactor.from_arrays(
             bundle.arrays("density.npz"), manifest.neighbours
         )
@@ -46,7 +46,7 @@ class Plain:
         self._lof = lof.fit(density.latents[:, self._axes])
 
     def score(self, spectra: Spectra) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return wmse and nof (N,) of spectra with a redshift; bad bins are not infilled."""
+        """Return wmse and nof, (N,) each, of spectra with a redshift; bad bins are not infilled."""
         flux, ivar = self._rest_frame(*_coadd(spectra), spectra.z)
         norm = np.linalg.norm(flux, axis=1, keepdims=True)
         flux, ivar = flux / norm, ivar * norm**2
@@ -81,17 +81,19 @@ def _coadd(spectra: Spectra) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.divide(flux, ivar, out=flux, where=ivar > 0), ivar
 
 
-def networks(bundle: Bundle) -> Vae:
-    """Return the bundle's networks in Keras, as training made them before it exported them."""
+def keras_networks(bundle: Bundle) -> Vae:
+    """Return the bundle's networks in Keras, as they were before training exported them."""
     network = Network.model_validate(bundle.manifest.configuration["network"])
     bins = bundle.manifest.grid.bins
     encoder, decoder = (_weights(bundle.bytes(f"{name}coder.onnx")) for name in ("en", "de"))
+
     start = None
     if network.linear_path:
-        # Everything but the mean is set again below.
+        # All weights but the mean are set below.
         zeros = np.zeros((bins, network.latents), np.float32)
         (mean,) = (array for name, array in decoder.items() if "rescaling" in name and array.ndim)
         start = LinearStart(mean, zeros, zeros.T, zeros[0])
+
     # Layers get the names that they had in training.
     keras.utils.clear_session()
     vae = build(bins, network, start, seed=0)
@@ -103,7 +105,7 @@ def networks(bundle: Bundle) -> Vae:
 
 
 def _weights(graph: bytes) -> dict[str, NDArray[np.float32]]:
-    """Return a graph's weights by the names of layer and weight in Keras."""
+    """Return a graph's weights by Keras' names of layer and weight."""
     kinds = {"Cast": "kernel", "BiasAdd": "bias"}
     found: dict[str, NDArray[np.float32]] = {}
     for array in onnx.load_from_string(graph).graph.initializer:

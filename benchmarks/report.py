@@ -1,7 +1,7 @@
-"""Page: results as Markdown, ratios first.
+"""Report: results as Markdown, ratios first.
 
-``python -m benchmarks.report benchmarks/results/latest.json > docs/benchmarks.md`` writes the page
-of the documentation.
+``python -m benchmarks.report benchmarks/results/latest.json > docs/benchmarks.md`` writes the
+documentation.
 """
 
 import sys
@@ -18,20 +18,19 @@ _INTRODUCTION = """# Benchmarks
 make bench
 ```
 
-measures everything below anew in one run, prints it and writes `benchmarks/results/latest.json`. It
-takes about a quarter of an hour on two cores, which it keeps to; nothing else should run
-meanwhile. `uv run python -m benchmarks --quick` tries the machinery in a minute or two with sizes
-too small to mean anything. Names of stages, for instance `uv run python -m benchmarks inprocess`,
-run those alone.
+measures everything below in one run, prints it and writes `benchmarks/results/latest.json`. A run
+takes about a quarter of an hour and uses two cores; nothing else should run at the same time.
+`uv run python -m benchmarks --quick` takes a minute or two and checks that everything runs; its
+numbers mean nothing. Stages can be run alone: `uv run python -m benchmarks inprocess`.
 
-Spectra come from a simulated sky, the model has the default recipe's networks, and its reference
-sample is simulated latents. Functions that are compared take turns in the same run; numbers are
+The spectra are from a simulated sky, the model has the default recipe's networks, and its reference
+sample is simulated latents. Functions that are compared run in turn within one run; numbers are
 medians. Times depend on the machine, ratios less so.
 """
 
 
-def page(results: Results) -> str:
-    """Return the page of the documentation."""
+def documentation(results: Results) -> str:
+    """Return docs/benchmarks.md."""
     return f"{_INTRODUCTION}\n{report(results)}"
 
 
@@ -39,19 +38,21 @@ def report(results: Results) -> str:
     """Return targets and tables."""
     targets = [
         (
-            target.what,
+            target.name,
             f"{target.value:.3g} {target.unit}",
-            f"at {'most' if target.at_most else 'least'} {target.wanted:g} {target.unit}",
-            "yes" if target.holds else "**no**",
+            f"at {'most' if target.at_most else 'least'} {target.limit:g} {target.unit}",
+            "yes" if target.met else "**no**",
         )
         for target in results.targets
     ]
+
     machine = ", ".join(f"{key} {value}" for key, value in results.machine.items())
     parts = [
         "## Targets",
-        _table(("", "measured", "wanted", "holds"), targets),
-        f"Measured with: {machine}.",
+        _table(("", "measured", "target", "met"), targets),
+        f"Machine: {machine}.",
     ]
+
     for table in results.tables:
         parts += [f"## {table.title}", _table(table.columns, table.rows)]
         parts += [table.note] * bool(table.note)
@@ -69,9 +70,9 @@ def _text(cell: Cell) -> str:
     )
 
 
-def _print_page(path: Path) -> None:
-    print(page(Results.read(path)), end="")  # noqa: T201 (this is the program's output)
+def _print_documentation(path: Path) -> None:
+    print(documentation(Results.read(path)), end="")  # noqa: T201 (this is the program's output)
 
 
 if __name__ == "__main__":
-    _print_page(Path(sys.argv[1]))
+    _print_documentation(Path(sys.argv[1]))

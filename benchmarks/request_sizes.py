@@ -1,42 +1,43 @@
-"""Sizes: how much a run measures."""
+"""Request sizes: how many spectra, requests and petals a run measures."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Of the material and of the measurements.
+class RequestSizes:
+    """Sizes of the workload and of the measurements.
 
     Attributes
     ----------
     petals : int
-        Of the night; the first ten or fewer train the model.
+        Petals of the night; the first tile's train the model.
     config : str
-        Recipe of the model, or the path of one.
+        Name or path of the model's recipe.
     epochs : int
-        Few: weights do not change the speed.
-    reference : int
-        Reference latents, where they do not vary.
-    references : tuple of int
+        Epochs of the fit; few, because weights do not change the speed.
+    reference_latents : int
+        Reference latents where their number is fixed.
+    reference_latents_range : tuple of int
+        Reference latents where their number varies.
     batches : tuple of int
         Spectra per request.
     callers : tuple of int
-        At the same time.
+        Clients at the same time.
     petal : int
-        Spectra of a petal.
+        Spectra per petal.
     json : tuple of int
-        Spectra in a JSON request.
+        Spectra per JSON request.
     seconds : float
-        For each group of functions that take turns.
+        Time for each group of functions that run in turn.
     requests : int
-        Requests of one spectrum; of several, each caller's.
+        Requests of one spectrum, and of all callers together.
     """
 
     petals: int
     config: str
     epochs: int
-    reference: int
-    references: tuple[int, ...]
+    reference_latents: int
+    reference_latents_range: tuple[int, ...]
     batches: tuple[int, ...]
     callers: tuple[int, ...]
     petal: int
@@ -45,12 +46,12 @@ class Sizes:
     requests: int
 
 
-FULL = Sizes(
+FULL = RequestSizes(
     petals=40,
     config="default",
     epochs=2,
-    reference=156_000,
-    references=(10_000, 30_000, 100_000, 300_000, 1_000_000),
+    reference_latents=156_000,
+    reference_latents_range=(10_000, 30_000, 100_000, 300_000, 1_000_000),
     batches=(1, 3, 10, 30, 100, 300, 1000),
     callers=(1, 2, 4, 8, 16, 32),
     petal=500,
@@ -58,12 +59,12 @@ FULL = Sizes(
     seconds=10.0,
     requests=300,
 )
-QUICK = Sizes(
+QUICK = RequestSizes(
     petals=2,
     config="tests/tiny.toml",
     epochs=1,
-    reference=2000,
-    references=(500, 2000),
+    reference_latents=2000,
+    reference_latents_range=(500, 2000),
     batches=(1, 20),
     callers=(1, 2),
     petal=40,

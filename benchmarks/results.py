@@ -1,4 +1,4 @@
-"""Results: what a run of the benchmarks found, kept as JSON."""
+"""Results: the numbers of one run of the benchmarks, kept as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -10,33 +10,34 @@ Cell = str | float | int
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio or a time that is wanted, and what was measured.
+    """A measured ratio or time, and its limit.
 
     Attributes
     ----------
-    what : str
+    name : str
     value : float
-    wanted : float
+        As measured.
+    limit : float
     unit : str
-        Stands behind both numbers.
+        Of value and limit.
     at_most : bool
-        Whether the value may not be larger than what is wanted; otherwise not smaller.
+        Whether the limit is the largest allowed value; otherwise it is the smallest.
     """
 
-    what: str
+    name: str
     value: float
-    wanted: float
+    limit: float
     unit: str
     at_most: bool = False
 
     @property
-    def holds(self) -> bool:
-        """Whether the target is reached."""
-        return self.value <= self.wanted if self.at_most else self.value >= self.wanted
+    def met(self) -> bool:
+        """Whether the value is within the limit."""
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """Measured numbers.
 
     Attributes
@@ -57,20 +58,20 @@ class Table:
 
 @dataclass
 class Results:
-    """All of a run.
+    """All targets and tables of a run.
 
     Attributes
     ----------
     machine : dict
-        Where and with what it was measured.
+        Machine, date and package versions of the run.
     """
 
     machine: dict[str, Cell]
     targets: list[Target] = field(default_factory=list[Target])
-    tables: list[Table] = field(default_factory=list[Table])
+    tables: list[ResultTable] = field(default_factory=list[ResultTable])
 
-    def add(self, *parts: Target | Table) -> None:
-        """Append what a stage found."""
+    def add(self, *parts: Target | ResultTable) -> None:
+        """Append the targets and tables of a stage."""
         for part in parts:
             if isinstance(part, Target):
                 self.targets.append(part)
@@ -84,10 +85,10 @@ class Results:
 
     @staticmethod
     def read(path: Path) -> "Results":
-        """Read what `write` wrote."""
+        """Read a file that `write` wrote."""
         content = json.loads(path.read_text())
         return Results(
             content["machine"],
             [Target(**target) for target in content["targets"]],
-            [Table(**table) for table in content["tables"]],
+            [ResultTable(**table) for table in content["tables"]],
         )

@@ -1,7 +1,7 @@
-"""Server: a process that serves a bundle, and is stopped when it is no longer needed.
+"""Server: a process that serves a bundle while a context is open.
 
-There are three: this project's service, a plain BentoML service, and MLServer in an environment
-of its own. All serve the same scorer.
+There are three servers: this project's service, a bare BentoML service, and MLServer in an
+environment of its own. All serve the same scorer.
 """
 
 import json
@@ -22,22 +22,22 @@ from .memory import peak_bytes
 from .workload import ROOT
 
 MLSERVER = ROOT / ".cache" / "bench"
-"""The environment that `make bench` makes for MLServer."""
+"""MLServer's environment, made by `make bench`."""
 _STARTUP_SECONDS = 120
 _SHUTDOWN_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerProcess:
     """A running server.
 
     Attributes
     ----------
     url : str
     grpc : str
-        Address for gRPC; empty where it is not spoken.
+        Address for gRPC; empty if the server has none.
     process : psutil.Process
-        The process that was started; its children do the work.
+        The process that was started; its children score.
     """
 
     url: str
@@ -45,32 +45,33 @@ class Server:
     process: psutil.Process
 
     def peak_bytes(self) -> int:
-        """Return the largest resident memory, so far, of the process with the largest."""
+        """Return the peak resident memory of the largest of its processes."""
         return max(
             peak_bytes(each.pid) for each in (self.process, *self.process.children(recursive=True))
         )
 
 
 @contextmanager
-def outcrop(bundle: Path, log: Path) -> Iterator[Server]:
+def outcrop(bundle: Path, log: Path) -> Iterator[ServerProcess]:
     """Serve with this project's service."""
-    with _bentoml("service.app:OutlierService", bundle, log) as server:
+    with _serve_bentoml("service.app:OutlierService", bundle, log) as server:
         yield server
 
 
 @contextmanager
-def plain_bentoml(bundle: Path, log: Path) -> Iterator[Server]:
-    """Serve with a plain BentoML service."""
-    with _bentoml("benchmarks.bentoml_service:Plain", bundle, log) as server:
+def bentoml(bundle: Path, log: Path) -> Iterator[ServerProcess]:
+    """Serve with a bare BentoML service."""
+    with _serve_bentoml("benchmarks.bentoml_service:NdarrayService", bundle, log) as server:
         yield server
 
 
 @contextmanager
-def mlserver(bundle: Path, log: Path) -> Iterator[Server]:
+def mlserver(bundle: Path, log: Path) -> Iterator[ServerProcess]:
     """Serve with MLServer."""
     command = MLSERVER / "bin" / "mlserver"
     if not command.exists():
         raise FileNotFoundError(f"{command} is missing; `make bench` makes its environment")
+
     http, grpc, metrics = (_free_port() for _ in range(3))
     folder = log.with_suffix("")
     folder.mkdir()
@@ -80,7 +81,7 @@ def mlserver(bundle: Path, log: Path) -> Iterator[Server]:
         "grpc_port": grpc,
         "metrics_port": metrics,
         "grpc_max_message_length": -1,
-        # In its own process, as the other two do: a second one would cost it a copy of the input.
+        # One process, as for the other two: a second one would copy the input.
         "parallel_workers": 0,
         "debug": False,
     }
@@ -91,22 +92,23 @@ def mlserver(bundle: Path, log: Path) -> Iterator[Server]:
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     (folder / "model-settings.json").write_text(json.dumps(model))
+
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python' / 'src'}"}
     url = f"http://127.0.0.1:{http}"
     with _running(
         [str(command), "start", str(folder)], environment, f"{url}/v2/models/outcrop/ready", log
     ) as process:
-        yield Server(url, f"127.0.0.1:{grpc}", process)
+        yield ServerProcess(url, f"127.0.0.1:{grpc}", process)
 
 
 @contextmanager
-def _bentoml(service: str, bundle: Path, log: Path) -> Iterator[Server]:
+def _serve_bentoml(service: str, bundle: Path, log: Path) -> Iterator[ServerProcess]:
     port = _free_port()
     command = [sys.executable, "-m", "bentoml", "serve", service]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
     with _running(command, {"OUTCROP_MODEL": str(bundle)}, f"{url}/readyz", log) as process:
-        yield Server(url, "", process)
+        yield ServerProcess(url, "", process)
 
 
 @contextmanager
@@ -138,7 +140,7 @@ def _wait(started: subprocess.Popen[bytes], ready: str, log: Path) -> None:
         except httpx2.TransportError:
             pass
         time.sleep(0.2)
-    raise TimeoutError(f"{ready} did not answer 200; {log} says why")
+    raise TimeoutError(f"{ready} did not return 200; see {log}")
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""Serving: what comes through HTTP, beside scoring in process, and how it grows."""
+"""Serving: speed over HTTP, compared with scoring in process, and how it scales."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,34 +10,38 @@ from scoring.scorer import Scorer
 
 from .call import binary
 from .memory import in_process_bytes
-from .results import Table, Target
-from .server import Server, outcrop
+from .results import ResultTable, Target
+from .server import ServerProcess, outcrop
 from .timing import median, milliseconds, rate, seconds_of, take_turns
-from .workload import Material
+from .workload import Workload
 
 _MEGABYTE = 2**20
 _SPECTRA_PER_CALLER = 20
 
 
-def measure(material: Material) -> list[Target | Table]:
+def measure(workload: Workload) -> list[Target | ResultTable]:
     """Measure this project's service."""
-    bundle = material.bundle(material.sizes.reference)
-    with outcrop(bundle, material.folder / "outcrop.log") as server:
+    bundle = workload.bundle(workload.sizes.reference_latents)
+    with outcrop(bundle, workload.folder / "outcrop.log") as server:
         memory = {"server, ready": server.peak_bytes()}
-        found = [*_petals(material, bundle, server), _batches(material, server)]
+        found = [*_petals(workload, bundle, server), _batches(workload, server)]
         memory["server, after petals and up to 1000 spectra a request"] = server.peak_bytes()
-        found.append(_callers(material, server))
+        found.append(_callers(workload, server))
         memory["server, after many callers"] = server.peak_bytes()
-    memory["one petal in process, no server"] = in_process_bytes(bundle, material.petal)
-    rows = [(what, round(peak / _MEGABYTE)) for what, peak in memory.items()]
-    found.append(Table("Peak memory", ("", "MiB"), rows, "The largest resident set so far."))
+
+    memory["one petal in process, no server"] = in_process_bytes(bundle, workload.petal)
+    rows = [(name, round(peak / _MEGABYTE)) for name, peak in memory.items()]
+    found.append(
+        ResultTable("Peak memory", ("", "MiB"), rows, "Peak resident set of the largest process.")
+    )
     return found
 
 
-def _petals(material: Material, bundle: Path, server: Server) -> list[Target | Table]:
-    sizes = material.sizes
+def _petals(workload: Workload, bundle: Path, server: ServerProcess) -> list[Target | ResultTable]:
+    sizes = workload.sizes
     scorer = Scorer.open(bundle)
-    spectra, one = material.spectra(sizes.petal), material.spectra(1)
+    spectra, one = workload.spectra(sizes.petal), workload.spectra(1)
+
     with Client(server.url) as client, Client(server.url) as other, ThreadPoolExecutor(2) as pool:
         clients = client, other
         taken = take_turns(
@@ -49,44 +53,47 @@ def _petals(material: Material, bundle: Path, server: Server) -> list[Target | T
             2 * sizes.seconds,
         )
         alone = [seconds_of(lambda: client.score(one)) for _ in range(sizes.requests)]
+
     seconds = {name: median(each) for name, each in taken.items()}
     seconds["two callers"] /= 2
     p50, p99 = (milliseconds(float(each)) for each in np.percentile(alone, (50, 99)))
     share = 100 * seconds["in process"] / seconds["one caller"]
+
     return [
-        Target("through HTTP, share of the rate in process, one caller", share, 50, "%"),
-        Target("one spectrum through HTTP, p50", p50, 5, "ms", at_most=True),
-        Table(
-            f"Through HTTP: petals of {sizes.petal}, {sizes.reference} reference latents",
+        Target("over HTTP, one caller, share of the rate in process", share, 50, "%"),
+        Target("one spectrum over HTTP, p50", p50, 5, "ms", at_most=True),
+        ResultTable(
+            f"Over HTTP: petals of {sizes.petal}, {sizes.reference_latents} reference latents",
             ("", "ms a petal", "spectra/s"),
             [(name, milliseconds(each), rate(sizes.petal, each)) for name, each in seconds.items()],
-            "The SDK's client with binary tensors, on the same cores as the server. One spectrum "
+            "The SDK's client sends binary tensors, on the same cores as the server. One spectrum "
             f"takes {p50} ms (p50), {p99} ms (p99).",
         ),
     ]
 
 
-def _batches(material: Material, server: Server) -> Table:
-    sizes = material.sizes
-    calls = {str(n): binary(server.url, material.spectra(n)) for n in sizes.batches}
+def _batches(workload: Workload, server: ServerProcess) -> ResultTable:
+    sizes = workload.sizes
+    calls = {str(n): binary(server.url, workload.spectra(n)) for n in sizes.batches}
     taken = take_turns(calls, sizes.seconds)
     rows = [(n, median(taken[str(n)])) for n in sizes.batches]
-    return Table(
-        f"Through HTTP, by spectra per request ({sizes.reference} reference latents)",
+    return ResultTable(
+        f"Over HTTP, by spectra per request ({sizes.reference_latents} reference latents)",
         ("spectra", "ms", "spectra/s"),
         [(n, milliseconds(each), rate(n, each)) for n, each in rows],
     )
 
 
-def _callers(material: Material, server: Server) -> Table:
-    sizes = material.sizes
-    spectra = material.spectra(_SPECTRA_PER_CALLER)
+def _callers(workload: Workload, server: ServerProcess) -> ResultTable:
+    sizes = workload.sizes
+    spectra = workload.spectra(_SPECTRA_PER_CALLER)
 
     def call(requests: int) -> list[float]:
         with Client(server.url) as client:
             return [seconds_of(lambda: client.score(spectra)) for _ in range(requests)]
 
     rows = []
+
     for callers in sizes.callers:
         shares = [max(sizes.requests // callers, 2)] * callers
         alone: list[list[float]] = []
@@ -95,9 +102,10 @@ def _callers(material: Material, server: Server) -> Table:
         p50, p99 = np.percentile(np.concatenate(alone), (50, 99))
         count = sum(shares) * _SPECTRA_PER_CALLER
         rows.append((callers, rate(count, total), milliseconds(p50), milliseconds(p99)))
-    return Table(
-        f"Through HTTP, by callers ({_SPECTRA_PER_CALLER} spectra per request)",
+
+    return ResultTable(
+        f"Over HTTP, by callers ({_SPECTRA_PER_CALLER} spectra per request)",
         ("callers", "spectra/s", "ms, p50", "ms, p99"),
         rows,
-        "The callers are threads of one process, which has to share the two cores with the server.",
+        "The callers are threads of one process, on the same two cores as the server.",
     )

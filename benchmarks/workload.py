@@ -1,7 +1,7 @@
-"""Material: the spectra, the model and the reference samples that everything is measured with.
+"""Workload: the spectra, the model and the reference samples of a run.
 
-The sky is simulated and kept from run to run; the model is fitted to a part of it, and its
-reference sample replaced by simulated latents of the size that is wanted.
+The sky is simulated and kept from run to run. The model is fitted to a part of it; its reference
+sample is replaced by simulated latents, as many as a measurement needs.
 """
 
 import os
@@ -25,17 +25,17 @@ from training.model.cache import cached
 from training.model.config import load_config
 from training.model.pipeline import fit_bundle
 
-from .request_sizes import Sizes
+from .request_sizes import RequestSizes
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache" / "benchmarks"
 _SEED = 7
-_NEARBY = 20
-_MOVE = 0.7
+_NEIGHBOURS = 20
+_STEP = 0.7
 
 
 def make_sky(petals: int) -> Path:
-    """Return the folder of a simulated sky, made unless it is there already."""
+    """Return the folder of a simulated sky; it is simulated unless the folder exists."""
 
     def write(folder: Path) -> None:
         command = [sys.executable, "-m", "training", "simulate", str(folder)]
@@ -45,7 +45,7 @@ def make_sky(petals: int) -> Path:
     return cached(CACHE / f"sky-{petals}", write)
 
 
-def fit_model(sky: Path, sizes: Sizes, output: Path) -> Path:
+def fit_model(sky: Path, sizes: RequestSizes, output: Path) -> Path:
     """Fit a model to the sky's first tile, for a few epochs, and return its bundle."""
     config = load_config(sizes.config)
     fit = config.fit.model_copy(update={"epochs": sizes.epochs})
@@ -54,23 +54,24 @@ def fit_model(sky: Path, sizes: Sizes, output: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Material:
-    """What a run measures with.
+class Workload:
+    """Spectra and model of a run.
 
     Attributes
     ----------
     sky : Path
+        Folder of petals.
     model : Path
         A bundle.
     folder : Path
-        For what is written on the way.
-    sizes : Sizes
+        Folder for intermediate files.
+    sizes : RequestSizes
     """
 
     sky: Path
     model: Path
     folder: Path
-    sizes: Sizes
+    sizes: RequestSizes
 
     @cached_property
     def petal(self) -> Petal:
@@ -83,22 +84,23 @@ class Material:
         return spectra.rows(np.flatnonzero((spectra.status == 0) & np.isfinite(spectra.z)))
 
     def spectra(self, count: int) -> Spectra:
-        """Return so many of the petal's targets, again and again from its first."""
+        """Return `count` targets of the petal, repeated from its first if it has fewer."""
         return self._spectra.rows(np.arange(count) % len(self._spectra))
 
-    def bundle(self, reference: int) -> Path:
+    def bundle(self, reference_latents: int) -> Path:
         """Return the model with a simulated reference sample of the given size."""
-        path = self.folder / f"reference-{reference}"
+        path = self.folder / f"reference-{reference_latents}"
         if not path.exists():
             source = Bundle.open(self.model)
             files: dict[str, Content] = {name: source.bytes(name) for name in source.manifest.files}
             density = LocalOutlierFactor.from_arrays(
                 source.arrays("density.npz"), source.manifest.neighbours
             )
-            files["density.npz"] = _enlarged(density, reference).to_arrays()
-            files["training_targetids.npz"] = TrainingTargetids(
-                np.arange(reference) + 10**15
-            ).to_arrays()
+            files["density.npz"] = _resized(density, reference_latents).to_arrays()
+            targetids = TrainingTargetids(np.arange(reference_latents) + 10**15)
+            files["training_targetids.npz"] = targetids.to_arrays()
+
+            # The canary's NOF depends on the reference sample.
             draft = write_bundle(path.with_suffix(".draft"), source.manifest, files)
             canary = Canary.from_arrays(source.arrays("canary.npz"))
             files["canary.npz"] = _rescored(canary, Scorer(draft)).to_arrays()
@@ -107,25 +109,25 @@ class Material:
 
 
 def _rescored(canary: Canary, scorer: Scorer) -> Canary:
-    """Return the canary with the scores that another reference sample gives it."""
+    """Return the canary with the scores of another reference sample."""
     scores = scorer.score(canary.spectra)
     flags = {name: getattr(scores, name) for name in canary.flags}
     return Canary(canary.spectra, scores.wmse, scores.nof, flags)
 
 
-def _enlarged(density: LocalOutlierFactor, count: int) -> LocalOutlierFactor:
-    """Return a density of `count` reference latents that lie as the given ones do.
+def _resized(density: LocalOutlierFactor, count: int) -> LocalOutlierFactor:
+    """Return a density of `count` reference latents, distributed as the given ones are.
 
     Each is one of them, moved along the difference of two of its neighbours. It keeps the density
-    of where it came from, which is what a search does not ask for.
+    of the original, because the search for neighbours does not use the density.
     """
     rng = np.random.default_rng(_SEED)
     latents = density.latents
-    _, near = KDTree(latents).query(latents, k=min(_NEARBY + 1, len(latents)))
+    _, near = KDTree(latents).query(latents, k=min(_NEIGHBOURS + 1, len(latents)))
     origin = rng.integers(len(latents), size=count)
     ends = rng.integers(1, near.shape[1], size=(2, count))
     step = latents[near[origin, ends[0]]] - latents[near[origin, ends[1]]]
-    length = _MOVE * rng.normal(size=(count, 1)).astype(np.float32)
+    length = _STEP * rng.normal(size=(count, 1)).astype(np.float32)
     return replace(
         density,
         latents=latents[origin] + length * step,
@@ -135,7 +137,7 @@ def _enlarged(density: LocalOutlierFactor, count: int) -> LocalOutlierFactor:
 
 
 def new_folder() -> Path:
-    """Return an empty folder for one run; what an earlier run left there is removed."""
+    """Return an empty folder for one run, without the files of earlier runs."""
     folder = CACHE / "work"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -143,7 +145,7 @@ def new_folder() -> Path:
 
 
 def use_two_cores() -> int:
-    """Keep this process, and all that it will start, to two cores; return how many there are."""
+    """Restrict this process and its children to two cores; return the number of cores."""
     cores = sorted(os.sched_getaffinity(0))[:2]
     os.sched_setaffinity(0, cores)
     return len(cores)

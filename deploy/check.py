@@ -1,8 +1,8 @@
-"""Check: hold Dockerfile and manifests to what tools know of both.
+"""Check: validate the Dockerfile and the manifests.
 
-hadolint and checkov read the Dockerfile; `kubectl kustomize` renders the overlays, which
-kubernetes-validate compares with the API of the oldest and the newest Kubernetes, and checkov with
-good practice. What checkov may skip is written, with the reason, where it applies.
+hadolint and checkov check the Dockerfile. `kubectl kustomize` renders the overlays;
+kubernetes-validate compares them with the API of the oldest and the newest Kubernetes, and checkov
+with good practice. Each check that checkov skips is listed with its reason where it applies.
 """
 
 import json
@@ -17,10 +17,10 @@ OLDEST_KUBERNETES = (1, 27)
 _RENDERED = ROOT / ".cache" / "rendered"
 
 
-def kubectl_trouble() -> str | None:
+def kubectl_problem() -> str | None:
     """Return why kubectl cannot render the overlays here, or None if it can."""
     if shutil.which("kubectl") is None:
-        return "there is no kubectl"
+        return "kubectl is not installed"
     command = ["kubectl", "version", "--client", "--output", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     client = json.loads(done.stdout)["clientVersion"]
@@ -50,9 +50,10 @@ def main() -> int:
     dockerfile = ROOT / "Dockerfile"
     clean = [_run("hadolint", dockerfile)]
     files = [dockerfile]
-    trouble = kubectl_trouble()
-    if trouble is not None:
-        print(f"skipped: the manifests are not checked, because {trouble}", flush=True)
+
+    problem = kubectl_problem()
+    if problem is not None:
+        print(f"skipped the manifests: {problem}", flush=True)
     else:
         _RENDERED.mkdir(parents=True, exist_ok=True)
         for overlay in sorted(OVERLAYS.iterdir()):
@@ -62,6 +63,7 @@ def main() -> int:
             clean.append(_run(*validate, "-k", _dotted(OLDEST_KUBERNETES), file))
             clean.append(_run(*validate, file))
             files.append(file)
+
     named = [argument for file in files for argument in ("-f", file)]
     frameworks = ("--framework", "dockerfile", "kubernetes")
     clean.append(_run("checkov", "--skip-download", "--quiet", "--compact", *frameworks, *named))

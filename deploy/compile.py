@@ -1,9 +1,9 @@
-"""Compile what a start needs, while the image is built: numba's functions and Python's modules.
+"""Compile: numba's functions and Python's modules, while the image is built.
 
-The scorer scores a flat spectrum of each layout with synthetic arrays in place of a model's, so that
-each function that numba compiles leaves its machine code in NUMBA_CACHE_DIR; each module that a
-start imports leaves its bytecode beside it. tests/deploy/test_compile.py holds this to what a real
-model needs, `make test-image` to what a start in a container needs.
+The scorer scores a flat spectrum of each layout with a synthetic model. Every function that numba
+compiles leaves its machine code in NUMBA_CACHE_DIR, and every module that a start imports leaves
+its bytecode. tests/deploy/test_compile.py checks that a real model needs no more, and
+`make test-image` that a start in a container needs no more.
 """
 
 import importlib
@@ -23,8 +23,8 @@ from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
 from scoring.training_targetids import TrainingTargetids
 
-# Imported late by BentoML, by name: its command, its supervisor and its worker.
-_LATE = (
+# Imported by BentoML by name, after its start: its command, its supervisor and its worker.
+_LATE_IMPORTS = (
     "_bentoml_impl.server.app",
     "_bentoml_impl.server.serving",
     "_bentoml_impl.worker.service",
@@ -37,8 +37,8 @@ _LATE = (
 _BINS, _LATENTS, _REFERENCE, _NEIGHBOURS = 1000, 2, 100, 5
 
 
-class _Network:
-    """In the place of the networks, which numba has no part in."""
+class _FlatNetwork:
+    """Replaces the networks, which contain no numba code."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -51,7 +51,7 @@ class _Network:
 
 
 def _bundle() -> Any:
-    """Return what a scorer asks a bundle for."""
+    """Return a synthetic bundle, with what a scorer reads of one."""
     manifest = Manifest.model_construct(
         version="flat",
         sample=SimpleNamespace(label="flat"),
@@ -62,6 +62,7 @@ def _bundle() -> Any:
         thresholds=Thresholds(wmse=1.0, nof=-1.0),
         p_level=0.01,
     )
+
     flat = np.full(_BINS, _BINS**-0.5, np.float32)
     some = np.linspace(1, 2, _REFERENCE, dtype=np.float32)
     latents, axes = np.stack([some] * _LATENTS, axis=1), np.arange(_LATENTS)
@@ -73,23 +74,26 @@ def _bundle() -> Any:
         "training_targetids.npz": TrainingTargetids(np.arange(_REFERENCE)).to_arrays(),
         "calibration.npz": calibration.to_arrays(),
     }
+
     return SimpleNamespace(
         manifest=manifest, sha256="", arrays=arrays.__getitem__, bytes=lambda name: b""
     )
 
 
 def main() -> None:
-    """Score, and import."""
-    scorer.OnnxVAE = _Network
+    """Score flat spectra and import the modules of a start."""
+    scorer.OnnxVAE = _FlatNetwork
     flat_scorer = scorer.Scorer(_bundle(), threads=1)
+
     for names in (("brz",), CAMERAS):
         bands: dict[str, Band] = {}
         for name in names:
             flux = np.ones((1, len(WAVE[name])), np.float32)
-            # A gap that infill has to close, and too short to make the spectrum ineligible.
+            # A gap to infill, short enough for the spectrum to stay eligible.
             bands[name] = Band(flux, np.where(np.abs(WAVE[name] - 5000) < 50, 0, flux))
         flat_scorer.score(Spectra(bands, z=np.array([0.1]), targetid=np.zeros(1, np.int64)))
-    for name in _LATE:
+
+    for name in _LATE_IMPORTS:
         importlib.import_module(name)
 
 

@@ -1,7 +1,7 @@
-"""Image: build the service's image with whichever of docker, podman and buildah works here.
+"""Image: build the service's image with docker, podman or buildah.
 
-``python3 -m deploy.image`` needs nothing but the standard library. The package index and the
-certificate authority that pip uses on this machine are those of the build.
+``python3 -m deploy.image`` needs only the standard library. The build uses the package index and
+the certificate authority that pip uses on this machine.
 """
 
 import argparse
@@ -20,7 +20,7 @@ _CERTIFICATE = "/run/secrets/pip_cert"
 
 
 def find_builder() -> str | None:
-    """Return the first builder that works; a docker client without a daemon does not."""
+    """Return the first builder that works, or None; docker needs a running daemon."""
     for name in BUILDERS:
         if shutil.which(name) is not None:
             done = subprocess.run([name, "info"], capture_output=True, check=False)
@@ -38,9 +38,9 @@ def build(builder: str, tag: str, *, base: str | None = None, model: str | None 
         One of `BUILDERS`.
     tag : str
     base : str, optional
-        Image with Python to build upon; default: the Dockerfile's.
+        Base image with Python; default: the Dockerfile's.
     model : str, optional
-        Folder of a bundle, relative to the root, to bake in.
+        Folder of a bundle, relative to the root, to put into the image.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def build(builder: str, tag: str, *, base: str | None = None, model: str | None 
     }
     command = [builder, "build", "--tag", tag]
     if builder != "docker":
-        # A chroot needs neither an OCI runtime nor cgroups, and so works within containers too.
+        # A chroot needs no OCI runtime and no cgroups, so the build also works inside containers.
         command += ["--isolation", "chroot", "--layers"]
     if certificate:
         command += ["--secret", f"id={Path(_CERTIFICATE).name},src={certificate}"]
@@ -72,7 +72,7 @@ def _version() -> str:
 
 
 def _output(*command: str) -> str | None:
-    """Return what a command prints, or None where it is missing or fails."""
+    """Return what a command prints, or None if it is missing or fails."""
     if shutil.which(command[0]) is None:
         return None
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -80,7 +80,7 @@ def _output(*command: str) -> str | None:
 
 
 def _pip(option: str) -> str | None:
-    """Return an option of pip's, from its environment variable or its configuration files."""
+    """Return an option of pip, from its environment variable or its configuration files."""
     variable = f"PIP_{option.upper().replace('-', '_')}"
     return os.environ.get(variable) or _output("pip", "config", "get", f"global.{option}")
 
@@ -88,25 +88,31 @@ def _pip(option: str) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m deploy.image", description=__doc__)
-    parser.add_argument("--base", help="image with Python 3.11 or later to build upon")
+    parser.add_argument("--base", help="base image with Python 3.11 or later")
     parser.add_argument(
-        "--model", help="folder of a bundle, below models/ or demo/model, to bake in"
+        "--model", help="bundle to put into the image: demo/model or a folder below models/"
     )
     parser.add_argument("--tag", help="default: outcrop:VERSION, or outcrop-model:VERSION OF MODEL")
     options = parser.parse_args(arguments)
+
     builder = find_builder()
     if builder is None:
-        print(f"none of {', '.join(BUILDERS)} works here; install one of them", file=sys.stderr)
+        print(
+            f"none of {', '.join(BUILDERS)} works on this machine; install one of them",
+            file=sys.stderr,
+        )
         return 1
+
     tag = options.tag
     if tag is None and options.model:
         manifest = json.loads((ROOT / options.model / "manifest.json").read_text())
         tag = f"localhost/outcrop-model:{manifest['version']}"
     tag = tag or f"localhost/outcrop:{_version()}"
+
     try:
         build(builder, tag, base=options.base, model=options.model)
     except subprocess.CalledProcessError as error:
-        print(f"{builder} ended with status {error.returncode}", file=sys.stderr)
+        print(f"{builder} failed with exit status {error.returncode}", file=sys.stderr)
         return 1
     print(f"{builder} built {tag}")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
 from outcrop import OutcropError, check_output, read_spectra, write_scores
-from outcrop.cli import summary
+from outcrop.cli import describe_scores
 from outcrop.desi import warn_if_simulated
 
 from .scorer import Scorer

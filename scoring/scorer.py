@@ -166,6 +166,7 @@ class Scorer:
             images["rest_ivar"] = rest.ivar
 
         return Scores(
+            model=self.model.identity,
             targetid=spectra.targetid,
             status=status,
             snr=rest.snr,

@@ -1,8 +1,8 @@
 """The service: a trained model behind HTTP, as JSON and as the Open Inference Protocol v2.
 
-Nothing that runs here reports to anyone. BentoML and onnxruntime would, unless these variables
-are set before they look; `bentoml serve` has looked before it imports a service, and keeps the
-answer, so that its answer is forgotten here too.
+Telemetry is off. BentoML and onnxruntime send it unless these variables are set before they read
+them; `bentoml serve` reads its variable before it imports a service and caches the value, so that
+cache is cleared here too.
 """
 
 import os

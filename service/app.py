@@ -2,8 +2,8 @@
 
 ``bentoml serve service.app:OutlierService`` starts and supervises the process, makes the
 instance of `OutlierService` and stops it. Requests do not pass through BentoML: its validation,
-error shapes, metrics, timeouts and pages differ from what this service promises, so the
-application's door takes them before it could.
+error shapes, metrics, timeouts and pages differ from those of this service, so the application's
+`HttpApp` takes them first.
 """
 
 import logging
@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
 
-from . import preflight as trial
-from .http.auth import Guard
+from . import preflight
+from .http.auth import Authentication
 from .monitoring import logs
 from .settings import Settings, SettingsError
 
@@ -32,8 +32,8 @@ def _set_threads(threads: int | None) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
-class _DoorService(bentoml.Service[Any]):
-    """A BentoML service that hands each request to the door of its instance."""
+class _HttpService(bentoml.Service[Any]):
+    """A BentoML service that passes each request to the `HttpApp` of its instance."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """Return the ASGI application; its lifespan is BentoML's, which makes the instance."""
@@ -43,13 +43,13 @@ class _DoorService(bentoml.Service[Any]):
             if scope["type"] == "lifespan":
                 await framework(scope, receive, send)
             else:
-                await bentoml.get_current_service().application.door(scope, receive, send)
+                await bentoml.get_current_service().application.http(scope, receive, send)
 
         return application
 
 
 @bentoml.service(
-    service_class=_DoorService,
+    service_class=_HttpService,
     workers=1,
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
@@ -60,11 +60,11 @@ class OutlierService:
     @bentoml.on_deployment
     @staticmethod
     def check() -> None:
-        """Refuse to start before any process is made, in one line, if it could not serve."""
+        """Fail with one line, before any worker is started, if none could serve."""
         try:
             settings = Settings.read()
-            Guard(settings.tokens_file, settings.allow_anonymous)
-            trial.run(resolve(settings.model))
+            Authentication(settings.tokens_file, settings.allow_anonymous)
+            preflight.check(resolve(settings.model))
         except (SettingsError, BundleError) as error:
             raise BentoMLException(str(error)) from error
 
@@ -73,8 +73,9 @@ class OutlierService:
         settings = Settings.read()
         logs.configure(settings.log_level)
         _set_threads(settings.threads)
-        # Not at the top: the supervising process imports this module too and has no use for them,
-        # and the variables just set are read when the libraries below are loaded.
+
+        # Not at the top: the supervising process imports this module too and does not need them,
+        # and the libraries that they load read the variables that were just set.
         from scoring.scorer import Scorer
 
         from .application import Application
@@ -82,6 +83,7 @@ class OutlierService:
         bundle = Bundle.open(resolve(settings.model))
         scorer = Scorer(bundle, settings.threads)
         self.application = Application(settings, bundle, scorer)
+
         model = scorer.model
         fields = {
             "model": model.name,
@@ -95,6 +97,6 @@ class OutlierService:
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        """Finish what was begun."""
+        """Finish the requests in work, then stop."""
         self.application.close()
         _log.info("stopped")

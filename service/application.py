@@ -10,67 +10,78 @@ from scoring.canary import Canary
 from scoring.drift import Drift
 from scoring.scorer import Scorer
 
-from .http.app import Door
-from .http.router import Page, Route, Table
+from .http.app import HttpApp
+from .http.body import Budget
+from .http.router import GetRoute, Route, Router
 from .http.work import Work
-from .interfaces.json_api import Api
-from .interfaces.oip import Protocol
+from .interfaces.json_api import JsonApi
+from .interfaces.oip import OipApi
 from .interfaces.openapi import document
-from .monitoring.canary import Watch
+from .interfaces.request_scorer import RequestScorer
+from .monitoring.canary import CanaryMonitor
 from .monitoring.health import Health
 from .monitoring.metrics import Metrics
 from .settings import Settings
 
 
 class Application:
-    """The service as it is without BentoML.
+    """The service without BentoML.
 
     Parameters
     ----------
     settings : Settings
     bundle : Bundle
     scorer : Scorer
-        Of the bundle. Scores a plain spectrum of each layout here, so that the first request finds
-        everything compiled and loaded, and the canary, without which the service is not ready.
+        Of the bundle. It scores a flat spectrum of each layout here, so that the first request
+        waits for no compilation, and the canary, without which the service is not ready.
 
     Attributes
     ----------
-    door : Door
+    http : HttpApp
         The ASGI application.
     health : Health
+    metrics : Metrics
+    work : Work
 
     Raises
     ------
     SettingsError, BundleError
-        If the settings or the model do not allow a start.
+        If the service cannot start with these settings or this model.
     """
 
     def __init__(self, settings: Settings, bundle: Bundle, scorer: Scorer) -> None:
         self.metrics = Metrics(scorer.model, Drift.from_arrays(bundle.arrays("drift.npz")))
         self.health = Health(settings.drain_file)
         self.metrics.ready.set_function(lambda: self.health.trouble is None)
+
         self.work = Work(settings.max_in_work, settings.max_waiting)
-        api = Api(scorer, self.metrics, settings.max_spectra)
-        protocol = Protocol(scorer, self.metrics, settings.max_spectra, self.health.check)
-        routes: list[Route] = [
-            *api.routes(),
-            *protocol.routes(),
-            *self.health.routes(),
-            Page("/metrics", lambda _: self.metrics.page(), is_open=True),
-            Page("/openapi.json", lambda _: Response(schema, media_type="application/json")),
-        ]
-        schema = document(routes, scorer.model)
-        self.metrics.declare(route.path for route in routes)
-        self.door = Door(settings, Table(routes), self.metrics, self.work)
+        budget = Budget(settings.max_inflight_bytes)
+        self.metrics.observe_load(self.work, budget)
+
+        routes = self._routes(RequestScorer(scorer, self.metrics, settings.max_spectra))
+        self.metrics.declare_routes(route.path for route in routes)
+        self.http = HttpApp(settings, Router(routes), self.work, budget, self.metrics)
+
         _warm_up(scorer)
         canary = Canary.from_arrays(bundle.arrays("canary.npz"))
-        self._watch = Watch(canary, scorer, self.metrics, settings.canary_seconds)
-        self.health.fault = self._watch.start()
+        self._monitor = CanaryMonitor(canary, scorer, self.metrics, settings.canary_seconds)
+        self.health.fault = self._monitor.start()
         self.health.warm = True
 
+    def _routes(self, scorer: RequestScorer) -> list[Route]:
+        routes: list[Route] = [
+            *JsonApi(scorer).routes(),
+            *OipApi(scorer, self.health.check).routes(),
+            *self.health.routes(),
+            GetRoute("/metrics", lambda _: self.metrics.response(), is_open=True),
+            GetRoute("/openapi.json", lambda _: Response(schema, media_type="application/json")),
+        ]
+        schema = document(routes, scorer.model)
+        return routes
+
     def close(self) -> None:
-        """Finish the work that was begun."""
-        self._watch.close()
+        """Finish the requests in work, then stop."""
+        self._monitor.close()
         self.work.close()
 
 

@@ -1,8 +1,8 @@
-"""Trial: whether a model can be loaded, found out in a short-lived process of its own.
+"""Preflight: check in a short-lived process of its own that a model can be loaded.
 
-A worker that fails while it starts is made anew, again and again, and says so in a traceback each
-time. So the supervising process has the model loaded once before it makes one; what that takes in
-memory, and a library that ends its process over a bad file, are gone with the trial.
+A worker that fails while it starts is restarted again and again, with a traceback each time. So
+the supervising process runs this check before it starts a worker. The memory that it takes is free
+again afterwards, and a library that crashes on a bad file crashes only this process.
 """
 
 import subprocess
@@ -15,12 +15,12 @@ _ROOT = Path(__file__).parents[1]
 
 
 def load(path: Path) -> None:
-    """Make everything that a bundle holds, as a worker does.
+    """Load everything that a bundle holds, as a worker does.
 
     Raises
     ------
     BundleError
-        Naming the file, or the bundle where it is not one file's fault.
+        Names the file at fault, or the bundle where it is no single file.
     """
     from scoring.canary import Canary
     from scoring.drift import Drift
@@ -34,25 +34,25 @@ def load(path: Path) -> None:
     except BundleError:
         raise
     except Exception as error:
-        # Whatever it is, a worker would fail on it too.
+        # Whatever the error is, a worker would fail with it too.
         raise BundleError(
             f"{path} does not hold what this software reads ({error!r}); use the release of "
             "Outcrop that wrote it, or train again"
         ) from error
 
 
-def run(path: Path) -> None:
+def check(path: Path) -> None:
     """Load a bundle in a process of its own.
 
     Raises
     ------
     BundleError
-        If that fails.
+        If the bundle cannot be loaded.
     """
     command = [sys.executable, "-m", "service.preflight", str(path.resolve())]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode < 0:
-        raise BundleError(f"{path} ends the process that loads it ({done.stderr.strip()!r})")
+        raise BundleError(f"{path} crashes the process that loads it ({done.stderr.strip()!r})")
     if done.returncode > 0:
         raise BundleError(done.stderr.strip().splitlines()[-1])
 

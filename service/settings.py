@@ -1,4 +1,4 @@
-"""Settings: everything an operator can choose, read once at start-up from OUTCROP_* variables.
+"""Settings: all options of the service, read once at start-up from OUTCROP_* variables.
 
 ``python -m service.settings`` prints this table as docs/settings.md.
 """
@@ -16,11 +16,11 @@ _MIB = 2**20
 
 
 class SettingsError(ValueError):
-    """The settings do not allow a start; the message says what to set."""
+    """The service cannot start with these settings; the message says what to set."""
 
 
 class Settings(BaseSettings):
-    """What the service reads from its environment."""
+    """The settings, as fields; each is read from OUTCROP_ and its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
@@ -33,18 +33,18 @@ class Settings(BaseSettings):
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="Threads that one run of the networks, or one search for neighbours, uses. "
+        description="Threads of one run of the networks, or of one search for neighbours. "
         "Default: the CPUs this process may use. Set it to the CPU limit where that is a quota, "
         "as on Kubernetes.",
     )
     max_body_bytes: int = Field(
-        default=80 * _MIB, ge=1, description="Largest body of a binary request; beyond it 413."
+        default=80 * _MIB, ge=1, description="Maximum size of a binary body; beyond it 413."
     )
     max_json_bytes: int = Field(
-        default=8 * _MIB, ge=1, description="Largest body of a JSON request; beyond it 413."
+        default=8 * _MIB, ge=1, description="Maximum size of a JSON body; beyond it 413."
     )
     max_spectra: int = Field(
-        default=1000, ge=1, description="Most spectra in one request; beyond it 413."
+        default=1000, ge=1, description="Maximum number of spectra in one request; beyond it 413."
     )
     max_in_work: int = Field(
         default=2,
@@ -60,15 +60,15 @@ class Settings(BaseSettings):
     max_inflight_bytes: int = Field(
         default=640 * _MIB,
         ge=1,
-        description="Bytes of request bodies held at one time, those still arriving included; "
-        "beyond it 429 with Retry-After.",
+        description="Maximum size of all request bodies in memory, including those that are still "
+        "arriving; beyond it 429 with Retry-After.",
     )
     deadline_seconds: float = Field(
         default=60.0,
         gt=0,
         allow_inf_nan=False,
-        description="Time from a request's first byte to its answer. A body that is not "
-        "complete by then is answered 408, a score that is not ready 504.",
+        description="Time from a request's first byte to its response. If its body is not complete "
+        "by then, the response is 408; if its scores are not ready, 504.",
     )
     tokens_file: Path | None = Field(
         default=None,
@@ -80,21 +80,22 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         default=False,
         description="Without tokens, requests that arrive at an address other than loopback are "
-        "answered 401. 1 lets them in: only where the network itself keeps strangers out.",
+        "answered 401. Set 1 to accept them, only where the network itself rejects requests from "
+        "outside.",
     )
     drain_file: Path | None = Field(
         default=None,
-        description="While this file exists, `/readyz` answers 503 and everything else goes on: "
-        "create it, wait until no new requests come, then stop the service. A Kubernetes "
-        "preStop hook does so.",
+        description="While this file exists, `/readyz` responds 503 and all other routes work as "
+        "before: create it, wait until no new requests arrive, then stop the service. A "
+        "Kubernetes preStop hook does so.",
     )
     canary_seconds: float = Field(
         default=300.0,
         gt=0,
         le=1800,
         allow_inf_nan=False,
-        description="Time between two checks of the canary: the bundle's own few spectra, whose "
-        "scores are known. The first is at the start, and the service is not ready if it fails.",
+        description="Interval between two checks of the canary: the bundle's own few spectra, with "
+        "known scores. The first is at the start; the service is not ready if it fails.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
@@ -109,7 +110,7 @@ class Settings(BaseSettings):
         Raises
         ------
         SettingsError
-            Naming each variable that is missing or wrong, its value and the remedy.
+            Names each variable that is missing or wrong, its value and the remedy.
         """
         if not os.environ.get(f"{_PREFIX}MODEL"):
             raise SettingsError(
@@ -145,8 +146,8 @@ def documentation() -> str:
         "",
         "<!-- Written by `python -m service.settings > docs/settings.md`; a test compares. -->",
         "",
-        "The service reads these environment variables once, when it starts. A value it cannot",
-        "use is named and the service does not start. Host and port are options of",
+        "The service reads these environment variables once, when it starts. With a wrong value",
+        "it does not start, and the message names the variable. Host and port are options of",
         "`bentoml serve`: always give `--host`, its default is every address of the machine.",
         "",
         "| variable | default | meaning |",

@@ -1,4 +1,4 @@
-"""Train: make a sky, fit a model, measure it, draw its figures."""
+"""Training: simulate a sky, fit a model, calibrate and evaluate it, draw its figures."""
 
 import argparse
 import contextlib
@@ -7,6 +7,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _EXAMPLE = """example:
   python -m training simulate sky/train --petals 10 --seed 1
@@ -50,8 +53,18 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_simulate(commands)
+    _add_fit(commands)
+    _add_calibrate(commands)
+    _add_evaluate(commands)
+    _add_figures(commands)
+    return parser
 
-    simulate = commands.add_parser("simulate", help="make petals of a simulated sky, and truth.csv")
+
+def _add_simulate(commands: _Commands) -> None:
+    simulate = commands.add_parser(
+        "simulate", help="write petals of a simulated sky and its truth.csv"
+    )
     simulate.add_argument("folder", metavar="DIR", type=Path)
     simulate.add_argument("--petals", metavar="N", type=_count, required=True)
     simulate.add_argument("--seed", metavar="S", type=_seed, required=True)
@@ -64,9 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     simulate.set_defaults(run=_simulate)
 
+
+def _add_fit(commands: _Commands) -> None:
     fit = commands.add_parser(
         "fit",
-        help="fit a model to petals and write a bundle; the same command continues a stopped fit",
+        help="fit a model to petals and write a bundle; run it again to continue a stopped fit",
     )
     fit.add_argument("folders", metavar="DIR", type=Path, nargs="+")
     fit.add_argument("--output", metavar="BUNDLE", type=Path, required=True)
@@ -78,26 +93,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.set_defaults(run=_fit)
 
+
+def _add_calibrate(commands: _Commands) -> None:
     calibrate = commands.add_parser(
         "calibrate",
-        help="refit thresholds, p-values and drift reference on unlabelled petals; no training",
+        help="refit thresholds, p-values and drift reference to unlabelled petals; networks stay",
     )
     calibrate.add_argument("bundle", metavar="BUNDLE", type=Path)
     calibrate.add_argument("folders", metavar="DIR", type=Path, nargs="+")
     calibrate.add_argument("--output", metavar="BUNDLE2", type=Path, required=True)
     calibrate.set_defaults(run=_calibrate)
 
-    evaluate = commands.add_parser("evaluate", help="measure a model on petals with a truth.csv")
+
+def _add_evaluate(commands: _Commands) -> None:
+    evaluate = commands.add_parser(
+        "evaluate", help="evaluate a model and baselines on petals; recall needs a truth.csv"
+    )
     evaluate.add_argument("bundle", metavar="BUNDLE", type=Path)
     evaluate.add_argument("folder", metavar="DIR", type=Path)
-    evaluate.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers here")
+    evaluate.add_argument(
+        "--json", metavar="FILE", type=Path, help="also write the numbers to this file"
+    )
     evaluate.add_argument(
         "--train",
         metavar="DIR",
         type=Path,
         nargs="+",
         default=[],
-        help="the petals that the model was fitted to: fits the baselines to them",
+        help="the petals that the model was fitted to; the baselines are fitted to them",
     )
     evaluate.add_argument(
         "--paper",
@@ -105,17 +128,19 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="a bundle of the paper's recipe to compare with",
     )
+
     evaluate.set_defaults(run=_evaluate)
 
-    figures = commands.add_parser("figures", help="draw what a model makes of petals")
+
+def _add_figures(commands: _Commands) -> None:
+    figures = commands.add_parser("figures", help="draw a model's results on petals")
     figures.add_argument("bundle", metavar="BUNDLE", type=Path)
     figures.add_argument("folder", metavar="DIR", type=Path)
     figures.add_argument("--output", metavar="FOLDER", type=Path, required=True)
     figures.add_argument(
-        "--scores", metavar="O.fits", type=Path, help="a score table to take the scores from"
+        "--scores", metavar="O.fits", type=Path, help="read the scores from this score table"
     )
     figures.set_defaults(run=_figures)
-    return parser
 
 
 def _count(text: str) -> int:
@@ -177,7 +202,7 @@ def _figures(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _silent_tensorflow() -> Iterator[None]:
-    """Keep TensorFlow's C++ start-up messages, which no setting stops, off the terminal."""
+    """Hide TensorFlow's C++ start-up messages, which no setting stops."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     terminal = os.dup(2)

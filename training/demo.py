@@ -1,11 +1,10 @@
-"""Demo: the whole path on a simulated sky, with the very commands that a user types.
+"""Demo: all of Outcrop on a simulated sky, with the same commands that a user types.
 
-Make a sky, train on it, store the model, start the service, score a petal with injected anomalies
-through HTTP, stop the service, and show what stands out.
+Simulate a sky, train on it, store the model, start the service, score a petal with injected
+anomalies through HTTP, stop the service, and show what stands out.
 """
 
 import argparse
-import csv
 import os
 import shutil
 import socket
@@ -22,25 +21,25 @@ from astropy.table import Table
 from outcrop import Client, OutcropError, find_petals
 
 from .evaluation.metrics import recall_at
+from .truth import CONTROL, Truth
+from .truth import FILE as TRUTH
 
 _PETALS = 10
 _STARTUP_SECONDS = 120
 _FALSE_POSITIVES = 0.01
-# A control, not an anomaly: faint but ordinary.
-_CONTROL = "lowsnr"
 _OUTPUTS = ("sky", "model", "model-report", "model.work", "outliers.fits", "figures", "server.log")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m training.demo", description=__doc__)
-    parser.add_argument("folder", type=Path, help="where everything is written")
+    parser.add_argument("folder", type=Path, help="the folder that everything is written to")
     folder: Path = parser.parse_args(arguments).folder
     started = time.monotonic()
     try:
         _demo(folder)
     except subprocess.CalledProcessError as error:
-        print(f"outcrop: error: the step above ended with status {error.returncode}")
+        print(f"outcrop: error: the step above failed with exit status {error.returncode}")
         return 1
     except (OutcropError, TimeoutError) as error:
         print(f"outcrop: error: {error}")
@@ -50,45 +49,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _demo(folder: Path) -> None:
-    for name in _OUTPUTS:
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    _remove_outputs(folder)
     train, test = folder / "sky" / "train", folder / "sky" / "test"
     model, table = folder / "model", folder / "outliers.fits"
-    _say(1, f"a simulated sky: {_PETALS} petals to train on, one with injected anomalies to score")
     python = (sys.executable, "-m")
+
+    _say(1, f"simulate a sky: {_PETALS} petals to train on, one with injected anomalies to score")
     _run(*python, "training", "simulate", train, "--petals", _PETALS, "--seed", 1)
     _run(*python, "training", "simulate", test, "--petals", 1, "--seed", 2, "--anomalies", 0.12)
+
     _say(2, "train, and export to a bundle")
     _run(*python, "training", "fit", train, "--output", model, "--config", "demo")
+
     _say(3, "store the bundle")
     tag = _run(*python, "model_store", "add", model, capture=True).strip()
     print(tag)
+
     petal = find_petals(test)[0]
     with _service(tag, folder / "server.log") as url:
         _say(4, f"the service is ready at {url}; score the petal through it")
         command = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--output", table)
         sdk = Path(sys.executable).with_name("outcrop")
         _run(sdk, "score", *command, "--url", url, "--reconstruction")
+
     _say(5, "draw the outliers")
-    _run(
-        *python,
-        "training",
-        "figures",
-        model,
-        test,
-        "--output",
-        folder / "figures",
-        "--scores",
-        table,
-    )
-    _report(table, test / "truth.csv")
+    figures = folder / "figures"
+    _run(*python, "training", "figures", model, test, "--output", figures, "--scores", table)
+
+    _report(table, test / TRUTH)
     print(f"\nscore table     {table}")
-    print(f"pictures        {folder / 'figures' / 'index.html'}")
+    print(f"pictures        {figures / 'index.html'}")
     print(f"training report {folder / 'model-report' / 'report.md'}")
+
+
+def _remove_outputs(folder: Path) -> None:
+    """Remove what an earlier run wrote."""
+    for name in _OUTPUTS:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _say(step: int, text: str) -> None:
@@ -109,6 +110,7 @@ def _service(tag: str, log: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "bentoml", "serve", "service.app:OutlierService"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
+
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         server = subprocess.Popen(
@@ -142,27 +144,30 @@ def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 def _report(path: Path, truth_path: Path) -> None:
     table = Table.read(path, hdu="OUTLIERS")
-    with truth_path.open(newline="") as file:
-        truth = {int(row["TARGETID"]): row["KIND"] for row in csv.DictReader(file)}
-    kind = np.array([truth.get(int(targetid), "") for targetid in table["TARGETID"]])
-    eligible = np.isfinite(table["P_VALUE"])
+    truth = Truth.read(truth_path)
+    # Sky fibres are not in the truth.
+    kind = np.array([truth.kind.get(int(targetid), "") for targetid in table["TARGETID"]])
+    p_value = np.ma.filled(table["P_VALUE"], np.nan)
+    eligible = np.isfinite(p_value)
+
     print("\nThe ten spectra with the smallest p_value")
     print("TARGETID            p_value    wmse      nof     S/N     z       injected")
-    for row in np.argsort(np.where(eligible, table["P_VALUE"], np.inf))[:10]:
+    for row in np.argsort(np.where(eligible, p_value, np.inf))[:10]:
         entry = table[row]
         print(
             f"{entry['TARGETID']:<18}  {entry['P_VALUE']:8.1e}  {entry['WMSE']:7.2f}  "
             f"{entry['NOF']:7.2f}  {entry['SNR']:6.1f}  {entry['Z']:7.4f}  {kind[row] or '-'}"
         )
+
     inlier = eligible & (kind == "") & (table["SNR"] > 5)
-    injected = eligible & (kind != "") & (kind != _CONTROL)
-    recall = recall_at(
-        -np.log(table["P_VALUE"][injected]), -np.log(table["P_VALUE"][inlier]), _FALSE_POSITIVES
-    )
+    injected = eligible & (kind != "") & (kind != CONTROL)
+    scores = -np.log(p_value)
+    recall = recall_at(scores[injected], scores[inlier], _FALSE_POSITIVES)
     print(
         f"\nRecall at 1 % false positives: {recall:.0%} of {injected.sum()} injected anomalies "
         f"({inlier.sum()} inliers with S/N > 5)."
-        "\nThis is a simulated sky: the numbers say that the path works, not how it does on DESI."
+        "\nThis is a simulated sky: the numbers show that everything works, not how well Outcrop "
+        "does on DESI."
     )
 
 

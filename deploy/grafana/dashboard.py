@@ -1,7 +1,7 @@
-"""Dashboard: what an operator sees of the service at a glance, in Grafana.
+"""Dashboard: the service's metrics in Grafana.
 
-``make rules`` writes what is committed beside this module. The rows go from the load to the
-science and the model; a dashed line is where an alert begins.
+``make rules`` writes outcrop.json from this module. The rows are traffic, errors, latency,
+saturation, scores and model; a dashed line is the threshold of an alert.
 """
 
 from dataclasses import dataclass
@@ -54,11 +54,11 @@ class Chart:
     ----------
     title, meaning : str
     unit : str
-        As Grafana names it.
+        Grafana's name of the unit.
     queries : mapping of str to str
         Expressions by their legends.
     limit : float or None
-        Where an alert begins.
+        Threshold of an alert.
     """
 
     title: str
@@ -77,7 +77,7 @@ def _quantiles(metric: str, window: str, *shares: float, selector: str = "") -> 
     return {f"{share:.0%}": f"histogram_quantile({share}, {buckets})" for share in shares}
 
 
-_JOBS = f"{{{rules.JOBS}}}"
+_SCORING = f"{{{rules.SCORING}}}"
 _OURS = '{job="outcrop"}'
 _SECONDS = "outcrop_request_duration_seconds"
 _MASKED = "outcrop_spectra_masked_ratio"
@@ -88,7 +88,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
             "Requests to score",
             "By route.",
             "reqps",
-            {"{{route}}": _rate("route", "outcrop_requests_total", _JOBS)},
+            {"{{route}}": _rate("route", "outcrop_requests_total", _SCORING)},
         ),
         Chart(
             "Spectra",
@@ -98,13 +98,13 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "Spectra by petal",
-            "Per second; none where the request does not say.",
+            "Per second; none if the request names no petal.",
             "short",
             {"{{petal}}": _rate("petal", "outcrop_spectra_petal_total")},
         ),
         Chart(
             "Request size",
-            "Of complete bodies.",
+            "Complete request bodies.",
             "bytes",
             _quantiles("outcrop_request_body_bytes", RATE, 0.5, 0.95),
         ),
@@ -112,26 +112,26 @@ ROWS: dict[str, tuple[Chart, ...]] = {
     "Errors": (
         Chart(
             "Errors",
-            "Requests to score that fail on the server's side (5xx), of all.",
+            "Share of the requests to score that fail with a server error (5xx).",
             "percentunit",
             {"errors": "outcrop:errors:ratio"},
             rules.ERROR_RATIO,
         ),
         Chart(
-            "Answers by code",
-            "Of requests to score.",
+            "Responses by code",
+            "Responses to requests to score.",
             "reqps",
-            {"{{code}}": _rate("code", "outcrop_requests_total", _JOBS)},
+            {"{{code}}": _rate("code", "outcrop_requests_total", _SCORING)},
         ),
         Chart(
-            "Refusals by reason",
-            "Of all requests.",
+            "Rejections by reason",
+            "All routes.",
             "reqps",
             {"{{reason}}": _rate("reason", "outcrop_rejected_total")},
         ),
         Chart(
             "Targets without scores",
-            "Of the rows of the last hour, where there are at least 2,000.",
+            "Share of the rows of the last hour, if there are at least 2,000.",
             "percentunit",
             {"unscored": "outcrop:unscored:ratio"},
             rules.UNSCORED_RATIO,
@@ -142,7 +142,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
             "Duration of requests to score",
             "From the head of a request to the end of its answer, its upload included.",
             "s",
-            _quantiles(_SECONDS, RATE, 0.5, 0.95, 0.99, selector=_JOBS),
+            _quantiles(_SECONDS, RATE, 0.5, 0.95, 0.99, selector=_SCORING),
             rules.SLOW_SECONDS,
         ),
         Chart(
@@ -154,18 +154,18 @@ ROWS: dict[str, tuple[Chart, ...]] = {
     ),
     "Saturation": (
         Chart(
-            "Places and bytes taken",
+            "Places and bytes in use",
             "Of the fullest pod, mean of ten minutes.",
             "percentunit",
             {"{{resource}}": "outcrop:taken:ratio"},
-            rules.TAKEN_RATIO,
+            rules.USED_RATIO,
         ),
         Chart(
-            "Turned away",
-            "Requests answered 429, of the requests to score.",
+            "Overload responses",
+            "Share of the requests to score that get status 429.",
             "percentunit",
-            {"turned away": "outcrop:turned_away:ratio"},
-            rules.TURNED_AWAY_RATIO,
+            {"overload": "outcrop:turned_away:ratio"},
+            rules.OVERLOAD_RATIO,
         ),
         Chart(
             "Requests in flight", "By pod.", "short", {"{{instance}}": "outcrop_requests_in_flight"}
@@ -183,14 +183,14 @@ ROWS: dict[str, tuple[Chart, ...]] = {
             {"{{instance}}": f"process_resident_memory_bytes{_OURS}"},
         ),
     ),
-    "Science, on eligible spectra": (
+    "Scores of eligible spectra": (
         Chart(
             "Spectra of the last hour",
-            "The science is judged where there is a line of judged ones.",
+            "The alerts on scores are active while the line of evaluated spectra is present.",
             "short",
             {
                 "{{outcome}}": "outcrop:spectra:increase",
-                "judged": "outcrop:judged_spectra:increase",
+                "evaluated": "outcrop:judged_spectra:increase",
             },
         ),
         Chart(
@@ -201,7 +201,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "Drift",
-            "Population stability index of each latent over the last hour, where there are at "
+            "Population stability index of each latent over the last hour, if there are at "
             "least 2,000 spectra.",
             "short",
             {"latent {{latent}}": "outcrop:latent_psi:sum"},
@@ -209,7 +209,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "p_value",
-            "Quantiles; on ordinary sky each is as large as its name.",
+            "Quantiles; for inliers each quantile equals its share.",
             "short",
             _quantiles("outcrop_spectra_p_value", WINDOW, 0.01, 0.1, 0.5, 0.9),
         ),
@@ -239,7 +239,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "Status bits",
-            "Spectra with each, per second, ineligible ones included.",
+            "Spectra with each bit, per second, ineligible ones included.",
             "short",
             {"{{bit}}": _rate("bit", "outcrop_spectra_status_total")},
         ),
@@ -254,7 +254,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "Canary: flags that differ",
-            "By pod; any is one too many.",
+            "By pod; 0 is expected.",
             "short",
             {"{{instance}}": "outcrop_canary_flags"},
             1,
@@ -285,7 +285,19 @@ def expressions() -> dict[str, str]:
 
 
 def _lines(chart: Chart) -> timeseries.Panel:
-    panel = (
+    panel = _empty_lines(chart)
+    for name, (legend, expr) in zip(ascii_uppercase, chart.queries.items(), strict=False):
+        panel.with_target(Dataquery().ref_id(name).expr(expr).legend_format(legend).range())
+
+    if chart.limit is not None:
+        steps = [Threshold(value=None, color="green"), Threshold(chart.limit, color="red")]
+        panel.thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+        panel.thresholds_style(GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
+    return panel
+
+
+def _empty_lines(chart: Chart) -> timeseries.Panel:
+    return (
         timeseries.Panel()
         .title(chart.title)
         .description(chart.meaning)
@@ -302,13 +314,6 @@ def _lines(chart: Chart) -> timeseries.Panel:
         )
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
     )
-    for name, (legend, expr) in zip(ascii_uppercase, chart.queries.items(), strict=False):
-        panel.with_target(Dataquery().ref_id(name).expr(expr).legend_format(legend).range())
-    if chart.limit is not None:
-        steps = [Threshold(value=None, color="green"), Threshold(chart.limit, color="red")]
-        panel.thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
-        panel.thresholds_style(GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
-    return panel
 
 
 def _model_panels() -> tuple[stat.Panel, table.Panel]:
@@ -323,7 +328,7 @@ def _model_panels() -> tuple[stat.Panel, table.Panel]:
     models = (
         table.Panel()
         .title("Models served")
-        .description("By how many pods.")
+        .description("Number of pods by model.")
         .datasource(_SOURCE)
         .height(_HEIGHT)
         .span(_COLUMNS * 3 // 8)
@@ -338,7 +343,7 @@ def dashboard() -> str:
         Dashboard("Outcrop")
         .uid("outcrop")
         .tags(["outcrop"])
-        .description("Traffic, errors, latency and saturation; the science; the model.")
+        .description("Traffic, errors, latency, saturation, scores and model.")
         .time("now-12h", "now")
         .timezone("utc")
         .refresh("1m")
@@ -349,6 +354,7 @@ def dashboard() -> str:
             IntervalVariable("window").label("Window of the quantiles").values("1h,10m,6h,1d")
         )
     )
+
     for row, charts in ROWS.items():
         board.with_row(Row(row))
         if row == "Model":
@@ -356,6 +362,7 @@ def dashboard() -> str:
                 board.with_panel(panel)
         for chart in charts:
             board.with_panel(_lines(chart))
+
     return JSONEncoder(sort_keys=True, indent=2).encode(board.build()) + "\n"
 
 

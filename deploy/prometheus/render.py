@@ -1,6 +1,6 @@
 """Render: the rules as a file for Prometheus, or as a resource for its operator on Kubernetes.
 
-``make rules`` writes what is committed beside this module.
+``make rules`` writes outcrop.rules.yaml and prometheusrule.yaml with it.
 """
 
 import argparse
@@ -35,11 +35,11 @@ def render(scale: float = 1, runbook: str = RUNBOOK, *, resource: bool = False) 
     Parameters
     ----------
     scale : float
-        What every span of time is multiplied with.
+        Factor of every span of time.
     runbook : str
         Address of docs/runbook.md, for the links in the alerts.
     resource : bool
-        Whether to wrap them as a PrometheusRule.
+        Return a PrometheusRule, not a rule file.
     """
     content: dict[str, Any] = {"groups": Rules(scale, runbook).groups()}
     if resource:

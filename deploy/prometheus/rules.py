@@ -1,38 +1,39 @@
-"""Rules: what Prometheus records of the service, and when it alerts.
+"""Rules: recording rules and alerts of Prometheus.
 
-One source for every time scale: production is 1, the end-to-end test 1/60, in which an hour passes
-in a minute. Thresholds never scale.
+The rules exist at any time scale: production is 1, the end-to-end test 1/60, in which an hour takes
+a minute. Thresholds never scale.
 
-The science is judged over an hour, and only where the hour says something: 2,000 eligible spectra,
-and two of five rows eligible. The first keeps a list of oddities that somebody sends on a quiet day
-from alerting. The second knows the dark programme: its targets lie beyond the model's redshifts, so
-that what stays eligible, a tenth of the rows, is standard stars and interlopers, another population
-altogether. In bright time seven of ten rows are eligible.
+The alerts on scores look at one hour. They need at least 2,000 eligible spectra in it, and at least
+40 % of the rows eligible. The first condition ignores a few unusual spectra on a quiet day. The
+second ignores the dark programme: its targets lie beyond the model's redshifts, so that the
+eligible tenth of its rows is standard stars and interlopers, which are another population. In
+bright time 70 % of the rows are eligible.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-LEAST_SPECTRA = 2000
-LEAST_ELIGIBLE_RATIO = 0.4
-# A share of 5 % or 0.2 % at a level of 1 %. Chance strays from 20 of 2,000 to 4 once in 300,000.
+MIN_SPECTRA = 2000
+MIN_ELIGIBLE_RATIO = 0.4
+# A share of 5 % or 0.2 % at a level of 1 %. Fewer than 4 of 2,000, where 20 are expected, occur by
+# chance once in 300,000 hours.
 FLAGGED_FACTOR = 5
-# 0.1 is called a small, 0.25 a major shift. Inliers give up to 0.03 with a calibration
-# sample of 1,000, 0.1 with one of 400.
+# By convention 0.1 is a small and 0.25 a major shift. Inliers give up to 0.03 with a calibration
+# sample of 1,000, and up to 0.1 with one of 400.
 PSI = 0.25
 UNSCORED_RATIO = 0.2
 ERROR_RATIO = 0.05
-LEAST_ERRORS = 5
-TURNED_AWAY_RATIO = 0.05
-TAKEN_RATIO = 0.8
+MIN_ERRORS = 5
+OVERLOAD_RATIO = 0.05
+USED_RATIO = 0.8
 SLOW_SECONDS = 10
 CANARY_TOLERANCE = 0.001
 
-# Routes that score; probes and pages say nothing about errors or latency.
-JOBS = 'route=~"/score|/v2/.*/infer"'
-FAILED = f'{JOBS}, code=~"5.."'
-# An empty decile is finite.
-_LEAST_SHARE = 0.001
+# Routes that score; other routes do not count for errors and latency.
+SCORING = 'route=~"/score|/v2/.*/infer"'
+FAILED = f'{SCORING}, code=~"5.."'
+# Keeps the logarithm of an empty decile finite.
+_MIN_SHARE = 0.001
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -62,7 +63,7 @@ class Rules:
     Attributes
     ----------
     scale : float
-        Every span of time is multiplied with it.
+        Factor of every span of time.
     runbook : str
         Address of docs/runbook.md.
     """
@@ -76,184 +77,189 @@ class Rules:
             {"name": name, "interval": self._span(0.5 * MINUTE), "rules": rules}
             for name, rules in (
                 ("outcrop-service", [*self._service_records(), *self._service_alerts()]),
-                ("outcrop-science", [*self._science_records(), *self._science_alerts()]),
+                ("outcrop-science", [*self._score_records(), *self._score_alerts()]),
             )
         ]
 
     def _span(self, seconds: float) -> str:
         return duration(seconds * self.scale)
 
-    def _alert(self, name: str, minutes: float, severity: str, expr: str, says: str) -> Rule:
+    def _alert(self, name: str, minutes: float, severity: str, expr: str, summary: str) -> Rule:
         lasting = {"for": self._span(minutes * MINUTE)} if minutes else {}
         return {
             "alert": name,
             "expr": expr,
             **lasting,
             "labels": {"severity": severity},
-            "annotations": {"summary": says, "runbook_url": f"{self.runbook}#{name.lower()}"},
+            "annotations": {"summary": summary, "runbook_url": f"{self.runbook}#{name.lower()}"},
         }
 
     def _service_records(self) -> list[Rule]:
-        brief = self._span(10 * MINUTE)
+        window = self._span(10 * MINUTE)
+        requests = f"sum(rate(outcrop_requests_total{{{SCORING}}}[{window}]))"
+        errors = (
+            f"(sum(rate(outcrop_requests_total{{{FAILED}}}[{window}])) or vector(0))\n"
+            "/ (outcrop:requests:rate > 0)"
+        )
+        overload = (
+            f'sum(rate(outcrop_rejected_total{{reason=~"busy|bytes"}}[{window}]))\n'
+            "/ (outcrop:requests:rate > 0)"
+        )
+
+        # Of the fullest pod.
+        work = f"max(avg_over_time(outcrop_work_requests[{window}]) / outcrop_work_requests_max)"
+        held = (
+            f"max(avg_over_time(outcrop_body_held_bytes[{window}])\n/ outcrop_body_held_bytes_max)"
+        )
+
+        duration_p95 = (
+            "histogram_quantile(0.95, sum by (le) (\n"
+            f"  rate(outcrop_request_duration_seconds_bucket{{{SCORING}}}[{window}])\n))"
+        )
+
         return [
-            _record(
-                "outcrop:requests:rate", f"sum(rate(outcrop_requests_total{{{JOBS}}}[{brief}]))"
-            ),
-            _record(
-                "outcrop:errors:ratio",
-                f"(sum(rate(outcrop_requests_total{{{FAILED}}}[{brief}])) or vector(0))\n"
-                "/ (outcrop:requests:rate > 0)",
-            ),
-            _record(
-                "outcrop:turned_away:ratio",
-                f'sum(rate(outcrop_rejected_total{{reason=~"busy|bytes"}}[{brief}]))\n'
-                "/ (outcrop:requests:rate > 0)",
-            ),
-            _record(
-                "outcrop:taken:ratio",
-                f"max(avg_over_time(outcrop_work_requests[{brief}]) / outcrop_work_requests_max)",
-                resource="places",
-            ),
-            _record(
-                "outcrop:taken:ratio",
-                f"max(avg_over_time(outcrop_body_held_bytes[{brief}])\n"
-                "/ outcrop_body_held_bytes_max)",
-                resource="bytes",
-            ),
-            _record(
-                "outcrop:request_duration_seconds:p95",
-                "histogram_quantile(0.95, sum by (le) (\n"
-                f"  rate(outcrop_request_duration_seconds_bucket{{{JOBS}}}[{brief}])\n))",
-            ),
+            _record("outcrop:requests:rate", requests),
+            _record("outcrop:errors:ratio", errors),
+            _record("outcrop:turned_away:ratio", overload),
+            _record("outcrop:taken:ratio", work, resource="places"),
+            _record("outcrop:taken:ratio", held, resource="bytes"),
+            _record("outcrop:request_duration_seconds:p95", duration_p95),
         ]
 
     def _service_alerts(self) -> list[Rule]:
-        brief = self._span(10 * MINUTE)
-        return [
-            self._alert(
-                "OutcropDown", 2, "critical", "absent(outcrop_ready == 1)", "No pod takes new work."
-            ),
-            self._alert(
-                "OutcropNotReady",
-                10,
-                "warning",
-                'outcrop_ready == 0 or up{job="outcrop"} == 0',
-                "A pod takes no new work, or cannot be scraped.",
-            ),
-            self._alert(
-                "OutcropErrors",
-                2,
-                "critical",
-                f"outcrop:errors:ratio > {ERROR_RATIO}\n"
-                f"and sum(increase(outcrop_requests_total{{{FAILED}}}[{brief}])) >= {LEAST_ERRORS}",
-                "{{ $value | humanizePercentage }} of the requests to score fail on the server's "
-                "side.",
-            ),
-            self._alert(
-                "OutcropSaturated",
-                10,
-                "warning",
-                f"max(outcrop:taken:ratio) > {TAKEN_RATIO}\n"
-                f"or outcrop:turned_away:ratio > {TURNED_AWAY_RATIO}",
-                "Work arrives faster than it is done: clients are turned away, or soon will be.",
-            ),
-            self._alert(
-                "OutcropSlow",
-                10,
-                "warning",
-                f"outcrop:request_duration_seconds:p95 > {SLOW_SECONDS}",
-                "One of twenty requests to score takes more than {{ $value | humanizeDuration }}.",
-            ),
-            self._alert(
-                "OutcropCanaryDiffers",
-                0,
-                "critical",
-                f"outcrop_canary_difference_ratio > {CANARY_TOLERANCE}\n"
-                "or outcrop_canary_flags > 0\n"
-                f"or time() - outcrop_canary_checked_timestamp_seconds > {HOUR * self.scale:g}",
-                "A pod does not give the canary the scores that the model has for it, or has not "
-                "checked for an hour.",
-            ),
-        ]
+        window = self._span(10 * MINUTE)
+        down = self._alert(
+            "OutcropDown", 2, "critical", "absent(outcrop_ready == 1)", "No pod is ready."
+        )
 
-    def _science_records(self) -> list[Rule]:
+        not_ready = self._alert(
+            "OutcropNotReady",
+            10,
+            "warning",
+            'outcrop_ready == 0 or up{job="outcrop"} == 0',
+            "A pod is not ready, or cannot be scraped.",
+        )
+
+        errors = self._alert(
+            "OutcropErrors",
+            2,
+            "critical",
+            f"outcrop:errors:ratio > {ERROR_RATIO}\n"
+            f"and sum(increase(outcrop_requests_total{{{FAILED}}}[{window}])) >= {MIN_ERRORS}",
+            "{{ $value | humanizePercentage }} of the requests to score fail with a server error.",
+        )
+
+        saturated = self._alert(
+            "OutcropSaturated",
+            10,
+            "warning",
+            f"max(outcrop:taken:ratio) > {USED_RATIO}\n"
+            f"or outcrop:turned_away:ratio > {OVERLOAD_RATIO}",
+            "Requests arrive faster than they are scored: clients get status 429, or soon will.",
+        )
+
+        slow = self._alert(
+            "OutcropSlow",
+            10,
+            "warning",
+            f"outcrop:request_duration_seconds:p95 > {SLOW_SECONDS}",
+            "5 % of the requests to score take more than {{ $value | humanizeDuration }}.",
+        )
+
+        canary_differs = self._alert(
+            "OutcropCanaryDiffers",
+            0,
+            "critical",
+            f"outcrop_canary_difference_ratio > {CANARY_TOLERANCE}\n"
+            "or outcrop_canary_flags > 0\n"
+            f"or time() - outcrop_canary_checked_timestamp_seconds > {HOUR * self.scale:g}",
+            "A pod's scores of the canary differ from those in the bundle, or the pod has not "
+            "checked them for an hour.",
+        )
+
+        return [down, not_ready, errors, saturated, slow, canary_differs]
+
+    def _score_records(self) -> list[Rule]:
         hour = self._span(HOUR)
+        spectra = f"sum by (outcome) (increase(outcrop_spectra_total[{hour}]))"
         eligible = 'sum(outcrop:spectra:increase{outcome="eligible"})'
-        share = f"clamp_min(outcrop:latent_share:ratio, {_LEAST_SHARE})"
+        evaluated = (
+            f"{eligible} >= {MIN_SPECTRA}\n"
+            f"and {eligible} >= {MIN_ELIGIBLE_RATIO} * sum(outcrop:spectra:increase)"
+        )
+
+        flagged = (
+            f"sum by (flag) (increase(outcrop_anomalies_total[{hour}]))\n"
+            f"/ on () group_left () ({eligible} > 0)"
+        )
+        unscored = (
+            f"sum(increase(outcrop_targets_unscored_total[{hour}]))\n"
+            f"/ (sum(outcrop:spectra:increase) >= {MIN_SPECTRA})"
+        )
+
+        # By version, because each model has its own deciles.
+        latent_spectra = (
+            f"sum by (version, latent, decile)\n(increase(outcrop_latent_spectra_total[{hour}]))"
+        )
+        latent_share = (
+            "outcrop:latent_spectra:increase / on (version, latent) group_left ()\n"
+            f"(sum by (version, latent) (outcrop:latent_spectra:increase) >= {MIN_SPECTRA})"
+        )
+
+        # The population stability index: Σ (share − reference) ln(share / reference).
+        share = f"clamp_min(outcrop:latent_share:ratio, {_MIN_SHARE})"
         reference = (
             "clamp_min(max by (version, latent, decile) (outcrop_latent_reference_ratio), "
-            f"{_LEAST_SHARE})"
+            f"{_MIN_SHARE})"
         )
+        psi = (
+            f"sum by (version, latent) (\n  ({share}\n    - {reference})\n"
+            f"  * ln({share}\n    / {reference})\n)"
+        )
+
         return [
-            _record(
-                "outcrop:spectra:increase",
-                f"sum by (outcome) (increase(outcrop_spectra_total[{hour}]))",
-            ),
-            _record(
-                "outcrop:judged_spectra:increase",
-                f"{eligible} >= {LEAST_SPECTRA}\n"
-                f"and {eligible} >= {LEAST_ELIGIBLE_RATIO} * sum(outcrop:spectra:increase)",
-            ),
-            _record(
-                "outcrop:flagged:ratio",
-                f"sum by (flag) (increase(outcrop_anomalies_total[{hour}]))\n"
-                f"/ on () group_left () ({eligible} > 0)",
-            ),
-            _record(
-                "outcrop:unscored:ratio",
-                f"sum(increase(outcrop_targets_unscored_total[{hour}]))\n"
-                f"/ (sum(outcrop:spectra:increase) >= {LEAST_SPECTRA})",
-            ),
-            # By version, because each model has its own deciles.
-            _record(
-                "outcrop:latent_spectra:increase",
-                "sum by (version, latent, decile)\n"
-                f"(increase(outcrop_latent_spectra_total[{hour}]))",
-            ),
-            _record(
-                "outcrop:latent_share:ratio",
-                "outcrop:latent_spectra:increase / on (version, latent) group_left ()\n"
-                f"(sum by (version, latent) (outcrop:latent_spectra:increase) >= {LEAST_SPECTRA})",
-            ),
-            # The population stability index: Σ (share − reference) ln(share / reference).
-            _record(
-                "outcrop:latent_psi:sum",
-                f"sum by (version, latent) (\n  ({share}\n    - {reference})\n"
-                f"  * ln({share}\n    / {reference})\n)",
-            ),
+            _record("outcrop:spectra:increase", spectra),
+            _record("outcrop:judged_spectra:increase", evaluated),
+            _record("outcrop:flagged:ratio", flagged),
+            _record("outcrop:unscored:ratio", unscored),
+            _record("outcrop:latent_spectra:increase", latent_spectra),
+            _record("outcrop:latent_share:ratio", latent_share),
+            _record("outcrop:latent_psi:sum", psi),
         ]
 
-    def _science_alerts(self) -> list[Rule]:
+    def _score_alerts(self) -> list[Rule]:
         flagged = 'sum(outcrop:flagged:ratio{flag="anomaly"})'
         level = "max(outcrop_p_level_ratio)"
-        return [
-            self._alert(
-                "OutcropAnomalyShare",
-                10,
-                "warning",
-                f"({flagged} > {FLAGGED_FACTOR} * {level}\n"
-                f"  or {flagged} < {level} / {FLAGGED_FACTOR})\n"
-                "and outcrop:judged_spectra:increase",
-                "{{ $value | humanizePercentage }} of the eligible spectra of the last hour are "
-                "anomalies, far from the model's level.",
-            ),
-            self._alert(
-                "OutcropDrift",
-                10,
-                "warning",
-                f"max(outcrop:latent_psi:sum) > {PSI}\nand outcrop:judged_spectra:increase",
-                "The spectra of the last hour are another population than the model was "
-                "calibrated on: a latent's population stability index is {{ $value | humanize }}.",
-            ),
-            self._alert(
-                "OutcropUnscored",
-                10,
-                "warning",
-                f"outcrop:unscored:ratio > {UNSCORED_RATIO}",
-                "{{ $value | humanizePercentage }} of the rows of the last hour are targets that "
-                "should have scores and have none.",
-            ),
-        ]
+        anomaly_share = self._alert(
+            "OutcropAnomalyShare",
+            10,
+            "warning",
+            f"({flagged} > {FLAGGED_FACTOR} * {level}\n"
+            f"  or {flagged} < {level} / {FLAGGED_FACTOR})\n"
+            "and outcrop:judged_spectra:increase",
+            "{{ $value | humanizePercentage }} of the eligible spectra of the last hour are "
+            "anomalies, far from the model's level.",
+        )
+
+        drift = self._alert(
+            "OutcropDrift",
+            10,
+            "warning",
+            f"max(outcrop:latent_psi:sum) > {PSI}\nand outcrop:judged_spectra:increase",
+            "The spectra of the last hour differ from the model's calibration sample: the "
+            "population stability index of a latent is {{ $value | humanize }}.",
+        )
+
+        unscored = self._alert(
+            "OutcropUnscored",
+            10,
+            "warning",
+            f"outcrop:unscored:ratio > {UNSCORED_RATIO}",
+            "{{ $value | humanizePercentage }} of the rows of the last hour are targets that "
+            "should have scores but have none.",
+        )
+
+        return [anomaly_share, drift, unscored]
 
 
 def _record(name: str, expr: str, **labels: str) -> Rule:

@@ -1,1 +1,1 @@
-"""HTTP: what any service needs: routes, bodies, work, authentication, errors."""
+"""HTTP: routes, bodies, work, authentication and errors, as any service needs them."""

@@ -1,148 +1,173 @@
-"""Door: the ASGI application through which every request comes and every answer goes.
+"""HttpApp: the ASGI application that receives every request and sends every response.
 
-It names the request, finds its route, lets it in or not, reads its body within bounds, has the
-work done, and whatever happens answers in one shape, counts and logs. No other layer sees a
-request, so that nothing else can answer, count or log it differently.
+It names the request, finds its route, checks its token, reads its body within limits, has the
+work done, and in every case responds in one shape, counts and logs. No other layer sees a request,
+so that nothing else can answer, count or log it differently.
 """
 
 import logging
 import time
 from http import HTTPStatus
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..interfaces.oip import declared_bytes
-from ..monitoring.metrics import Metrics, status_counts
 from ..settings import Settings
-from . import body as bodies
-from .auth import Guard
-from .body import Budget, Limits
-from .errors import ClientGone, Problem
-from .router import Exchange, Job, Table
+from .auth import Authentication
+from .body import BodyLimits, Budget, parse_headers, read
+from .errors import ClientDisconnected, Problem
+from .router import PostRoute, RequestContext, Router
 from .work import Work
 
-# What nginx writes when a client leaves; it is counted and logged, never sent.
-CLIENT_GONE = 499
+# nginx's code for a client that disconnects; it is counted and logged, never sent.
+CLIENT_DISCONNECTED = 499
 _log = logging.getLogger("service")
 
 
-class Door:
+class RequestObserver(Protocol):
+    """Receives what `HttpApp` observes of each request."""
+
+    def request_started(self) -> None:
+        """A request has arrived."""
+        ...
+
+    def request_rejected(self, reason: str) -> None:
+        """It is rejected for a reason, one of a fixed set."""
+        ...
+
+    def request_finished(self, context: RequestContext, code: int, seconds: float) -> None:
+        """The response has been sent, or the client has disconnected."""
+        ...
+
+
+class HttpApp:
     """Answer HTTP requests.
 
     Parameters
     ----------
     settings : Settings
-    table : Table
-    metrics : Metrics
+    router : Router
     work : Work
+    budget : Budget
+        Of the bytes of request bodies.
+    observer : RequestObserver
     """
 
-    def __init__(self, settings: Settings, table: Table, metrics: Metrics, work: Work) -> None:
-        self._settings = settings
-        self._table = table
-        self._metrics = metrics
+    def __init__(
+        self,
+        settings: Settings,
+        router: Router,
+        work: Work,
+        budget: Budget,
+        observer: RequestObserver,
+    ) -> None:
+        self._deadline_seconds = settings.deadline_seconds
+        self._authentication = Authentication(settings.tokens_file, settings.allow_anonymous)
+        self._limits = BodyLimits(settings.max_json_bytes, settings.max_body_bytes)
+        self._router = router
         self._work = work
-        self._guard = Guard(settings.tokens_file, settings.allow_anonymous)
-        self._limits = Limits(settings.max_json_bytes, settings.max_body_bytes)
-        self._budget = Budget(settings.max_inflight_bytes)
-        metrics.work.set_function(lambda: work.taken)
-        metrics.work_max.set(work.places)
-        metrics.body_held.set_function(lambda: self._budget.held)
-        metrics.body_held_max.set(self._budget.total)
+        self._budget = budget
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, as ASGI has it."""
+        """Answer one request; the ASGI interface."""
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
-        exchange = Exchange.of(scope)
-        code = CLIENT_GONE
-        self._metrics.requests_in_flight.inc()
+
+        context = RequestContext.from_scope(scope)
+        code = CLIENT_DISCONNECTED
+        self._observer.request_started()
         try:
-            response = await self._respond(exchange, scope, receive)
+            response = await self._respond(context, scope, receive)
             code = response.status_code
             await response(scope, receive, send)
-        except ClientGone:
+        except ClientDisconnected:
             pass
         finally:
-            self._metrics.requests_in_flight.dec()
-            self._record(exchange, code)
+            self._finish(context, code)
 
-    async def _respond(self, exchange: Exchange, scope: Scope, receive: Receive) -> Response:
+    async def _respond(self, context: RequestContext, scope: Scope, receive: Receive) -> Response:
         try:
-            response = await self._answer(exchange, scope, receive)
-        except Problem as problem:
-            if problem.reason is not None:
-                self._metrics.rejected.labels(problem.reason).inc()
-            response = problem.response(exchange.request_id)
-        except ClientGone:
+            response = await self._answer(context, scope, receive)
+        except ClientDisconnected:
             raise
-        except MemoryError:
-            _log.exception("no memory", extra={"fields": {"request_id": exchange.request_id}})
-            problem = Problem(
+        except Exception as error:  # noqa: BLE001 (no later layer can answer; it is logged)
+            problem = self._problem(error, context)
+            if problem.reason is not None:
+                self._observer.request_rejected(problem.reason)
+            response = problem.response(context.request_id)
+        response.headers["X-Request-ID"] = context.request_id
+        return response
+
+    def _problem(self, error: Exception, context: RequestContext) -> Problem:
+        """Return the Problem to answer an error with; log it where it is not a Problem itself."""
+        if isinstance(error, Problem):
+            return error
+
+        fields = {"fields": {"request_id": context.request_id}}
+        if isinstance(error, MemoryError):
+            _log.error("no memory", exc_info=error, extra=fields)
+            return Problem(
                 503,
                 "the server has no memory left for this request; try again later, or send fewer "
                 "spectra at a time",
                 headers={"Retry-After": "1"},
             )
-            response = problem.response(exchange.request_id)
-        except Exception:  # noqa: BLE001 (the last place that can answer; the log has it all)
-            _log.exception("request failed", extra={"fields": {"request_id": exchange.request_id}})
-            problem = Problem(
-                500,
-                "the server failed on this request, which is our mistake; report it with the "
-                "request_id",
-            )
-            response = problem.response(exchange.request_id)
-        response.headers["X-Request-ID"] = exchange.request_id
-        return response
 
-    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive) -> Response:
-        route = self._table.find(exchange)
+        _log.error("request failed", exc_info=error, extra=fields)
+        return Problem(
+            500, "the server failed on this request because of a bug; report it with the request_id"
+        )
+
+    async def _answer(self, context: RequestContext, scope: Scope, receive: Receive) -> Response:
+        route = self._router.find(context)
         if not route.is_open:
-            server = scope.get("server")
-            # A Unix socket has a path and no port.
-            local = server[0] if server is not None and server[1] is not None else None
-            self._guard.check(exchange.headers.get("authorization"), local)
-        if isinstance(route, Job):
-            return await self._do(route, exchange, receive)
-        return route.answer(exchange)
+            self._authentication.check(context.headers.get("authorization"), _local_address(scope))
+        if isinstance(route, PostRoute):
+            return await self._post(route, context, receive)
+        return route.answer(context)
 
-    async def _do(self, job: Job, exchange: Exchange, receive: Receive) -> Response:
-        job.check(exchange)
-        deadline = exchange.arrived + self._settings.deadline_seconds
-        body = await bodies.read(
-            bodies.form(exchange.headers, job.accepts, self._limits),
+    async def _post(self, route: PostRoute, context: RequestContext, receive: Receive) -> Response:
+        route.check(context)
+        body = await read(
+            parse_headers(context.headers, route.accepts, self._limits),
             receive,
             self._budget,
-            seconds=self._settings.deadline_seconds,
-            check_header=lambda header: declared_bytes(header, self._settings.max_spectra),
+            seconds=self._deadline_seconds,
+            check_header=lambda header: route.check_header(context, header),
         )
-        exchange.body_bytes = body.size
+        context.body_bytes = body.size
         return await self._work.run(
-            lambda: job.run(exchange, body),
-            deadline=deadline,
-            gone=receive(),
+            lambda: route.run(context, body),
+            deadline=context.arrived + self._deadline_seconds,
+            disconnected=receive(),
             done=body.release,
         )
 
-    def _record(self, exchange: Exchange, code: int) -> None:
-        seconds = time.monotonic() - exchange.arrived
-        self._metrics.observe(exchange, code, seconds)
-        level = logging.DEBUG if exchange.quiet and code < HTTPStatus.BAD_REQUEST else logging.INFO
+    def _finish(self, context: RequestContext, code: int) -> None:
+        seconds = time.monotonic() - context.arrived
+        self._observer.request_finished(context, code, seconds)
+
+        is_quiet = context.is_probe and code < HTTPStatus.BAD_REQUEST
+        level = logging.DEBUG if is_quiet else logging.INFO
         if not _log.isEnabledFor(level):
             return
         fields: dict[str, object] = {
-            "request_id": exchange.request_id,
-            "route": exchange.route,
+            "request_id": context.request_id,
+            "route": context.route,
             "code": code,
             "seconds": round(seconds, 6),
         }
-        if exchange.body_bytes is not None:
-            fields["bytes"] = exchange.body_bytes
-        if exchange.scores is not None:
-            fields["n"] = len(exchange.scores)
-            fields["status"] = status_counts(exchange.scores)
-        _log.log(level, "request", extra={"fields": fields})
+        if context.body_bytes is not None:
+            fields["bytes"] = context.body_bytes
+        _log.log(level, "request", extra={"fields": fields | {**context.log_fields}})
+
+
+def _local_address(scope: Scope) -> str | None:
+    """Return the address that the connection arrived at; None for a Unix socket."""
+    server = scope.get("server")
+    # A Unix socket has a path and no port.
+    return server[0] if server is not None and server[1] is not None else None

@@ -1,4 +1,4 @@
-"""Auth: bearer tokens from a file, and no strangers where there are none."""
+"""Authentication: bearer tokens from a file; without a file, requests from this machine only."""
 
 import hashlib
 import hmac
@@ -10,20 +10,20 @@ from pathlib import Path
 from ..settings import SettingsError
 from .errors import Problem
 
-_MOST_TOKENS = 2
+_MAX_TOKENS = 2
 _log = logging.getLogger("service")
 
 
-class Guard:
-    """Let a request in, or raise a Problem with status 401.
+class Authentication:
+    """Accept a request, or raise a Problem with status 401.
 
     Parameters
     ----------
     tokens_file : Path or None
-        One or two tokens, one a line. Read again whenever the file changes; a file that can
-        then no longer be used lets nobody in until it can.
+        One or two tokens, one a line. Read again whenever the file changes; while a changed file
+        cannot be used, all requests are rejected.
     allow_anonymous : bool
-        Without tokens, also let in what arrives from other machines.
+        Without tokens, also accept requests from other machines.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class Guard:
             self._digests = _read(tokens_file)
 
     def check(self, authorization: str | None, local_address: str | None) -> None:
-        """Check the header Authorization and the local address the request arrived at.
+        """Check the header Authorization and the local address of the connection.
 
         Parameters
         ----------
@@ -49,29 +49,27 @@ class Guard:
         local_address : str or None
             None for a connection that has none, such as a Unix socket.
         """
-        if self._file is None:
-            if not self._allow_anonymous and not _is_loopback(local_address):
-                raise Problem(
-                    401,
-                    f"this request arrived at {local_address}, which other machines can reach, "
-                    "and no tokens are set; set OUTCROP_TOKENS_FILE on the server, or "
-                    "OUTCROP_ALLOW_ANONYMOUS=1 where the network keeps strangers out",
-                    reason="unauthorized",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
-            return
-        self._reload(self._file)
+        if self._file is not None:
+            self._reload(self._file)
+            self._check_token(authorization)
+        elif not self._allow_anonymous and not _is_loopback(local_address):
+            raise _unauthorized(
+                f"this request arrived at {local_address}, which other machines can reach, and no "
+                "tokens are set; set OUTCROP_TOKENS_FILE on the server, or "
+                "OUTCROP_ALLOW_ANONYMOUS=1 where the network rejects requests from outside"
+            )
+
+    def _check_token(self, authorization: str | None) -> None:
         scheme, _, token = (authorization or "").partition(" ")
         digest = _digest(token.strip())
-        # Every comparison is made, and each on digests of one length: time tells nothing.
+
+        # Every comparison is made, each on digests of one length, so that the time taken
+        # depends on no token.
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         if scheme.lower() != "bearer" or not any(matches):
             what = "is missing" if authorization is None else "holds no valid token"
-            raise Problem(
-                401,
-                f"the header Authorization {what}; send 'Authorization: Bearer TOKEN'",
-                reason="unauthorized",
-                headers={"WWW-Authenticate": "Bearer"},
+            raise _unauthorized(
+                f"the header Authorization {what}; send 'Authorization: Bearer TOKEN'"
             )
 
     def _reload(self, file: Path) -> None:
@@ -84,7 +82,11 @@ class Guard:
             _log.info("tokens were read again", extra={"fields": {"tokens": len(self._digests)}})
         except SettingsError as error:
             self._digests = []
-            _log.error("nobody is let in: %s", error)
+            _log.error("all requests are rejected: %s", error)
+
+
+def _unauthorized(message: str) -> Problem:
+    return Problem(401, message, reason="unauthorized", headers={"WWW-Authenticate": "Bearer"})
 
 
 def _version(file: Path) -> tuple[int, ...] | None:
@@ -106,7 +108,7 @@ def _read(file: Path) -> list[bytes]:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise SettingsError(f"OUTCROP_TOKENS_FILE: {file} cannot be read: {reason}") from error
     tokens = [line.strip() for line in lines if line.strip()]
-    if not 1 <= len(tokens) <= _MOST_TOKENS:
+    if not 1 <= len(tokens) <= _MAX_TOKENS:
         raise SettingsError(
             f"OUTCROP_TOKENS_FILE: {file} holds {len(tokens)} tokens; "
             "write one, or two while rotating, one a line"

@@ -1,7 +1,7 @@
-"""Body: a request's bytes, read within bounds.
+"""Body: a request's bytes, read within limits.
 
-What can be refused is refused before it is read: first by the headers, then by the JSON that
-leads a binary body, at last by counting. Bytes count against the server's total from the moment
+What can be rejected is rejected before it is read: first by the HTTP headers, then by the JSON
+header of a binary body, last by counting. Bytes count against the server's budget from the moment
 they arrive until the work on them is over.
 """
 
@@ -18,32 +18,37 @@ from starlette.types import Receive
 
 from outcrop.wire import HEADER_LENGTH
 
-from .errors import ClientGone, Problem
+from .errors import ClientDisconnected, Problem
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
 MAX_HEADER_BYTES = 64 * 2**10
-"""The JSON that leads a binary body is at most this long."""
+"""Maximum length of the JSON header of a binary body."""
 
-# Tensors that follow the leading JSON at a multiple of their item size need no copy.
+# Tensors that follow the JSON header at a multiple of their item size need no copy.
 _ALIGNMENT = 64
 _FIRST_CAPACITY = 64 * 2**10
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The largest bodies that are read."""
+class BodyLimits:
+    """Maximum sizes of bodies, bytes."""
 
     json_bytes: int
     binary_bytes: int
 
 
 class Budget:
-    """Bytes of request bodies that are held at one time.
+    """Bytes of request bodies that may be in memory at one time.
 
     Parameters
     ----------
     total : int
+
+    Attributes
+    ----------
+    held : int
+        Bytes in memory now.
     """
 
     def __init__(self, total: int) -> None:
@@ -68,17 +73,18 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Form:
-    """What the headers say of a body.
+class BodyHeaders:
+    """What the HTTP headers say of a body.
 
     Attributes
     ----------
     media_type : str
     header_length : int or None
-        Length of the leading JSON of a binary body.
+        Length of the JSON header of a binary body.
     length : int or None
         None where the body comes in chunks.
     limit : int
+        Maximum length of such a body.
     """
 
     media_type: str
@@ -87,13 +93,13 @@ class Form:
     limit: int
 
 
-def form(headers: Headers, accepts: tuple[str, ...], limits: Limits) -> Form:
-    """Read and check the headers that describe a body.
+def parse_headers(headers: Headers, accepts: tuple[str, ...], limits: BodyLimits) -> BodyHeaders:
+    """Read and check the HTTP headers that describe a body.
 
     Raises
     ------
     Problem
-        415 for a content type or encoding that is not read here, 413 for a body that is too
+        415 for a content type or encoding that is not accepted, 413 for a body that is too
         long, 400 for an impossible header length.
     """
     encoding = headers.get("content-encoding", "identity")
@@ -101,10 +107,11 @@ def form(headers: Headers, accepts: tuple[str, ...], limits: Limits) -> Form:
         raise Problem(
             415, f"Content-Encoding is {encoding!r}; send the body as it is", reason="media_type"
         )
+
     lengths = headers.getlist(HEADER_LENGTH)
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if not media_type and BINARY in accepts:
-        # Triton's own client names no type.
+        # Triton's own client sends no Content-Type.
         media_type = BINARY if lengths else JSON
     if media_type not in accepts:
         raise Problem(
@@ -112,31 +119,36 @@ def form(headers: Headers, accepts: tuple[str, ...], limits: Limits) -> Form:
             f"Content-Type is {headers.get('content-type', '')!r}; send {' or '.join(accepts)}",
             reason="media_type",
         )
+
     limit = limits.binary_bytes if media_type == BINARY else limits.json_bytes
     length = int(headers["content-length"]) if "content-length" in headers else None
     if length is not None and length > limit:
         raise _too_large(f"Content-Length is {length}", media_type, limit)
-    return Form(media_type, _header_length(lengths, media_type, length), length, limit)
-
-
-def _header_length(lengths: list[str], media_type: str, length: int | None) -> int | None:
     if media_type == JSON:
-        if lengths:
-            raise Problem(
-                400,
-                f"{HEADER_LENGTH} is {lengths[0]!r} with Content-Type {JSON}; send {BINARY} where "
-                "bytes follow the JSON, or leave the header out",
-                reason="malformed",
-            )
-        return None
+        _check_no_header_length(lengths)
+        return BodyHeaders(media_type, None, length, limit)
+    return BodyHeaders(media_type, _header_length(lengths, length), length, limit)
+
+
+def _check_no_header_length(lengths: list[str]) -> None:
+    if lengths:
+        raise Problem(
+            400,
+            f"{HEADER_LENGTH} is {lengths[0]!r} with Content-Type {JSON}; send {BINARY} where "
+            "bytes follow the JSON, or leave the header out",
+            reason="malformed",
+        )
+
+
+def _header_length(lengths: list[str], length: int | None) -> int:
     text = ", ".join(lengths)
     if not (text.isascii() and text.isdigit() and len(text) < len(str(2**63))):
         raise Problem(
             400,
-            f"{HEADER_LENGTH} is {text!r}; send the length in bytes of the JSON that leads the "
-            "body",
+            f"{HEADER_LENGTH} is {text!r}; send the length in bytes of the JSON header",
             reason="malformed",
         )
+
     header_length = int(text)
     if header_length > MAX_HEADER_BYTES:
         raise Problem(
@@ -164,36 +176,41 @@ def _too_large(found: str, media_type: str, limit: int) -> Problem:
 
 
 class Body:
-    """A body as it grows.
+    """A body while it arrives, and afterwards.
 
     Parameters
     ----------
-    form : Form
+    headers : BodyHeaders
     budget : Budget
-        Charged for what arrives, until `release`.
+        Charged for the bytes that have arrived, until `release`.
+
+    Attributes
+    ----------
+    size : int
+        Bytes that have arrived.
     """
 
-    def __init__(self, form: Form, budget: Budget) -> None:
-        self.form = form
+    def __init__(self, headers: BodyHeaders, budget: Budget) -> None:
+        self.headers = headers
         self.size = 0
         self._budget = budget
-        # Memory of an array that was never written to is not yet taken from the machine: a
-        # client that announces 80 MiB and sends nothing costs nothing.
-        self._store = self._aligned(min(form.length or _FIRST_CAPACITY, form.limit))
+        # The machine gives memory to an array only when it is written to: a client that
+        # announces 80 MiB and sends nothing costs nothing.
+        self._store = self._aligned(min(headers.length or _FIRST_CAPACITY, headers.limit))
 
     def _aligned(self, capacity: int) -> NDArray[np.uint8]:
         store = np.empty(capacity + _ALIGNMENT, np.uint8)
-        tensors = store.__array_interface__["data"][0] + (self.form.header_length or 0)
+        tensors = store.__array_interface__["data"][0] + (self.headers.header_length or 0)
         skip = -tensors % _ALIGNMENT
         return store[skip : skip + capacity]
 
     @property
     def data(self) -> memoryview:
-        """The bytes so far; writable, and aligned where the leading JSON ends."""
+        """The bytes so far; writable, and aligned where the JSON header ends."""
         return self._store[: self.size].data
 
     def append(self, chunk: bytes) -> None:
-        """Add what arrived.
+        """Add bytes that have arrived.
 
         Raises
         ------
@@ -202,26 +219,28 @@ class Body:
         """
         if not chunk:
             return
+
         end = self.size + len(chunk)
-        if end > self.form.limit:
-            raise _too_large("the body goes on", self.form.media_type, self.form.limit)
+        if end > self.headers.limit:
+            raise _too_large("the body goes on", self.headers.media_type, self.headers.limit)
         self._budget.take(len(chunk))
+
         if end > len(self._store):
-            store = self._aligned(min(max(end, 2 * len(self._store)), self.form.limit))
+            store = self._aligned(min(max(end, 2 * len(self._store)), self.headers.limit))
             store[: self.size] = self._store[: self.size]
             self._store = store
         self._store[self.size : end] = np.frombuffer(chunk, np.uint8)
         self.size = end
 
     def release(self) -> None:
-        """Give back the bytes; nothing may use them any more."""
+        """Free the memory; `data` must not be used any more."""
         self._budget.give(self.size)
         self.size = 0
         self._store = np.empty(0, np.uint8)
 
 
 async def read(
-    form: Form,
+    headers: BodyHeaders,
     receive: Receive,
     budget: Budget,
     *,
@@ -232,21 +251,21 @@ async def read(
 
     Parameters
     ----------
-    form : Form
+    headers : BodyHeaders
     receive : ASGI receive
     budget : Budget
     seconds : float
         Time until the body must be complete.
     check_header : callable
-        Given the leading JSON of a binary body, returns how many bytes must follow it.
+        Given the JSON header of a binary body, returns how many bytes must follow it.
 
     Raises
     ------
     Problem
-        408, 413, 429, or 400 where the body is not as long as its leading JSON says.
-    ClientGone
+        408, 413, 429, or 400 where the body is not as long as its JSON header says.
+    ClientDisconnected
     """
-    body = Body(form, budget)
+    body = Body(headers, budget)
     try:
         async with asyncio.timeout(seconds):
             await _fill(body, receive, check_header)
@@ -266,31 +285,38 @@ async def read(
 
 
 async def _fill(body: Body, receive: Receive, check_header: Callable[[bytes], int]) -> None:
-    header_length = body.form.header_length
+    header_length = body.headers.header_length
     expected = math.inf
     more = True
     while more:
         message: Any = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone
+            raise ClientDisconnected
         body.append(message.get("body", b""))
         more = message.get("more_body", False)
+
+        # The rest is read only where it can have the right length.
         if header_length is not None and expected == math.inf and body.size >= header_length:
             expected = header_length + check_header(bytes(body.data[:header_length]))
-            if body.form.length is not None and body.form.length != expected:
-                raise _wrong_length(f"has {body.form.length} bytes", expected)
-            if expected > body.form.limit:
-                raise _too_large(f"the tensors end at {expected}", BINARY, body.form.limit)
+            _check_expected(body.headers, expected)
         if body.size > expected:
             raise _wrong_length("goes on", expected)
+
     if header_length is not None and body.size != expected:
         raise _wrong_length(f"ends after {body.size} bytes", expected)
 
 
+def _check_expected(headers: BodyHeaders, expected: int) -> None:
+    if headers.length is not None and headers.length != expected:
+        raise _wrong_length(f"has {headers.length} bytes", expected)
+    if expected > headers.limit:
+        raise _too_large(f"the tensors end at {expected}", BINARY, headers.limit)
+
+
 def _wrong_length(found: str, expected: float) -> Problem:
-    wanted = "more" if expected == math.inf else str(expected)
+    announced = "more" if expected == math.inf else str(expected)
     return Problem(
         400,
-        f"the body {found}, its leading JSON and binary_data_size announce {wanted}",
+        f"the body {found}, its JSON header and binary_data_size announce {announced}",
         reason="malformed",
     )

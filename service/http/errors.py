@@ -1,12 +1,22 @@
-"""Problem: every way a request can fail, in the one shape clients see."""
+"""Errors: every way a request can fail, in the one shape clients see."""
 
 from collections.abc import Mapping
 
-from starlette.responses import JSONResponse, Response
+from pydantic import Field
+from starlette.responses import Response
+
+from .responses import ResponseModel
+
+
+class Error(ResponseModel):
+    """Every error."""
+
+    error: str = Field(description="The field or header at fault, its value and the remedy")
+    request_id: str = Field(description="The request's name in the server's log")
 
 
 class Problem(Exception):  # noqa: N818 (named for what it is to the client)
-    """A request that is answered with an error: ``{"error": ..., "request_id": ...}``.
+    """A request that is answered with an `Error`.
 
     Parameters
     ----------
@@ -15,8 +25,8 @@ class Problem(Exception):  # noqa: N818 (named for what it is to the client)
     message : str
         Names the field or header, its value and the remedy.
     reason : str, optional
-        Short word from a fixed set under which a refusal is counted; None where the request
-        was taken in and failed later.
+        Short word from a fixed set under which a rejection is counted; None where the request
+        was accepted and failed later.
     headers : mapping, optional
         Further HTTP headers, such as Retry-After.
     """
@@ -35,10 +45,11 @@ class Problem(Exception):  # noqa: N818 (named for what it is to the client)
         self.headers = dict(headers or {})
 
     def response(self, request_id: str) -> Response:
-        """Return what the client is sent."""
-        content = {"error": str(self), "request_id": request_id}
-        return JSONResponse(content, self.status, self.headers)
+        """Return the HTTP response."""
+        # A message may quote the request, and JSON strings may hold lone surrogates.
+        message = str(self).encode(errors="backslashreplace").decode()
+        return Error(error=message, request_id=request_id).response(self.status, self.headers)
 
 
-class ClientGone(Exception):  # noqa: N818
-    """The client closed its connection before it was answered."""
+class ClientDisconnected(Exception):  # noqa: N818
+    """The client closed its connection before the response was sent."""

@@ -1,7 +1,7 @@
-"""Routes: which path is answered by what.
+"""Router: the routes of a service, and the context of a request.
 
-A page is answered at once, in the event loop. A job takes a body and works on it in a thread.
-The template of a route, never the path a client made up, is what metrics and logs name.
+A GET route is answered at once, in the event loop. A POST route takes a body and works on it in a
+thread. Metrics and logs name a route by its template, never by the path that a client sent.
 """
 
 import re
@@ -9,12 +9,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import Scope
-
-from outcrop import Scores
 
 from .body import Body
 from .errors import Problem
@@ -24,24 +24,29 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass
-class Exchange:
-    """One request, and what becomes known of it on its way.
+class RequestContext:
+    """One request, and what becomes known of it while it is handled.
 
     Attributes
     ----------
+    method, path : str
+    headers : Headers
     request_id : str
-        Of the client where it sent a plain one in X-Request-ID, otherwise made here.
+        The client's X-Request-ID where it is well-formed, otherwise made here.
     arrived : float
         On the clock of `time.monotonic`.
     route : str
         Template of its route, or `UNKNOWN`.
     parameters : mapping
-        What the template's fields stand for.
+        Values of the template's fields.
+    json_header : object
+        What `PostRoute.check_header` has read, for `PostRoute.run`; None before.
     body_bytes : int or None
-    scores : Scores or None
-        What it was answered with.
-    quiet : bool
-        Whether it is one of the many that probes make.
+        Size of the body, once it is complete.
+    log_fields : mapping
+        What the route adds to the request's log line.
+    is_probe : bool
+        Whether it is one of the many requests of probes, which are logged at DEBUG.
     """
 
     method: str
@@ -51,42 +56,53 @@ class Exchange:
     arrived: float
     route: str = UNKNOWN
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    json_header: Any = None
     body_bytes: int | None = None
-    scores: Scores | None = None
-    quiet: bool = False
+    log_fields: Mapping[str, object] = field(default_factory=dict[str, object])
+    is_probe: bool = False
 
     @staticmethod
-    def of(scope: Scope) -> "Exchange":
-        """Begin an exchange."""
+    def from_scope(scope: Scope) -> "RequestContext":
+        """Return the context of an ASGI request that has just arrived."""
         headers = Headers(scope=scope)
         request_id = headers.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = uuid.uuid4().hex
-        return Exchange(scope["method"], scope["path"], headers, request_id, time.monotonic())
+        return RequestContext(scope["method"], scope["path"], headers, request_id, time.monotonic())
 
 
 @dataclass(frozen=True)
-class Page:
-    """Answers GET and HEAD.
+class GetRoute:
+    """A route for GET and HEAD.
 
     Attributes
     ----------
     path : str
         Template; ``{name}`` stands for one segment.
     answer : callable
+        Runs in the event loop, so it must be quick.
     is_open : bool
-        Whether everybody may ask, token or not.
+        Whether requests without a token are accepted.
     """
 
     path: str
-    answer: Callable[[Exchange], Response]
+    answer: Callable[[RequestContext], Response]
     is_open: bool = False
     methods: tuple[str, ...] = ("GET", "HEAD")
 
 
+def _accept(_: RequestContext) -> None:
+    """Accept any parameters."""
+
+
+def _no_tensors(_: RequestContext, header: bytes) -> int:
+    """Expect nothing after the JSON header of a binary body."""
+    return 0
+
+
 @dataclass(frozen=True)
-class Job:
-    """Answers POST with the result of work.
+class PostRoute:
+    """A route for POST.
 
     Attributes
     ----------
@@ -95,70 +111,71 @@ class Job:
     accepts : tuple of str
         Content types.
     run : callable
-        Runs in a thread; sets `Exchange.scores`.
+        Runs in a thread, when the body is complete.
     check : callable, optional
         Runs before the body is read; raises a Problem where the parameters are wrong.
+    check_header : callable, optional
+        Runs when the JSON header of a binary body has arrived; returns how many bytes must
+        follow it, or raises a Problem.
     """
 
     path: str
     accepts: tuple[str, ...]
-    run: Callable[[Exchange, Body], Response]
-    check: Callable[[Exchange], object] = lambda _: None
+    run: Callable[[RequestContext, Body], Response]
+    check: Callable[[RequestContext], None] = _accept
+    check_header: Callable[[RequestContext, bytes], int] = _no_tensors
     is_open: bool = False
     methods: tuple[str, ...] = ("POST",)
 
 
-Route = Page | Job
+Route = GetRoute | PostRoute
 
 
-def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", re.sub(r"\.", r"\.", template)))
+class Router:
+    """All routes of a service; no path matches two of them.
 
-
-class Table:
-    """All routes of a service; each path belongs to one.
+    Paths are matched by Starlette's compiled templates, and no more of Starlette's routing is
+    used: its Router would answer in plain text and redirect paths that end in a slash, and its
+    Route ends a match with ``$``, which lets ``/score%0A`` through as ``/score``.
 
     Parameters
     ----------
-    routes : iterable of Page or Job
+    routes : iterable of GetRoute or PostRoute
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = list(routes)
-        self._fixed = {route.path: route for route in self.routes if "{" not in route.path}
-        self._patterns = [
-            (_pattern(route.path), route) for route in self.routes if "{" in route.path
-        ]
+        self._patterns = [(compile_path(route.path)[0], route) for route in self.routes]
 
-    def find(self, exchange: Exchange) -> Route:
-        """Return the route of an exchange, and name it there.
+    def find(self, context: RequestContext) -> Route:
+        """Return the route of a request, and name it in its context.
 
         Raises
         ------
         Problem
-            404 for a path that is not here, 405 for another method.
+            404 for an unknown path, 405 for another method.
         """
-        route = self._fixed.get(exchange.path)
-        if route is None:
-            for pattern, candidate in self._patterns:
-                match = pattern.fullmatch(exchange.path)
-                if match is not None:
-                    route = candidate
-                    exchange.parameters = match.groupdict()
-                    break
-        if route is None:
-            raise Problem(
-                404,
-                f"nothing is at {exchange.path[:200]!r}; GET /openapi.json lists what there is",
-                reason="not_found",
-            )
-        exchange.route = route.path
-        exchange.quiet = route.is_open
-        if exchange.method not in route.methods:
+        route = self._match(context)
+        context.route = route.path
+        context.is_probe = route.is_open
+
+        if context.method not in route.methods:
             raise Problem(
                 405,
-                f"{route.path} does not take {exchange.method[:20]}; send {route.methods[0]}",
+                f"{route.path} does not take {context.method[:20]}; send {route.methods[0]}",
                 reason="method",
                 headers={"Allow": ", ".join(route.methods)},
             )
         return route
+
+    def _match(self, context: RequestContext) -> Route:
+        for pattern, route in self._patterns:
+            match = pattern.fullmatch(context.path)
+            if match is not None:
+                context.parameters = match.groupdict()
+                return route
+        raise Problem(
+            404,
+            f"nothing is at {context.path[:200]!r}; GET /openapi.json lists all paths",
+            reason="not_found",
+        )

@@ -1,74 +1,51 @@
 """The JSON API: `POST /score` and `GET /model`."""
 
-from pydantic_core import to_json
-from starlette.responses import JSONResponse, Response
-
-from outcrop import Model, Scores
-from scoring.scorer import Scorer
-from scoring.stage_timer import StageTimer
+from starlette.responses import Response
 
 from ..http.body import JSON, Body
-from ..http.errors import Problem
-from ..http.router import Exchange, Job, Page, Route
-from ..monitoring.metrics import Metrics
-from . import json_models as documents
+from ..http.router import GetRoute, PostRoute, RequestContext, Route
+from . import json_models
+from .request_scorer import RequestScorer
+from .response_models import ModelCard, ModelName, ScoreAnswer
 
 
-class Api:
-    """Answers in JSON.
+class JsonApi:
+    """Answer requests in JSON.
 
     Parameters
     ----------
-    scorer : Scorer
-    metrics : Metrics
-    max_spectra : int
+    scorer : RequestScorer
     """
 
-    def __init__(self, scorer: Scorer, metrics: Metrics, max_spectra: int) -> None:
+    def __init__(self, scorer: RequestScorer) -> None:
         self._scorer = scorer
-        self._metrics = metrics
-        self._max_spectra = max_spectra
-        model: Model = scorer.model
-        self._name = {
-            "name": model.name,
-            "version": model.version,
-            "sha256": model.sha256,
-            "sample": model.sample,
-        }
+        self._card = ModelCard.model_validate(scorer.model.to_json())
+        self._name = ModelName.of(scorer.model)
 
     def routes(self) -> list[Route]:
-        """Return what is answered here."""
-        return [Job("/score", (JSON,), self.score), Page("/model", self.model)]
+        """Return the routes of this API."""
+        return [PostRoute("/score", (JSON,), self.score), GetRoute("/model", self.model)]
 
-    def model(self, exchange: Exchange) -> Response:
-        """Answer what the model says of itself."""
-        return JSONResponse(self._scorer.model.to_json())
+    def model(self, _: RequestContext) -> Response:
+        """Return the description of the model."""
+        return self._card.response()
 
-    def score(self, exchange: Exchange, body: Body) -> Response:
-        """Score the spectra of a document."""
-        observe = self._metrics.observe_stage
-        timer = StageTimer(observe)
-        request = documents.parse(body.data)
-        if len(request.spectra) > self._max_spectra:
-            raise Problem(
-                413,
-                f"spectra holds {len(request.spectra)}; send at most {self._max_spectra} at a time",
-                reason="too_large",
-            )
-        groups = list(documents.groups(request))
+    def score(self, context: RequestContext, body: Body) -> Response:
+        """Score the spectra of a request."""
+        timer = self._scorer.timer()
+        request = json_models.parse(body.data)
+        self._scorer.check_count("the request", len(request.spectra))
+        groups = list(json_models.groups(request))
         timer.lap("read")
+
         parts = [
-            (
-                index,
-                self._scorer.score(spectra, reconstruction=request.reconstruction, observe=observe),
-            )
+            (index, self._scorer.score(spectra, reconstruction=request.reconstruction))
             for index, spectra in groups
         ]
-        scores: Scores = documents.join(parts)
-        exchange.scores = scores
-        self._metrics.observe_scores(scores, None)
-        timer = StageTimer(observe)
-        answer = {"model": self._name, "scores": documents.rows(scores)}
-        content = to_json(answer, inf_nan_mode="null")
+        scores = json_models.join(parts)
+        self._scorer.record(context, scores, petal=None)
+
+        timer = self._scorer.timer()
+        response = ScoreAnswer.of(self._name, scores).response()
         timer.lap("write")
-        return Response(content, media_type=JSON)
+        return response

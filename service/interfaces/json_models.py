@@ -1,7 +1,7 @@
-"""Documents: spectra and scores as JSON.
+"""JSON models: spectra as JSON, and their conversion to `Spectra`.
 
 Numbers are strict: no strings, no booleans, no NaN or Infinity, no unknown fields. ``null`` in
-flux, ivar or z is a missing value: it becomes NaN, and with it a status bit, as NaN in a binary
+flux, ivar or z is a missing value: it becomes NaN, which sets a status bit, as NaN in a binary
 tensor does.
 """
 
@@ -30,7 +30,7 @@ from ..http.errors import Problem
 GRID_TOLERANCE = 1e-4  # Å
 _INT64 = 2**63
 _DECIMAL = r"^-?[0-9]{1,19}$"
-_SHOWN = 3  # errors named in one answer
+_SHOWN = 3  # errors named in one response
 
 
 def _targetid(value: object) -> int:
@@ -53,7 +53,7 @@ TargetId = Annotated[
         }
     ),
 ]
-# fail_fast: a body of wrong values is refused at the first one, not after collecting millions.
+# fail_fast: a body of wrong values is rejected at the first one, not after collecting millions.
 Numbers = Annotated[list[float], Field(fail_fast=True, min_length=1)]
 Values = Annotated[list[float | None], Field(fail_fast=True)]
 Bits = Annotated[list[int], Field(fail_fast=True)]
@@ -104,7 +104,7 @@ class Cameras(_Strict):
 class Spectrum(_Strict):
     """One spectrum: either wavelength, flux, ivar and mask, or cameras."""
 
-    targetid: TargetId = Field(default=0, description="Echoed; answered as a string")
+    targetid: TargetId = Field(default=0, description="Echoed, as a string")
     z: float | None = Field(description="Redshift; null where unknown")
     wavelength: Numbers | None = None
     flux: Values | None = None
@@ -129,7 +129,7 @@ class Spectrum(_Strict):
     def bands(self) -> dict[str, Pixels]:
         """Return the pixels by band, in the order of the bands."""
         if self.cameras is None:
-            # model_construct, because what is put together here has been validated.
+            # model_construct, because these fields have been validated.
             return {
                 "brz": Pixels.model_construct(
                     wavelength=self.wavelength, flux=self.flux, ivar=self.ivar, mask=self.mask
@@ -140,11 +140,11 @@ class Spectrum(_Strict):
 
 
 class ScoreRequest(_Strict):
-    """What `POST /score` takes."""
+    """The body of `POST /score`."""
 
     spectra: list[Spectrum] = Field(min_length=1, fail_fast=True)
     reconstruction: bool = Field(
-        default=True, description="Whether to answer reconstruction, rest_flux and rest_ivar"
+        default=True, description="Whether to return reconstruction, rest_flux and rest_ivar"
     )
 
 
@@ -166,8 +166,8 @@ def parse(body: memoryview) -> ScoreRequest:
         raise Problem(400, "; ".join(messages), reason="malformed") from error
 
 
-def _message(place: tuple[int | str, ...], kind: str, value: object, message: str) -> str:
-    name = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".")
+def _message(location: tuple[int | str, ...], kind: str, value: object, message: str) -> str:
+    name = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
     message = message.removeprefix("Value error, ")
     if kind == "json_invalid":
         return f"the body is not JSON: {message}"
@@ -177,7 +177,7 @@ def _message(place: tuple[int | str, ...], kind: str, value: object, message: st
 
 
 def groups(request: ScoreRequest) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
-    """Yield spectra of like layout together, each group with its places in the request.
+    """Yield the spectra of each layout together, with their rows in the request.
 
     Raises
     ------
@@ -185,17 +185,16 @@ def groups(request: ScoreRequest) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
         400 for wavelengths that are not DESI's.
     """
     layouts: dict[tuple[str, ...], list[int]] = {}
-    banded = [spectrum.bands() for spectrum in request.spectra]
-    for place, bands in enumerate(banded):
-        layouts.setdefault(tuple(bands), []).append(place)
+    bands_of = [spectrum.bands() for spectrum in request.spectra]
+    for row, bands in enumerate(bands_of):
+        layouts.setdefault(tuple(bands), []).append(row)
+
     targetid = np.array([spectrum.targetid for spectrum in request.spectra], np.int64)
     z = np.array([spectrum.z for spectrum in request.spectra], np.float64)
     status = _duplicates(targetid)
-    for layout, places in layouts.items():
-        index = np.array(places, np.intp)
-        bands = {
-            name: _band(name, [(place, banded[place][name]) for place in places]) for name in layout
-        }
+    for layout, rows in layouts.items():
+        index = np.array(rows, np.intp)
+        bands = {name: _band(name, [(row, bands_of[row][name]) for row in rows]) for name in layout}
         yield index, Spectra(bands, z=z[index], targetid=targetid[index], status=status[index])
 
 
@@ -210,20 +209,21 @@ def _duplicates(targetid: NDArray[np.int64]) -> NDArray[np.int32]:
 def _band(name: str, rows: list[tuple[int, Pixels]]) -> Band:
     flux = np.zeros((len(rows), len(WAVE[name])), np.float32)
     ivar = np.zeros_like(flux)
-    # What float32 cannot hold becomes infinite, and so a bad pixel.
+    # Numbers beyond float32 become infinite, which makes a bad pixel.
     with np.errstate(over="ignore"):
-        for row, (place, pixels) in enumerate(rows):
-            where = _columns(name, place, pixels.wavelength)
-            flux[row, where] = pixels.flux
-            ivar[row, where] = pixels.ivar
+        for i, (row, pixels) in enumerate(rows):
+            columns = _columns(name, row, pixels.wavelength)
+            flux[i, columns] = pixels.flux
+            ivar[i, columns] = pixels.ivar
             if pixels.mask is not None:
                 bad = np.array(pixels.mask, object).astype(np.bool_)
-                flux[row, where][bad] = 0
-                ivar[row, where][bad] = 0
+                flux[i, columns][bad] = 0
+                ivar[i, columns][bad] = 0
     return Band(flux, ivar)
 
 
-def _columns(name: str, place: int, wavelength: list[float]) -> slice:
+def _columns(name: str, row: int, wavelength: list[float]) -> slice:
+    """Return the part of a band's grid that these wavelengths are; row names the spectrum."""
     wave = np.array(wavelength, np.float64)
     grid = WAVE[name]
     step = (wave[0] - grid[0]) / STEP
@@ -233,12 +233,13 @@ def _columns(name: str, place: int, wavelength: list[float]) -> slice:
         off = np.flatnonzero(~(np.abs(wave - part) <= GRID_TOLERANCE))
     else:
         off = np.array([0])
+
     if len(off):
         field = "wavelength" if name == "brz" else f"cameras.{name}.wavelength"
         pixel = int(off[0])
         raise Problem(
             400,
-            f"spectra[{place}].{field}[{pixel}] is {wavelength[pixel]!r}, of {len(wave)}; expected "
+            f"spectra[{row}].{field}[{pixel}] is {wavelength[pixel]!r}, of {len(wave)}; expected "
             f"{grid[0]:.1f} to {grid[-1]:.1f} Å in steps of {STEP} Å, or a contiguous part of it",
             reason="malformed",
         )
@@ -246,21 +247,6 @@ def _columns(name: str, place: int, wavelength: list[float]) -> slice:
 
 
 def join(parts: list[tuple[NDArray[np.intp], Scores]]) -> Scores:
-    """Put the scores of all groups back into the order of the request."""
+    """Return the scores of all groups in the order of the request."""
     order = np.argsort(np.concatenate([index for index, _ in parts]))
-    columns = Scores.concatenate([scores for _, scores in parts]).columns()
-    return Scores(**{name: column[order] for name, column in columns.items()})  # pyright: ignore
-
-
-def rows(scores: Scores) -> list[dict[str, Any]]:
-    """Return one JSON object for each spectrum; NaN is left for the encoder to make null."""
-    columns: dict[str, list[Any]] = {}
-    for name, column in scores.columns().items():
-        columns[name] = column.tolist()
-        if name == "targetid":
-            columns[name] = [str(value) for value in columns[name]]
-        if name == "status":
-            columns["status_names"] = [
-                [bit.name for bit in Status(value)] for value in columns[name]
-            ]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return Scores.concatenate([scores for _, scores in parts]).rows(order)

@@ -1,33 +1,20 @@
-"""Answers: what each JSON answer holds, for the OpenAPI document.
+"""Response models: what each JSON response of the two interfaces holds.
 
-Answers are built elsewhere, from arrays; the tests hold them to these models.
+Responses are built from these models, and the OpenAPI document shows them.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from outcrop import Model, Scores, Status
 from outcrop.wire import INPUTS, OUTPUTS
 
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+from ..http.responses import ResponseModel
 
 
-class Error(_Answer):
-    """Every error."""
-
-    error: str = Field(description="The field or header at fault, its value and the remedy")
-    request_id: str = Field(description="What the server's log calls the request")
-
-
-class State(_Answer):
-    """A probe's answer."""
-
-    status: Literal["alive", "ready"]
-
-
-class ModelName(_Answer):
+class ModelName(ResponseModel):
     """The model that made a set of scores."""
 
     name: str
@@ -35,8 +22,15 @@ class ModelName(_Answer):
     sha256: str
     sample: str = Field(description="`simulated`, or `desi` with the release")
 
+    @staticmethod
+    def of(model: Model) -> "ModelName":
+        """Return the identity of a model."""
+        return ModelName(
+            name=model.name, version=model.version, sha256=model.sha256, sample=model.sample
+        )
 
-class Wave(_Answer):
+
+class Wave(ResponseModel):
     """Rest-frame bins by their centres, vacuum Å, evenly spaced."""
 
     first: float
@@ -45,7 +39,7 @@ class Wave(_Answer):
 
 
 class ModelCard(ModelName):
-    """What the model says of itself."""
+    """The description of the model."""
 
     wave: Wave
     latents: int
@@ -55,45 +49,74 @@ class ModelCard(ModelName):
     packages: dict[str, str]
 
 
-class Score(_Answer):
-    """What the model says of one spectrum; null where a score cannot be computed."""
+class Score(TypedDict):
+    """The scores of one spectrum; null where a score cannot be computed."""
+
+    # A dictionary, because a response holds thousands: models take twice the time to make.
+    __pydantic_config__ = ConfigDict(extra="forbid")  # pyright: ignore[reportGeneralTypeIssues]
 
     targetid: str
-    status: int = Field(description="Bits; `status_names` spells them out")
+    status: Annotated[int, Field(description="Bits; `status_names` names them")]
     status_names: list[str]
-    snr: float | None = Field(description="Median over good bins of flux·√ivar")
-    coverage: float = Field(description="Share of the rest-frame bins that are good")
+    snr: Annotated[float | None, Field(description="Median over good bins of flux·√ivar")]
+    coverage: Annotated[float, Field(description="Share of the rest-frame bins that are good")]
     norm: float | None
     latent: list[float | None]
-    wmse: float | None = Field(description="Larger is more anomalous; noise alone gives about 1")
-    nof: float | None = Field(description="Smaller is more anomalous; inliers have about -1")
+    wmse: Annotated[
+        float | None, Field(description="Larger is more anomalous; noise alone gives about 1")
+    ]
+    nof: Annotated[
+        float | None, Field(description="Smaller is more anomalous; inliers have about -1")
+    ]
     wmse_anomaly: bool
     nof_anomaly: bool
-    p_value: float | None = Field(
-        description="Probability that an inlier scores as anomalous; eligible rows only"
-    )
-    anomaly: bool = Field(description="p_value below the model's level: the flag to act on")
-    reconstruction: list[float | None] | None = None
-    rest_flux: list[float | None] | None = None
-    rest_ivar: list[float | None] | None = None
+    p_value: Annotated[
+        float | None,
+        Field(description="Probability that an inlier scores as anomalous; eligible rows only"),
+    ]
+    anomaly: Annotated[
+        bool, Field(description="p_value below the model's level: the flag to act on")
+    ]
+    reconstruction: NotRequired[list[float | None]]
+    rest_flux: NotRequired[list[float | None]]
+    rest_ivar: NotRequired[list[float | None]]
 
 
-class ScoreAnswer(_Answer):
-    """What `POST /score` answers: one score for each spectrum, in the request's order."""
+class ScoreAnswer(ResponseModel):
+    """The response of `POST /score`: one score for each spectrum, in the request's order."""
 
     model: ModelName
     scores: list[Score]
 
+    @staticmethod
+    def of(model: ModelName, scores: Scores) -> "ScoreAnswer":
+        """Return the response that holds these scores."""
+        # Not validated, which would take as long as writing it: the arrays have these types.
+        return ScoreAnswer.model_construct(model=model, scores=_rows(scores))
 
-class Server(_Answer):
-    """What this server is."""
+
+def _rows(scores: Scores) -> list[dict[str, Any]]:
+    columns: dict[str, list[Any]] = {}
+    for name, column in scores.columns().items():
+        columns[name] = column.tolist()
+        if name == "targetid":
+            columns[name] = [str(value) for value in columns[name]]
+        if name == "status":
+            columns["status_names"] = [
+                [bit.name for bit in Status(value)] for value in columns[name]
+            ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+class Server(ResponseModel):
+    """The description of the server."""
 
     name: str
     version: str
     extensions: list[str]
 
 
-class TensorMetadata(_Answer):
+class TensorMetadata(ResponseModel):
     """One tensor; -1 is the number of spectra."""
 
     name: str
@@ -101,7 +124,7 @@ class TensorMetadata(_Answer):
     shape: list[int]
 
 
-class ModelMetadata(_Answer):
+class ModelMetadata(ResponseModel):
     """The model's tensors."""
 
     name: str
@@ -111,57 +134,67 @@ class ModelMetadata(_Answer):
     outputs: list[TensorMetadata]
 
 
-class ModelConfiguration(_Answer):
-    """Triton's view of the model."""
+class TensorConfiguration(ResponseModel):
+    """One tensor in Triton's model configuration; -1 is the number of spectra."""
+
+    name: str
+    data_type: str
+    dims: list[int]
+    optional: bool = Field(default=False, description="Of inputs only")
+
+
+class ModelConfiguration(ResponseModel):
+    """Triton's model configuration."""
 
     name: str
     platform: str
     backend: str
     max_batch_size: int
-    input: list[dict[str, Any]]
-    output: list[dict[str, Any]]
+    input: list[TensorConfiguration]
+    output: list[TensorConfiguration]
 
 
-class InputTensor(_Answer):
+class InputTensor(ResponseModel):
     """One input; `data` in JSON, or `parameters.binary_data_size` where bytes follow."""
 
     name: str = Field(json_schema_extra={"enum": list(INPUTS)})
     shape: list[int]
     datatype: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
     data: list[Any] | None = None
 
 
-class WantedOutput(_Answer):
-    """One output to answer."""
+class RequestedOutput(ResponseModel):
+    """One output to respond with."""
 
     name: str = Field(json_schema_extra={"enum": list(OUTPUTS)})
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
 
 
-class InferRequest(_Answer):
-    """An inference request, or the JSON that leads a binary one."""
+class InferRequest(ResponseModel):
+    """An inference request, or the JSON header of a binary one."""
 
     id: str | None = None
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
     inputs: list[InputTensor]
-    outputs: list[WantedOutput] = []
+    outputs: list[RequestedOutput] = Field(default=[])
 
 
-class OutputTensor(_Answer):
+class OutputTensor(ResponseModel):
     """One output."""
 
     name: str
     shape: list[int]
     datatype: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
     data: list[Any] | None = None
 
 
-class InferAnswer(_Answer):
-    """An inference answer, or the JSON that leads a binary one."""
+class InferAnswer(ResponseModel):
+    """An inference response, or the JSON header of a binary one."""
 
     model_name: str
     model_version: str
+    parameters: dict[str, Any] = Field(default={})
     id: str | None = None
     outputs: list[OutputTensor]

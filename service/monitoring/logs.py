@@ -27,7 +27,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Log our own lines as JSON from this level on, and what the framework logs as JSON too."""
+    """Log our own lines from this level on, and those of the framework, as JSON."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("service")

@@ -1,11 +1,11 @@
-"""Metrics: what Prometheus is told.
+"""Metrics: what the service reports to Prometheus.
 
 Names are stable and carry their unit; labels come from fixed sets, so that no client can make
-new series. All series of a fixed set exist from the start, at 0. What eligible spectra look like
-is counted by the module `science`. ``python -m service.monitoring.metrics`` prints docs/metrics.md.
+new series. All series of a fixed set exist from the start, at 0. The module `score_metrics` counts
+the scores of eligible spectra. ``python -m service.monitoring.metrics`` prints docs/metrics.md.
 
 BentoML runs its workers in prometheus-client's multi-process mode, where every sample is written
-to a file. One worker serves, so that the numbers can stay in memory: the mode is switched off.
+to a file. One worker serves, so the numbers can stay in memory: the mode is switched off.
 """
 
 from collections.abc import Iterable
@@ -23,6 +23,7 @@ from prometheus_client import (
     generate_latest,
     values,
 )
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from outcrop import Model, Scores, Status
@@ -30,11 +31,13 @@ from scoring.canary import Disagreement
 from scoring.drift import DECILES, Drift
 from scoring.scorer import STAGES as SCORING_STAGES
 
-from ..http.router import UNKNOWN, Exchange
-from .score_metrics import FLAGS, Science
+from ..http.body import Budget
+from ..http.router import UNKNOWN, RequestContext
+from ..http.work import Work
+from .score_metrics import FLAGS, ScoreMetrics
 
 values.ValueClass = values.MutexValue
-# A series beside each counter that says when it was made would double what is scraped.
+# A series with the creation time beside each counter would double what is scraped.
 disable_created_metrics()
 
 REASONS = (
@@ -49,7 +52,7 @@ REASONS = (
     "too_large",
     "unauthorized",
 )
-"""Why requests are refused."""
+"""Why requests are rejected."""
 
 OUTCOMES = ("eligible", "ineligible", "unscored")
 """An unscored spectrum has NaN scores; an ineligible one has scores that do not count."""
@@ -57,7 +60,7 @@ OUTCOMES = ("eligible", "ineligible", "unscored")
 PETALS = (*map(str, range(10)), "none")
 
 STAGES = ("read", *SCORING_STAGES, "write")
-"""What a request's time goes to, once its body is there: in order."""
+"""The stages of a request, once its body is complete, in order."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, *_SECONDS[:12])
@@ -77,7 +80,7 @@ def status_counts(scores: Scores) -> dict[str, int]:
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own.
+    """The metrics of one service, in a registry of their own; a `RequestObserver`.
 
     Parameters
     ----------
@@ -90,169 +93,219 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.ready = Gauge(
             "outcrop_ready",
-            "1 while new work should be sent here, as `/readyz` says it, otherwise 0.",
+            "1 while new requests should be sent here, as `/readyz` says, otherwise 0.",
             registry=self.registry,
         )
-        self.requests = Counter(
+        # docs/metrics.md lists them in the order in which they are registered.
+        self._register_requests()
+        self._register_load()
+        self._register_spectra()
+        self._scores = ScoreMetrics(model, drift)
+        self.registry.register(self._scores)
+        self._register_canary()
+        self._register_model(model)
+        self._start_series()
+
+    def _register_requests(self) -> None:
+        self._requests = Counter(
             "outcrop_requests",
             "Requests answered, by route template and HTTP status code.",
             ["route", "code"],
             registry=self.registry,
         )
-        self.request_duration = Histogram(
+
+        self._request_duration = Histogram(
             "outcrop_request_duration_seconds",
-            "Time from a request's head to the end of its answer.",
+            "Time from a request's head to the end of its response.",
             ["route"],
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.requests_in_flight = Gauge(
+
+        self._requests_in_flight = Gauge(
             "outcrop_requests_in_flight",
-            "Requests begun and not yet answered.",
+            "Requests that have arrived and are not yet answered.",
             registry=self.registry,
         )
-        self.rejected = Counter(
+
+        self._rejected = Counter(
             "outcrop_rejected",
-            "Requests refused, by reason.",
+            "Requests rejected, by reason.",
             ["reason"],
             registry=self.registry,
         )
-        self.request_body = Histogram(
+
+        self._request_body = Histogram(
             "outcrop_request_body_bytes",
             "Size of complete request bodies.",
             buckets=_BYTES,
             registry=self.registry,
         )
-        self.work = Gauge(
+
+    def _register_load(self) -> None:
+        self._work = Gauge(
             "outcrop_work_requests",
             "Complete requests in work or waiting for a thread.",
             registry=self.registry,
         )
-        self.work_max = Gauge(
+
+        self._work_max = Gauge(
             "outcrop_work_requests_max",
-            "As many as there may be in work or waiting; beyond it 429.",
+            "Maximum number of requests in work or waiting; beyond it 429.",
             registry=self.registry,
         )
-        self.body_held = Gauge(
+
+        self._body_held = Gauge(
             "outcrop_body_held_bytes",
-            "Request bodies in memory, those still arriving included.",
+            "Request bodies in memory, including those that are still arriving.",
             registry=self.registry,
         )
-        self.body_held_max = Gauge(
+
+        self._body_held_max = Gauge(
             "outcrop_body_held_bytes_max",
-            "As much as there may be in memory; beyond it 429.",
+            "Maximum of request bodies in memory; beyond it 429.",
             registry=self.registry,
         )
-        self.stage = Histogram(
+
+        self._stage = Histogram(
             "outcrop_stage_seconds",
             "Time of one stage, for one block of spectra; blocks run at the same time.",
             ["stage"],
             buckets=_STAGE_SECONDS,
             registry=self.registry,
         )
-        self.spectra = Counter(
+
+    def _register_spectra(self) -> None:
+        self._spectra = Counter(
             "outcrop_spectra",
             "Spectra answered: eligible, ineligible (scores that do not count) or unscored.",
             ["outcome"],
             registry=self.registry,
         )
-        self.spectra_status = Counter(
+
+        self._spectra_status = Counter(
             "outcrop_spectra_status",
             "Spectra with each status bit.",
             ["bit"],
             registry=self.registry,
         )
-        self.spectra_petal = Counter(
+
+        self._spectra_petal = Counter(
             "outcrop_spectra_petal",
-            "Spectra by petal, where the request says which.",
+            "Spectra by petal, where the request gives it.",
             ["petal"],
             registry=self.registry,
         )
-        self.targets_unscored = Counter(
+
+        self._targets_unscored = Counter(
             "outcrop_targets_unscored",
             "Spectra without scores that should have some: of a target, with a redshift that is "
             "missing or in the model's range, but without data, redshift or half of the bins.",
             registry=self.registry,
         )
-        self.science = Science(model, drift)
-        self.registry.register(self.science)
-        self.canary_difference = Gauge(
+
+    def _register_canary(self) -> None:
+        self._canary_difference = Gauge(
             "outcrop_canary_difference_ratio",
             "Largest relative difference of the canary's wmse or nof to those stored in the "
             "model, at the last check; more than 0.001 is too much.",
             registry=self.registry,
         )
-        self.canary_flags = Gauge(
+
+        self._canary_flags = Gauge(
             "outcrop_canary_flags",
             "Flags of the canary that differed from those stored in the model, at the last check.",
             registry=self.registry,
         )
-        self.canary_checked = Gauge(
+
+        self._canary_checked = Gauge(
             "outcrop_canary_checked_timestamp_seconds",
             "When the canary was last checked, seconds since 1970.",
             registry=self.registry,
         )
-        self.model_info = Gauge(
+
+    def _register_model(self, model: Model) -> None:
+        info = Gauge(
             "outcrop_model_info",
             "1 for the model that is served.",
             ["version", "sha256", "sample"],
             registry=self.registry,
         )
-        self.model_info.labels(model.version, model.sha256, model.sample).set(1)
+        info.labels(model.version, model.sha256, model.sample).set(1)
+
+    def _start_series(self) -> None:
         for metric, names in (
-            (self.stage, STAGES),
-            (self.rejected, REASONS),
-            (self.spectra, OUTCOMES),
-            (self.spectra_status, _NAMES),
-            (self.spectra_petal, PETALS),
+            (self._stage, STAGES),
+            (self._rejected, REASONS),
+            (self._spectra, OUTCOMES),
+            (self._spectra_status, _NAMES),
+            (self._spectra_petal, PETALS),
         ):
             for name in names:
                 metric.labels(name)
 
-    def declare(self, routes: Iterable[str]) -> None:
-        """Name the templates of all routes."""
+    def declare_routes(self, routes: Iterable[str]) -> None:
+        """Start the series of all routes, given their templates."""
         for route in (*routes, UNKNOWN):
-            self.request_duration.labels(route)
+            self._request_duration.labels(route)
 
-    def observe(self, exchange: Exchange, code: int, seconds: float) -> None:
+    def observe_load(self, work: Work, budget: Budget) -> None:
+        """Report, from now on, what is in work and in memory, and the limits of both."""
+        self._work.set_function(lambda: work.taken)
+        self._work_max.set(work.slots)
+        self._body_held.set_function(lambda: budget.held)
+        self._body_held_max.set(budget.total)
+
+    def request_started(self) -> None:
+        """Count a request that has arrived."""
+        self._requests_in_flight.inc()
+
+    def request_rejected(self, reason: str) -> None:
+        """Count a rejection, by one of `REASONS`."""
+        self._rejected.labels(reason).inc()
+
+    def request_finished(self, context: RequestContext, code: int, seconds: float) -> None:
         """Count an answered request."""
-        self.requests.labels(exchange.route, str(code)).inc()
-        self.request_duration.labels(exchange.route).observe(seconds)
-        if exchange.body_bytes is not None:
-            self.request_body.observe(exchange.body_bytes)
+        self._requests_in_flight.dec()
+        self._requests.labels(context.route, str(code)).inc()
+        self._request_duration.labels(context.route).observe(seconds)
+        if context.body_bytes is not None:
+            self._request_body.observe(context.body_bytes)
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Count the time of a stage, one of `STAGES`."""
-        self.stage.labels(stage).observe(seconds)
+        self._stage.labels(stage).observe(seconds)
 
     def observe_canary(self, found: Disagreement) -> None:
-        """Tell what a check of the canary found, now."""
-        self.canary_difference.set(found.relative)
-        self.canary_flags.set(found.flags)
-        self.canary_checked.set_to_current_time()
+        """Report the result of a check of the canary, just made."""
+        self._canary_difference.set(found.relative)
+        self._canary_flags.set(found.flags)
+        self._canary_checked.set_to_current_time()
 
     def observe_scores(self, scores: Scores, petal: NDArray[np.int32] | None) -> None:
         """Count answered spectra; petal numbers outside 0-9 count as none."""
         eligible = int(scores.eligible.sum())
         without = np.isnan(scores.wmse)
         unscored = int(without.sum())
-        self.spectra.labels("eligible").inc(eligible)
-        self.spectra.labels("unscored").inc(unscored)
-        self.spectra.labels("ineligible").inc(len(scores) - eligible - unscored)
-        meant = (scores.status & int(Status.NOT_TARGET | Status.Z_OUT_OF_RANGE)) == 0
-        self.targets_unscored.inc(int((without & meant).sum()))
-        self.science.observe(scores)
+        self._spectra.labels("eligible").inc(eligible)
+        self._spectra.labels("unscored").inc(unscored)
+        self._spectra.labels("ineligible").inc(len(scores) - eligible - unscored)
+
+        should_score = (scores.status & int(Status.NOT_TARGET | Status.Z_OUT_OF_RANGE)) == 0
+        self._targets_unscored.inc(int((without & should_score).sum()))
+        self._scores.observe(scores)
         for name, count in status_counts(scores).items():
-            self.spectra_status.labels(name).inc(count)
+            self._spectra_status.labels(name).inc(count)
+
         known = np.zeros(0, np.int32) if petal is None else petal[(petal >= 0) & (petal < 10)]
         for number, count in enumerate(np.bincount(known, minlength=10).tolist()):
             if count:
-                self.spectra_petal.labels(str(number)).inc(count)
+                self._spectra_petal.labels(str(number)).inc(count)
         if len(scores) > len(known):
-            self.spectra_petal.labels("none").inc(len(scores) - len(known))
+            self._spectra_petal.labels("none").inc(len(scores) - len(known))
 
-    def page(self) -> Response:
-        """Answer `GET /metrics`."""
+    def response(self) -> Response:
+        """Return the response of `GET /metrics`."""
         return Response(
             generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
@@ -260,48 +313,52 @@ class Metrics:
 
 _LABELS = {
     "route": "template of a route, such as `/v2/models/{model}/infer`, or `unknown`",
-    "code": "HTTP status code; 499 where the client left",
+    "code": "HTTP status code; 499 where the client disconnected",
     "reason": REASONS,
     "stage": "`read`: the body is decoded; `rest_frame`: coadded and resampled; `infill`: infilled "
     "and normalised; `encode`, `decode`: the networks; `residual`: wmse and boxcar significance; "
-    "`neighbours`: NOF; `calibrate`: p_value; `write`: the answer is encoded",
+    "`neighbours`: NOF; `calibrate`: p_value; `write`: the response is encoded",
     "outcome": OUTCOMES,
     "bit": _NAMES,
     "petal": PETALS,
     "flag": FLAGS,
     "version": "the model's version",
     "sha256": "checksum of the model's manifest",
-    "sample": "what the model was trained on: `simulated`, or `desi` with the release",
+    "sample": "the model's training sample: `simulated`, or `desi` with the release",
     "latent": "the latent's number, from 0",
     "decile": "1 to 10",
 }
 
 
+_INTRODUCTION = """\
+# Metrics
+
+<!-- Written by `python -m service.monitoring.metrics`; a test compares. -->
+
+`GET /metrics` returns these in Prometheus' text format, without a token. A histogram
+`NAME` is the series `NAME_bucket{le}`, `NAME_sum` and `NAME_count`. Everything but the
+gauges can be summed over pods. `process_*` are of the process that serves. The rules and the
+dashboard built on them are in `deploy/prometheus` and `deploy/grafana`; what to do when an
+alert fires is in [the runbook](runbook.md).
+"""
+
+
 def documentation() -> str:
     """Return docs/metrics.md."""
-    some = Model("", "", "", "", np.zeros(0), 1, (0, 0), {}, 0, {})
-    metrics = Metrics(some, Drift(np.zeros((1, DECILES - 1), np.float32), np.zeros((1, DECILES))))
-    metrics.declare([])
-    metrics.requests.labels(UNKNOWN, "200")
-    lines = [
-        "# Metrics",
-        "",
-        "<!-- Written by `python -m service.monitoring.metrics`; a test compares. -->",
-        "",
-        "`GET /metrics` answers these in Prometheus' text format, without a token. A histogram",
-        "`NAME` is the series `NAME_bucket{le}`, `NAME_sum` and `NAME_count`. Everything but the",
-        "gauges adds up over pods. `process_*` are of the process that serves. What the rules and",
-        "the dashboard make of all this is in `deploy/prometheus` and `deploy/grafana`; what to do",
-        "about it is in [the runbook](runbook.md).",
-        "",
-        "| metric | type | labels | meaning |",
-        "|---|---|---|---|",
-    ]
+    model = Model("", "", "", "", np.zeros(0), 1, (0, 0), {}, 0, {})
+    drift = Drift(np.zeros((1, DECILES - 1), np.float32), np.zeros((1, DECILES)))
+    metrics = Metrics(model, drift)
+    metrics.declare_routes([])
+    # Requests are counted by code only once there are any.
+    metrics.request_finished(RequestContext("GET", "/", Headers(), "", 0.0), 200, 0.0)
+
+    lines = [_INTRODUCTION, "| metric | type | labels | meaning |", "|---|---|---|---|"]
     for family in metrics.registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label: None for sample in family.samples for label in sample.labels}
         named = ", ".join(f"`{label}`" for label in labels if label != "le")
         lines.append(f"| `{name}` | {family.type} | {named} | {family.documentation} |")
+
     lines += ["", "| label | values |", "|---|---|"]
     for label, meaning in _LABELS.items():
         text = meaning if isinstance(meaning, str) else ", ".join(f"`{name}`" for name in meaning)

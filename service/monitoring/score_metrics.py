@@ -1,7 +1,7 @@
-"""Science: what eligible spectra look like, for Prometheus.
+"""Score metrics: the distributions of the scores of eligible spectra, for Prometheus.
 
-A petal brings hundreds of values at once, so they are counted by arrays here and become samples
-only when somebody asks. Counts add up over pods; nothing here is an average.
+A request has hundreds of values, so they are counted with arrays and become samples only when the
+metrics are scraped. Counts can be summed over pods; nothing here is an average.
 """
 
 import threading
@@ -40,9 +40,9 @@ class _Histogram:
 
     def observe(self, scores: Scores, counted: NDArray[np.bool_]) -> None:
         values = self.values(scores)[counted].astype(np.float64)
-        # A bucket holds its upper bound.
-        place = np.searchsorted(self._edges, values, side="left")
-        self.counts += np.bincount(place, minlength=len(self.counts))
+        # A bucket includes its upper bound.
+        bucket = np.searchsorted(self._edges, values, side="left")
+        self.counts += np.bincount(bucket, minlength=len(self.counts))
         self.total += float(values.sum())
 
     def family(self) -> Metric:
@@ -51,46 +51,47 @@ class _Histogram:
         return HistogramMetricFamily(self.name, self.meaning, buckets, self.total)
 
 
-def _histograms() -> tuple[_Histogram, ...]:
-    return (
-        _Histogram(
-            "outcrop_spectra_snr",
-            "Median S/N of the rest-frame bins of eligible spectra.",
-            lambda scores: scores.snr,
-            (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200),
-        ),
-        _Histogram(
-            "outcrop_spectra_wmse",
-            "wmse of eligible spectra; noise alone gives about 1.",
-            lambda scores: scores.wmse,
-            (0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 2, 3, 5, 10, 30, 100),
-        ),
-        _Histogram(
-            "outcrop_spectra_nof",
-            "NOF of eligible spectra; smaller is more anomalous, inliers have about -1. Its buckets are "
-            "negative, so that it has no sum and no count.",
-            lambda scores: scores.nof,
-            (-10, -5, -3, -2, -1.7, -1.5, -1.4, -1.3, -1.2, -1.15, -1.1, -1.05, -1, -0.95, -0.9),
-        ),
-        _Histogram(
-            "outcrop_spectra_p_value",
-            "p_value of eligible spectra; on ordinary sky each value is as frequent as any other.",
-            lambda scores: scores.p_value,
-            (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
-        ),
-        _Histogram(
-            "outcrop_spectra_masked_ratio",
-            "1 - coverage of eligible spectra: share of a spectrum's rest-frame bins with less "
-            "than half their width on good pixels (not masked, ivar > 0, finite).",
-            # Rounded, so that a coverage of 0.9 in float32 is not less than 0.9.
-            lambda scores: np.round(1 - scores.coverage.astype(np.float64), 6),
-            (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1),
-        ),
-    )
+_Values = Callable[[Scores], NDArray[np.floating]]
+_HISTOGRAMS: tuple[tuple[str, str, _Values, tuple[float, ...]], ...] = (
+    (
+        "outcrop_spectra_snr",
+        "Median S/N of the rest-frame bins of eligible spectra.",
+        lambda scores: scores.snr,
+        (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200),
+    ),
+    (
+        "outcrop_spectra_wmse",
+        "wmse of eligible spectra; noise alone gives about 1.",
+        lambda scores: scores.wmse,
+        (0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 2, 3, 5, 10, 30, 100),
+    ),
+    (
+        "outcrop_spectra_nof",
+        "NOF of eligible spectra; smaller is more anomalous, inliers have about -1. Its "
+        "buckets are negative, so it has no sum and no count.",
+        lambda scores: scores.nof,
+        (-10, -5, -3, -2, -1.7, -1.5, -1.4, -1.3, -1.2, -1.15, -1.1, -1.05, -1, -0.95, -0.9),
+    ),
+    (
+        "outcrop_spectra_p_value",
+        "p_value of eligible spectra; uniform between 0 and 1 where all are inliers.",
+        lambda scores: scores.p_value,
+        (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
+    ),
+    (
+        "outcrop_spectra_masked_ratio",
+        "1 - coverage of eligible spectra: share of a spectrum's rest-frame bins with less "
+        "than half their width on good pixels (not masked, ivar > 0, finite).",
+        # Rounded, so that a coverage of 0.9 in float32 is not less than 0.9.
+        lambda scores: np.round(1 - scores.coverage.astype(np.float64), 6),
+        (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1),
+    ),
+)
+"""Name, meaning, values and upper bounds of the buckets."""
 
 
-class Science(Collector):
-    """Counts of one service; all are of eligible spectra.
+class ScoreMetrics(Collector):
+    """The metrics of eligible spectra of one service.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ class Science(Collector):
         self._drift = drift
         # Requests are counted in the threads that score them.
         self._lock = threading.Lock()
-        self._histograms = _histograms()
+        self._histograms = [_Histogram(*definition) for definition in _HISTOGRAMS]
         self._flags = dict.fromkeys(FLAGS, 0)
         self._latents = np.zeros(drift.shares.shape, np.int64)
 
@@ -118,7 +119,7 @@ class Science(Collector):
             self._latents += decile_counts(scores.latent[counted], self._drift.edges)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what Prometheus is told, as prometheus-client asks for it."""
+        """Yield the metrics; prometheus-client calls this at each scrape."""
         with self._lock:
             families = [histogram.family() for histogram in self._histograms]
             anomalies = CounterMetricFamily(
@@ -132,6 +133,7 @@ class Science(Collector):
                 labels=["version", "latent", "decile"],
             )
             self._fill(spectra, self._latents)
+
         reference = GaugeMetricFamily(
             "outcrop_latent_reference_ratio",
             "Share of the model's calibration sample in each decile, for each latent.",
@@ -148,7 +150,7 @@ class Science(Collector):
         yield from (*families, anomalies, spectra, reference, level)
 
     def describe(self) -> Iterable[Metric]:
-        """Return the same families, for the registry to see that no name is taken twice."""
+        """Return the same metrics; the registry checks that no name is used twice."""
         return self.collect()
 
     def _fill(

@@ -1,7 +1,7 @@
 """Containers as a cluster runs them: read-only, as the image's user, without any capability.
 
-docker and podman do that by themselves. buildah builds only, so that what it built runs in a chroot
-of its own mount namespace, with util-linux, which needs root and nothing else.
+docker and podman run containers. buildah only builds, so its image runs in a chroot with its own
+mount namespace; that needs util-linux and root.
 """
 
 import json
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def output(*command: str | Path) -> str:
-    """Run a command that must succeed; return what it prints."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout.strip()
@@ -31,7 +31,7 @@ class Container(ABC):
 
     @abstractmethod
     def status(self) -> str:
-        """Return /proc/PID/status of the process that was started first."""
+        """Return /proc/PID/status of the container's first process."""
 
     @abstractmethod
     def stop(self) -> int:
@@ -39,15 +39,15 @@ class Container(ABC):
 
     @abstractmethod
     def log(self) -> str:
-        """Return what it printed."""
+        """Return its output."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Stop the container and remove it."""
 
 
 class Engine(Container):
-    """A container of docker's or podman's."""
+    """A container of docker or podman."""
 
     def __init__(
         self, name: str, image: str, port: int, folders: Mapping[Path, str], env: Mapping[str, str]
@@ -105,7 +105,7 @@ exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-gr
 
 
 class Chroot(Container):
-    """What buildah built, without any container runtime."""
+    """An image of buildah, without a container runtime."""
 
     def __init__(
         self, image: str, port: int, folders: Mapping[Path, str], env: Mapping[str, str], log: Path
@@ -115,6 +115,7 @@ class Chroot(Container):
         self._container = output("buildah", "from", image)
         root = output("buildah", "mount", self._container)
         self._log = log
+
         pairs = [str(each) for pair in folders.items() for each in pair]
         with log.open("w") as file:
             self._process = subprocess.Popen(
@@ -151,7 +152,7 @@ class Chroot(Container):
 
 
 def can_run(builder: str) -> bool:
-    """Tell whether what a builder built can be run here."""
+    """Return whether images of a builder can be run on this machine."""
     if builder != "buildah":
         return True
     probe = ["unshare", "--mount", "true"]
@@ -159,7 +160,7 @@ def can_run(builder: str) -> bool:
 
 
 def load(builder: str, archive: Path, tag: str) -> None:
-    """Make an image of a root file system."""
+    """Make an image from an archived root file system."""
     if builder != "buildah":
         output(builder, "import", archive, tag)
         return
@@ -170,7 +171,7 @@ def load(builder: str, archive: Path, tag: str) -> None:
 
 
 def run_once(builder: str, image: str, *command: str) -> str:
-    """Run a command in a container of its own; return what it prints."""
+    """Run a command in a new container; return its output."""
     if builder != "buildah":
         entry, *rest = command
         return output(builder, "run", "--rm", "--network=none", "--entrypoint", entry, image, *rest)

@@ -39,20 +39,20 @@ TOKEN = "for-this-test-only"
 _UNWANTED = ("doc", "locale", "man")
 
 
-# Of itself, and for the session: without it no model need be trained.
+# Autouse and session scope: it skips the tests before a model is trained.
 @pytest.fixture(scope="session", autouse=True)
 def builder() -> str:
     found = find_builder()
     if found is None:
-        pytest.skip(f"no image is built: none of {', '.join(BUILDERS)} works here")
+        pytest.skip(f"no image is built: none of {', '.join(BUILDERS)} works on this machine")
     if not can_run(found):
-        pytest.skip(f"no image is built: what {found} builds can be run by root only")
+        pytest.skip(f"no image is built: only root can run images of {found}")
     return found
 
 
 @pytest.fixture(scope="module")
 def base(builder: str) -> str:
-    """The Dockerfile's base; where it cannot be pulled, Debian with its Python in its place."""
+    """The Dockerfile's base image, or Debian's Python if that cannot be pulled."""
     named = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.M)
     assert named is not None
     pulled = subprocess.run([builder, "pull", named[1]], capture_output=True, check=False)
@@ -68,7 +68,7 @@ def base(builder: str) -> str:
 
 
 def _debian(archive: Path) -> None:
-    """Pack a small Debian of this machine's release, from where this machine has its packages."""
+    """Pack a small Debian of this machine's release, from this machine's package sources."""
     sources = archive.with_suffix(".list")
     line = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
     of = ("Created-By: Packages", "Origin: Debian")
@@ -76,7 +76,7 @@ def _debian(archive: Path) -> None:
     unfinished = archive.with_suffix(".part.tar")
     output(
         *("mmdebstrap", "--variant=minbase", "--include=python3,python3-venv"),
-        # Else /bin and /usr/bin are merged by a package that brings all of Perl along.
+        # Without it, a package that depends on Perl merges /bin and /usr/bin.
         "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
         "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg",
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _UNWANTED),
@@ -93,7 +93,7 @@ def image(builder: str, base: str) -> str:
 
 @pytest.fixture(scope="module")
 def model_image(builder: str, base: str, image: str, bundle: Path) -> str:
-    """The image with a model inside, from a folder that the build's context has."""
+    """The image with a model inside, from a folder in the build context."""
     models = ROOT / "models"
     models.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models) as folder:
@@ -109,7 +109,7 @@ class Running:
     container: Container
     url: str
     seconds: float
-    """From the container's start until it was ready."""
+    """Time from the container's start until it was ready."""
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +120,18 @@ def running(
     secret = folder / "secret"
     secret.mkdir()
     (secret / "tokens").write_text(TOKEN)
+
     port = free_port()
     folders = {bundle: "/model", secret: "/run/outcrop"}
     threads = str(len(os.sched_getaffinity(0)))
     env = {"OUTCROP_TOKENS_FILE": "/run/outcrop/tokens", "OUTCROP_THREADS": threads}
+
     started = time.monotonic()
     if builder == "buildah":
         container = Chroot(image, port, folders, env, folder / "log")
     else:
         container = Engine(builder, image, port, folders, env)
+
     try:
         url = f"http://127.0.0.1:{port}"
         while not _is_ready(url):
@@ -147,20 +150,20 @@ def _is_ready(url: str) -> bool:
         return False
 
 
-def test_it_is_below_600_megabytes(builder: str, image: str) -> None:
+def test_it_is_smaller_than_600_megabytes(builder: str, image: str) -> None:
     size = image_bytes(builder, image)
     print(f"unpacked, the image has {size / 1e6:.0f} MB")  # noqa: T201 (shown by the target)
     assert size < 600e6
 
 
-def test_a_model_that_was_baked_in_is_whole_and_readable(
+def test_a_model_inside_the_image_is_complete_and_readable(
     builder: str, model_image: str, bundle: Path
 ) -> None:
-    told = run_once(builder, model_image, "python", "-m", "model_store", "verify", "/model")
-    assert Bundle.open(bundle).sha256 in told
+    printed = run_once(builder, model_image, "python", "-m", "model_store", "verify", "/model")
+    assert Bundle.open(bundle).sha256 in printed
 
 
-def test_it_runs_without_root_capabilities_or_a_way_to_more(running: Running) -> None:
+def test_it_runs_without_root_and_cannot_gain_privileges(running: Running) -> None:
     status = dict(re.findall(r"^(\w+):\t(.*)$", running.container.status(), re.M))
     assert status["Uid"].split() == ["10001"] * 4
     assert status["Gid"].split() == ["10001"] * 4
@@ -169,14 +172,14 @@ def test_it_runs_without_root_capabilities_or_a_way_to_more(running: Running) ->
     assert status["NoNewPrivs"] == "1"
 
 
-def test_only_tmp_can_be_written(running: Running) -> None:
+def test_only_tmp_is_writable(running: Running) -> None:
     for folder in ("/", "/app", "/venv", "/model", "/var/tmp"):  # noqa: S108
         done = running.container.run(f"touch {folder}/new")
         assert "Read-only file system" in done.stderr
     assert running.container.run("touch /tmp/new").returncode == 0
 
 
-def test_it_scores_as_the_same_model_does_here(
+def test_it_scores_as_the_scorer_in_process_does(
     running: Running, bundle: Path, spectra: Spectra
 ) -> None:
     few = spectra.rows(slice(0, 20))
@@ -185,31 +188,31 @@ def test_it_scores_as_the_same_model_does_here(
     expected = Scorer.open(bundle).score(few)
     np.testing.assert_array_equal(scores.status, expected.status)
     assert np.isfinite(scores.wmse).any()
-    # The image's machine code is for x86-64-v3, this process' for the CPU it runs on.
+    # The image's machine code is for x86-64-v3, that of this process for its CPU.
     np.testing.assert_allclose(scores.wmse, expected.wmse, rtol=1e-3)
     np.testing.assert_allclose(scores.nof, expected.nof, rtol=1e-3)
 
 
-def test_strangers_are_not_answered(running: Running) -> None:
+def test_requests_without_a_token_are_rejected(running: Running) -> None:
     assert httpx2.get(f"{running.url}/model").status_code == httpx2.codes.UNAUTHORIZED
 
 
-def test_nothing_was_compiled_that_the_image_does_not_hold(running: Running) -> None:
+def test_all_compiled_code_is_in_the_image(running: Running) -> None:
     print(f"ready {running.seconds:.1f} s after its start")  # noqa: T201 (shown by the target)
     names = "find . -name '*.nb?' | sort"
-    brought = running.container.run(f"cd /app/numba && {names}").stdout
+    shipped = running.container.run(f"cd /app/numba && {names}").stdout
     used = running.container.run(f"cd /tmp/numba && {names}").stdout
-    assert brought == used
-    assert brought.count(".nbc") > 0
+    assert shipped == used
+    assert shipped.count(".nbc") > 0
 
 
-def test_no_compiler_nor_training_library_is_in_it(running: Running) -> None:
+def test_it_has_no_compiler_and_no_training_library(running: Running) -> None:
     for absent in ("cc", "gcc", "uv", "tensorflow", "sklearn"):
         find = f"command -v {absent} || find /venv -maxdepth 4 -name {absent} | grep ."
         assert running.container.run(find).returncode == 1, absent
 
 
-def test_it_drains_then_stops_in_good_order(running: Running) -> None:
+def test_it_drains_and_then_exits_with_status_0(running: Running) -> None:
     assert running.container.run("touch /tmp/drain").returncode == 0
     assert httpx2.get(f"{running.url}/readyz").status_code == httpx2.codes.SERVICE_UNAVAILABLE
     assert httpx2.get(f"{running.url}/livez").status_code == httpx2.codes.OK

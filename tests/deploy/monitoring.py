@@ -1,7 +1,7 @@
-"""Service, Prometheus and Alertmanager together, with an hour in a minute: what operators see.
+"""Service, Prometheus and Alertmanager together, with an hour scaled to a minute.
 
-`make test-monitoring` runs this; it is too long for `make test`. Ordinary petals, then petals with
-a tilted continuum in one camera, then inliers again.
+`make test-monitoring` runs this; it is too long for `make test`. The service scores petals of
+inliers, then petals with a tilted continuum in one camera, then inliers again.
 """
 
 import json
@@ -33,7 +33,7 @@ SCALE = 1 / 60
 PETALS = 2
 # Relative, at the ends of the camera.
 TILT = 0.5
-# Between two petals: some 30 of them in a simulated hour, as in a night.
+# Between two petals: about 30 petals in a scaled hour, as in a night.
 PAUSE_SECONDS = 1
 ALERTS = {"OutcropAnomalyShare", "OutcropDrift"}
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
@@ -43,43 +43,43 @@ pytestmark = [
     pytest.mark.skipif(
         bool(_MISSING), reason=f"no {' and no '.join(_MISSING)}: install Debian's packages"
     ),
-    # It takes three minutes, two of them waiting; more only where the machine has other work.
+    # The test takes three minutes on an idle machine.
     pytest.mark.timeout(600),
 ]
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """Receives what Alertmanager has to say, on loopback."""
+    """Receives the notifications of Alertmanager, on loopback."""
 
     url: str
-    heard: list[tuple[str, str]]
+    received: list[tuple[str, str]]
     """Status and name of each alert, in order."""
 
     def names(self, status: str) -> set[str]:
-        """Return the alerts that were told to be firing or resolved."""
-        return {name for said, name in self.heard if said == status}
+        """Return the alerts received with a status, firing or resolved."""
+        return {name for sent, name in self.received if sent == status}
 
 
 @contextmanager
 def webhook() -> Iterator[Webhook]:
-    heard: list[tuple[str, str]] = []
+    received: list[tuple[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            heard.extend((a["status"], a["labels"]["alertname"]) for a in content["alerts"])
+            received.extend((a["status"], a["labels"]["alertname"]) for a in content["alerts"])
             self.send_response(200)
             self.end_headers()
 
         def log_request(self, code: object = "-", size: object = "-") -> None:
-            """Say nothing."""
+            """Do not log requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield Webhook(f"http://127.0.0.1:{server.server_port}/", heard)
+        yield Webhook(f"http://127.0.0.1:{server.server_port}/", received)
     finally:
         server.shutdown()
         thread.join()
@@ -88,7 +88,7 @@ def webhook() -> Iterator[Webhook]:
 
 @contextmanager
 def running(folder: Path, port: int, *command: str) -> Iterator[str]:
-    """Run a server that has Prometheus' way of saying that it is ready; yield its URL."""
+    """Run Prometheus or Alertmanager; yield its URL once it is ready."""
     url = f"http://127.0.0.1:{port}"
     log = folder / f"{command[0]}.log"
     environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
@@ -167,7 +167,7 @@ def query(prometheus: str, expr: str) -> list[float]:
 
 
 def without_data(prometheus: str) -> set[str]:
-    """Return which panels' expressions have no number now."""
+    """Return the names of the panels' expressions that have no finite value now."""
     spans = {RATE: "10s", WINDOW: "1m"}
     empty: set[str] = set()
     for name, expr in expressions().items():
@@ -178,15 +178,15 @@ def without_data(prometheus: str) -> set[str]:
     return empty
 
 
-def judged(prometheus: str) -> str:
-    """Return what the rules make of the last hour."""
+def summary(prometheus: str) -> str:
+    """Return anomaly share and drift of the last hour, as recorded by the rules."""
     (share,) = query(prometheus, 'outcrop:flagged:ratio{flag="anomaly"}')
     drift = max(query(prometheus, "outcrop:latent_psi:sum"))
     return f"{share:.1%} are anomalies, the largest population stability index is {drift:.3f}"
 
 
 @pytest.fixture(scope="module")
-def inlier(tmp_path_factory: pytest.TempPathFactory) -> list[Spectra]:
+def inliers(tmp_path_factory: pytest.TempPathFactory) -> list[Spectra]:
     """Petals of another seed than the model's."""
     folder = tmp_path_factory.mktemp("sky")
     done = run("-m", "training", "simulate", folder, "--petals", str(PETALS), "--seed", "5")
@@ -204,12 +204,12 @@ def tilted(spectra: Spectra) -> Spectra:
     )
 
 
-def test_operators_are_told_of_a_tilted_continuum_and_of_its_end(
-    bundle: Path, inlier: list[Spectra], tmp_path: Path
+def test_alerts_fire_for_a_tilted_continuum_and_resolve_after_it(
+    bundle: Path, inliers: list[Spectra], tmp_path: Path
 ) -> None:
     started = time.monotonic()
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         print(f"{time.monotonic() - started:4.0f} s  {text}")  # noqa: T201
 
     def send(petals: Iterable[Spectra], until: Callable[[], bool]) -> None:
@@ -220,7 +220,7 @@ def test_operators_are_told_of_a_tilted_continuum_and_of_its_end(
             if until():
                 break
             time.sleep(PAUSE_SECONDS)
-        say(f"{sent} petals; heard so far: {hook.heard}")
+        log(f"{sent} petals; received so far: {hook.received}")
 
     with (
         webhook() as hook,
@@ -229,17 +229,17 @@ def test_operators_are_told_of_a_tilted_continuum_and_of_its_end(
         prometheus(tmp_path, served.url, alerts) as monitor,
         Client(served.url) as client,
     ):
-        say("all are ready")
-        # The science is judged last: everything else has had its time by then.
-        send(inlier, until=lambda: bool(query(monitor, "outcrop:latent_psi:sum")))
-        send(inlier, until=lambda: not without_data(monitor))
-        say(f"all {len(expressions())} expressions of the dashboard have data")
-        say(f"ordinary: {judged(monitor)}")
+        log("all are ready")
+        # The drift is recorded last: the other series exist by then.
+        send(inliers, until=lambda: bool(query(monitor, "outcrop:latent_psi:sum")))
+        send(inliers, until=lambda: not without_data(monitor))
+        log(f"all {len(expressions())} expressions of the dashboard have data")
+        log(f"inliers: {summary(monitor)}")
         assert not hook.names("firing") & ALERTS
 
-        send([tilted(petal) for petal in inlier], until=lambda: hook.names("firing") >= ALERTS)
-        say(f"tilted: {judged(monitor)}")
+        send([tilted(petal) for petal in inliers], until=lambda: hook.names("firing") >= ALERTS)
+        log(f"tilted: {summary(monitor)}")
         assert not hook.names("resolved") & ALERTS
 
-        send(inlier, until=lambda: hook.names("resolved") >= ALERTS)
+        send(inliers, until=lambda: hook.names("resolved") >= ALERTS)
         assert not without_data(monitor)

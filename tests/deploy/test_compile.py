@@ -1,4 +1,4 @@
-"""What the image's build compiles is all that scoring needs."""
+"""The image's build compiles everything that scoring needs."""
 
 import os
 import subprocess

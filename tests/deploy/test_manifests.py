@@ -1,4 +1,4 @@
-"""The rendered manifests keep what the service and its operators rely on."""
+"""The rendered manifests have the properties that docs/deploy.md states."""
 
 import re
 import tomllib
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.check import OVERLAYS, kubectl_trouble, render
+from deploy.check import OVERLAYS, kubectl_problem, render
 from service.settings import Settings
 
 pytestmark = pytest.mark.skipif(
-    kubectl_trouble() is not None, reason=f"manifests cannot be rendered: {kubectl_trouble()}"
+    kubectl_problem() is not None, reason=f"manifests cannot be rendered: {kubectl_problem()}"
 )
 ROOT = Path(__file__).parents[2]
 Manifest = dict[str, Any]
@@ -44,7 +44,7 @@ def server_of(manifests: dict[str, Manifest]) -> Manifest:
 
 
 def settings_of(manifests: dict[str, Manifest]) -> dict[str, str]:
-    """Return the variables of the ConfigMap that the server reads."""
+    """Return the settings in the server's ConfigMap."""
     (source,) = server_of(manifests)["envFrom"]
     return manifests[f"ConfigMap/{source['configMapRef']['name']}"]["data"]
 
@@ -84,7 +84,7 @@ def test_every_container_is_unprivileged_with_a_read_only_root(
     assert pod["enableServiceLinks"] is False
 
 
-def test_every_folder_that_can_be_written_has_a_size_within_the_limit(
+def test_writable_folders_have_sizes_within_the_ephemeral_storage_limit(
     manifests: dict[str, Manifest],
 ) -> None:
     folders = [each["emptyDir"] for each in pod_of(manifests)["volumes"] if "emptyDir" in each]
@@ -93,7 +93,7 @@ def test_every_folder_that_can_be_written_has_a_size_within_the_limit(
     assert 0 < sum(sizes) <= int(limit.removesuffix("Mi"))
 
 
-def test_every_thread_pool_has_as_many_threads_as_the_limit_has_cpus(
+def test_every_thread_pool_has_as_many_threads_as_the_cpu_limit(
     manifests: dict[str, Manifest],
 ) -> None:
     server = server_of(manifests)
@@ -101,17 +101,17 @@ def test_every_thread_pool_has_as_many_threads_as_the_limit_has_cpus(
     pools = ("OUTCROP_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
     given = {each["name"]: each["valueFrom"]["resourceFieldRef"] for each in server["env"]}
     assert given == dict.fromkeys(pools, limit)
-    # A fraction would be rounded up, to more threads than CPUs.
+    # A fraction would be rounded up to more threads than CPUs.
     assert server["resources"]["limits"]["cpu"].isdecimal()
     assert server["resources"]["requests"] == server["resources"]["limits"]
 
 
-def test_the_memory_limit_leaves_room_beside_the_bodies_that_may_be_held(
+def test_the_memory_limit_leaves_room_for_the_model_beside_request_bodies(
     manifests: dict[str, Manifest],
 ) -> None:
     limit = server_of(manifests)["resources"]["limits"]["memory"]
     held = int(settings_of(manifests)["OUTCROP_MAX_INFLIGHT_BYTES"])
-    # 360 MB at rest, the bundle, and what two requests in work need.
+    # 360 MB when idle, the bundle, and two requests being scored.
     assert int(limit.removesuffix("Gi")) * 2**30 - held >= 700e6
 
 
@@ -129,7 +129,7 @@ def test_liveness_never_runs_the_model_and_readiness_can_drain(
     }
 
 
-def test_a_pod_drains_then_answers_what_it_has_before_it_is_killed(
+def test_a_pod_drains_and_finishes_its_requests_before_it_is_killed(
     manifests: dict[str, Manifest],
 ) -> None:
     server = server_of(manifests)
@@ -150,7 +150,7 @@ def test_settings_are_known_to_the_service(manifests: dict[str, Manifest]) -> No
     assert set(settings_of(manifests)) <= known
 
 
-def test_the_model_is_an_image_of_its_own_that_the_service_can_only_read(
+def test_the_model_is_a_separate_image_and_read_only_for_the_service(
     manifests: dict[str, Manifest],
 ) -> None:
     (model,) = pod_of(manifests)["initContainers"]
@@ -162,7 +162,7 @@ def test_the_model_is_an_image_of_its_own_that_the_service_can_only_read(
     assert model["image"].rpartition(":")[0] == server["image"].rpartition(":")[0] + "-model"
 
 
-def test_another_tag_is_all_that_another_model_changes(
+def test_another_model_changes_only_the_image_tag(
     production: dict[str, Manifest], tmp_path: Path
 ) -> None:
     overlay = OVERLAYS / "production"
@@ -172,6 +172,7 @@ def test_another_tag_is_all_that_another_model_changes(
     assert text.count('newTag: "2026.1"') == 1
     changed = text.replace('newTag: "2026.1"', 'newTag: "2025.9"').replace("../../", "../")
     changed = changed.replace("../../prometheus", "../prometheus")
+
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "kustomization.yaml").write_text(changed)
     other = list(yaml.safe_load_all(render(tmp_path / "other")))
@@ -181,23 +182,23 @@ def test_another_tag_is_all_that_another_model_changes(
     assert model["image"].endswith("/outcrop-model:2025.9")
 
 
-def test_tokens_come_from_a_secret_that_the_manifests_do_not_hold(
+def test_tokens_come_from_a_secret_outside_the_manifests(
     production: dict[str, Manifest],
 ) -> None:
     assert not any(name.startswith("Secret/") for name in production)
     (tokens,) = [v for v in pod_of(production)["volumes"] if "secret" in v]
     assert tokens["secret"]["secretName"] == "outcrop-tokens"
     mount = mount_of(server_of(production), "/run/outcrop")
-    # Not a subPath, which would not follow the Secret.
+    # A subPath would not follow changes of the Secret.
     assert mount == {"name": tokens["name"], "mountPath": "/run/outcrop", "readOnly": True}
     assert settings_of(production)["OUTCROP_TOKENS_FILE"] == "/run/outcrop/tokens"
 
 
-def test_no_deployment_lets_strangers_in(manifests: dict[str, Manifest]) -> None:
+def test_no_deployment_allows_anonymous_requests(manifests: dict[str, Manifest]) -> None:
     assert "OUTCROP_ALLOW_ANONYMOUS" not in settings_of(manifests)
 
 
-def test_traffic_is_denied_both_ways_but_for_clients_and_prometheus(
+def test_all_traffic_is_denied_except_from_clients_and_prometheus(
     manifests: dict[str, Manifest],
 ) -> None:
     both = ["Ingress", "Egress"]
@@ -207,11 +208,11 @@ def test_traffic_is_denied_both_ways_but_for_clients_and_prometheus(
     assert "egress" not in spec
     (rule,) = spec["ingress"]
     assert rule["ports"] == [{"port": "http"}]
-    # A peer without both selectors would let a whole namespace in, or its own.
+    # A peer with one selector would allow a whole namespace.
     assert all(sorted(peer) == ["namespaceSelector", "podSelector"] for peer in rule["from"])
 
 
-def test_service_and_monitor_find_the_pods_by_the_name_of_their_port(
+def test_service_and_service_monitor_select_the_pods_and_their_port(
     production: dict[str, Manifest],
 ) -> None:
     labels = production["Deployment/outcrop"]["spec"]["template"]["metadata"]["labels"]
@@ -225,7 +226,7 @@ def test_service_and_monitor_find_the_pods_by_the_name_of_their_port(
     assert [port["targetPort"]] == [each["name"] for each in server_of(production)["ports"]]
 
 
-def test_production_grows_spreads_and_survives_the_loss_of_a_node(
+def test_production_scales_spreads_and_survives_the_loss_of_a_node(
     production: dict[str, Manifest],
 ) -> None:
     deployment = production["Deployment/outcrop"]["spec"]
@@ -233,8 +234,9 @@ def test_production_grows_spreads_and_survives_the_loss_of_a_node(
     assert scaler["apiVersion"] == "autoscaling/v2"
     assert scaler["spec"]["scaleTargetRef"]["name"] == "outcrop"
     assert scaler["spec"]["minReplicas"] >= 2
-    # A number here would undo the autoscaler's whenever the manifests are applied.
+    # A number here would override the autoscaler's each time the manifests are applied.
     assert "replicas" not in deployment
+
     labels = deployment["selector"]["matchLabels"]
     budget = production["PodDisruptionBudget/outcrop"]["spec"]
     assert budget["selector"]["matchLabels"] == labels

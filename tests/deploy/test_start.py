@@ -1,4 +1,4 @@
-"""What the container runs first."""
+"""The container's start script."""
 
 import os
 import shutil
@@ -8,14 +8,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_start_takes_the_compiled_code_along_and_the_drain_flag_away(tmp_path: Path) -> None:
+def test_a_start_copies_the_compiled_code_and_removes_the_drain_file(tmp_path: Path) -> None:
     image, written = tmp_path / "image", tmp_path / "written"
     (image / "numba" / "scoring").mkdir(parents=True)
     (image / "numba" / "scoring" / "coadd.nbc").write_text("compiled")
     shutil.copy(ROOT / "deploy" / "start.sh", image)
+
+    # Replaces BentoML; prints its arguments.
     bentoml = image / "bentoml"
     bentoml.write_text('#!/bin/sh\necho "$@"\n')
     bentoml.chmod(0o755)
+
     written.mkdir()
     (written / "drain").touch()
     environment = {
@@ -24,7 +27,8 @@ def test_a_start_takes_the_compiled_code_along_and_the_drain_flag_away(tmp_path:
         "OUTCROP_DRAIN_FILE": str(written / "drain"),
     }
     command = ["/bin/sh", str(image / "start.sh"), "--port", "8080"]
-    # Twice: a container that starts again in its pod finds what the first has written.
+
+    # Twice: a container that restarts in its pod finds the files of its first start.
     for _ in range(2):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert done.stdout.split() == [

@@ -1,4 +1,4 @@
-"""Clients that dawdle cost the others nothing."""
+"""Slow clients cost the others nothing."""
 
 import http.client
 import json
@@ -16,8 +16,8 @@ import pytest
 
 from outcrop import Client, Spectra
 from outcrop.wire import encode_request
-from tests.service.conftest import Served, serving
-from tests.service.helpers import INFER, made_spectra
+from tests.service.conftest import ServedProcess, serving
+from tests.service.helpers import INFER, make_spectra
 
 
 def head(headers: dict[str, str], length: int) -> bytes:
@@ -25,16 +25,16 @@ def head(headers: dict[str, str], length: int) -> bytes:
     return f"POST {INFER} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {length}\r\n\r\n".encode()
 
 
-def address(served: Served) -> tuple[str, int]:
+def address(served: ServedProcess) -> tuple[str, int]:
     host, _, port = served.url.removeprefix("http://").partition(":")
     return host, int(port)
 
 
 @pytest.mark.slow
-def test_half_a_body_holds_no_place_and_is_refused_at_the_deadline(
+def test_half_a_body_takes_no_slot_and_is_rejected_at_the_deadline(
     bundle: Path, tmp_path: Path
 ) -> None:
-    headers, body = encode_request(made_spectra(1))
+    headers, body = encode_request(make_spectra(1))
     settings = {
         "OUTCROP_MODEL": str(bundle),
         "OUTCROP_DEADLINE_SECONDS": "3",
@@ -47,6 +47,8 @@ def test_half_a_body_holds_no_place_and_is_refused_at_the_deadline(
         ]
         for line in hanging:
             line.sendall(head(headers, len(body)) + body[: len(body) // 2])
+
+        # The only slot is free for a complete request.
         assert httpx2.post(served.url + INFER, content=body, headers=headers).is_success
         for line in hanging:
             answer = http.client.HTTPResponse(line)
@@ -54,6 +56,7 @@ def test_half_a_body_holds_no_place_and_is_refused_at_the_deadline(
             assert answer.status == 408
             error = json.loads(answer.read())["error"]
             assert f"only {len(body) // 2} bytes of the body arrived" in error
+
         held = [
             row
             for row in httpx2.get(f"{served.url}/metrics").text.splitlines()
@@ -63,9 +66,9 @@ def test_half_a_body_holds_no_place_and_is_refused_at_the_deadline(
 
 
 @contextmanager
-def trickling(served: Served, count: int) -> Iterator[None]:
+def trickling(served: ServedProcess, count: int) -> Iterator[None]:
     """Have slow clients send a petal each, 100 bytes ten times a second."""
-    headers, body = encode_request(made_spectra(500))
+    headers, body = encode_request(make_spectra(500))
     over = threading.Event()
 
     def trickle() -> None:
@@ -80,7 +83,7 @@ def trickling(served: Served, count: int) -> Iterator[None]:
                 ready.register(line, selectors.EVENT_READ)
             begun.set()
             while not over.wait(0.1):
-                # None may be answered, and so refused, while it sends.
+                # None may be answered, that is rejected, while it sends.
                 answered.extend(ready.select(0))
                 for line in lines:
                     line.sendall(content[sent : sent + 100])
@@ -110,13 +113,13 @@ def rate(client: Client, spectra: Spectra, seconds: float) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_beside_50_slow_clients_a_caller_keeps_four_fifths_of_its_rate(
-    served: Served, spectra: Spectra
+    served: ServedProcess, spectra: Spectra
 ) -> None:
     ratios: list[float] = []
     with Client(served.url) as client:
         rate(client, spectra, 5)
         for _ in range(5):
-            # In turns, so that what else the machine does weighs on both.
+            # In turns, so that other load on the machine affects both alike.
             alone = rate(client, spectra, 5)
             with trickling(served, 50):
                 beside = rate(client, spectra, 5)

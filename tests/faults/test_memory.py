@@ -1,4 +1,4 @@
-"""A process that has served for a night takes no more memory than one that has just warmed up."""
+"""The memory of a served process does not grow from request 20,000 to 100,000."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import pytest
 
 from outcrop.wire import encode_request
 from tests.service.conftest import serving
-from tests.service.helpers import INFER, JSON, document, encoded, made_spectra
+from tests.service.helpers import INFER, JSON, encoded, make_spectra, score_request
 
 FIRST, LAST = 20_000, 100_000
 CALLERS = 4
@@ -21,11 +21,11 @@ def requests() -> list[tuple[str, str, bytes, dict[str, str], int]]:
     made: list[tuple[str, str, bytes, dict[str, str], int]] = []
     for count in (1, 2, 5, 20):
         for names in (("b", "r", "z"), ("brz",)):
-            headers, body = encode_request(made_spectra(count, names), reconstruction=count == 2)
+            headers, body = encode_request(make_spectra(count, names), reconstruction=count == 2)
             made.append(("POST", INFER, body, headers, 200))
-    headers, body = encode_request(made_spectra(1))
+    headers, body = encode_request(make_spectra(1))
     made.append(("POST", INFER, body[:-1], headers, 400))
-    made.append(("POST", "/score", encoded(document(made_spectra(1, ("b",)))), JSON, 200))
+    made.append(("POST", "/score", encoded(score_request(make_spectra(1, ("b",)))), JSON, 200))
     made.append(("POST", "/score", b'{"spectra": [{"z": "x"}]}', JSON, 400))
     made.append(("POST", "/score", b"x", {"Content-Type": "text/plain"}, 415))
     made.append(("GET", "/metrics", b"", {}, 200))
@@ -40,7 +40,7 @@ def send(url: str, count: int, first: int) -> None:
             method, path, body, headers, status = kinds[i % len(kinds)]
             answer = client.request(method, path, content=body, headers=headers)
             assert answer.status_code == status, answer.text
-            # Paths of a client's own making must not pile up anywhere.
+            # No memory may be kept for paths that clients make up.
             if i % 20 == 0:
                 assert client.get(f"/nowhere/{i}").status_code == 404
 
@@ -63,7 +63,9 @@ def grown(url: str, resident: Callable[[], int], first: int, last: int) -> float
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_resident_memory_stays_from_request_20000_to_100000(bundle: Path, tmp_path: Path) -> None:
+def test_resident_memory_is_constant_from_request_20000_to_100000(
+    bundle: Path, tmp_path: Path
+) -> None:
     with serving(tmp_path, OUTCROP_MODEL=str(bundle)) as served:
         (worker,) = psutil.Process(served.process.pid).children(recursive=True)
         assert grown(served.url, lambda: worker.memory_info().rss, FIRST, LAST) < 1.05

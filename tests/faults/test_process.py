@@ -1,4 +1,4 @@
-"""A server that stands still, starves or is replaced costs the caller time, never a row."""
+"""A server that is suspended, short of memory or restarted costs time, never a row."""
 
 import threading
 import time
@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from outcrop import Client, Scores, Spectra
-from outcrop.night.retries import Patient
+from outcrop.night.retries import RetryingClient
 from outcrop.wire import encode_request
-from tests.outcrop_sdk.served import Served as Restartable
-from tests.service.conftest import Served, serving
-from tests.service.helpers import INFER, assert_error, made_spectra, wait_for
+from tests.service.conftest import ServedProcess, serving
+from tests.service.helpers import INFER, assert_error, make_spectra, wait_for
+from tests.service.restartable import RestartableService
 
 
 def assert_same(found: Scores, expected: Scores) -> None:
@@ -39,8 +39,8 @@ def requests(url: str) -> float:
     return 0.0
 
 
-def test_a_server_that_stands_still_for_5_s_answers_every_row_when_it_goes_on(
-    served: Served, processes: list[psutil.Process], spectra: Spectra
+def test_a_server_suspended_for_5_s_scores_every_row_when_it_is_resumed(
+    served: ServedProcess, processes: list[psutil.Process], spectra: Spectra
 ) -> None:
     with Client(served.url) as client, ThreadPoolExecutor(1) as caller:
         expected = client.score(spectra)
@@ -61,21 +61,21 @@ def test_a_server_that_stands_still_for_5_s_answers_every_row_when_it_goes_on(
 
 @pytest.mark.slow
 def test_a_restart_under_load_loses_nothing(bundle: Path, tmp_path: Path, spectra: Spectra) -> None:
-    server = Restartable(bundle, tmp_path)
+    server = RestartableService(bundle, tmp_path)
     pieces = parts(spectra, 50)
     over = threading.Event()
 
-    def nights(patient: Patient) -> Iterator[Scores]:
+    def nights(retrying: RetryingClient) -> Iterator[Scores]:
         while not over.is_set():
-            yield Scores.concatenate([patient.score(each) for each in pieces])
+            yield Scores.concatenate([retrying.score(each) for each in pieces])
 
     try:
         server.start()
         with Client(server.url) as client, ThreadPoolExecutor(3) as callers:
             expected = Scores.concatenate([client.score(each) for each in pieces])
             # A client's own tries last 4 s; those of a night as long as a restart takes.
-            patient = Patient(client, threading.Event())
-            answers = [callers.submit(list, nights(patient)) for _ in range(3)]
+            retrying = RetryingClient(client, threading.Event())
+            answers = [callers.submit(list, nights(retrying)) for _ in range(3)]
             for _ in range(2):
                 before = requests(server.url)
                 wait_for(lambda before=before: requests(server.url) > before + 10)
@@ -93,8 +93,10 @@ def test_a_restart_under_load_loses_nothing(bundle: Path, tmp_path: Path, spectr
 
 
 @pytest.mark.slow
-def test_a_server_short_of_memory_refuses_and_goes_on(bundle: Path, tmp_path: Path) -> None:
-    small, large = made_spectra(2), made_spectra(1000)
+def test_a_server_short_of_memory_rejects_a_request_and_goes_on(
+    bundle: Path, tmp_path: Path
+) -> None:
+    small, large = make_spectra(2), make_spectra(1000)
     with serving(tmp_path, OUTCROP_MODEL=str(bundle)) as served, Client(served.url) as client:
         expected = client.score(small)
         (worker,) = psutil.Process(served.process.pid).children(recursive=True)

@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI document allows or forbids, the service answers as the document says."""
+"""The service responds as its OpenAPI document says, to requests it allows and to others."""
 
 import subprocess
 import sys
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.conftest import Served
+from tests.service.conftest import ServedProcess
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_service_keeps_to_its_openapi_document(served: Served, tmp_path: Path) -> None:
+def test_the_service_keeps_to_its_openapi_document(served: ServedProcess, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             Path(sys.executable).with_name("schemathesis"),
@@ -20,7 +20,7 @@ def test_the_service_keeps_to_its_openapi_document(served: Served, tmp_path: Pat
             "--max-examples=200",
             "--seed=1",
             "--no-color",
-            # That arrays agree in length, and lie on DESI's grid, is more than a schema can say.
+            # A schema cannot say that arrays agree in length and wavelengths lie on DESI's grid.
             "--exclude-checks=positive_data_acceptance",
         ],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""A spectrum may hold any numbers: it gets a row that says so, and its neighbours keep theirs."""
+"""A spectrum of any numbers gets a row with status bits, and its neighbours keep their scores."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from outcrop import Client, Scores, Spectra
 from outcrop.spectra import CAMERAS
 from scoring.scorer import MIN_COVERAGE
-from tests.service.conftest import Served
-from tests.service.helpers import made_spectra
+from tests.service.conftest import ServedProcess
+from tests.service.helpers import make_spectra
 
 ODD = st.sampled_from(
     [np.nan, np.inf, -np.inf, -1.0, 0.0, -0.0, 1e-45, 1e-30, 7.0, 1e10, 1e20, 3e38, -3e38]
@@ -20,7 +20,7 @@ KEPT = (0, 2)
 
 @st.composite
 def changes(draw: st.DrawFn) -> dict[str, Any]:
-    """Return what happens to a spectrum: its redshift, and pixels of some cameras."""
+    """Return changes to a spectrum: its redshift, and pixels of some cameras."""
     spoils = [
         (camera, kind, draw(st.integers(0, 2700)), draw(st.integers(1, 2750)), draw(ODD))
         for camera in CAMERAS
@@ -47,15 +47,17 @@ def assert_neighbours_kept(found: Scores, expected: Scores) -> None:
             np.testing.assert_array_equal(answered[row], column[row], err_msg=name)
 
 
-def test_any_numbers_make_a_row_and_leave_the_neighbours_as_they_were(served: Served) -> None:
+def test_any_numbers_give_a_row_and_do_not_change_the_neighbours(
+    served: ServedProcess,
+) -> None:
     with Client(served.url) as client:
-        plain = client.score(made_spectra(3), reconstruction=True)
+        plain = client.score(make_spectra(3), reconstruction=True)
         assert np.isfinite([plain.wmse, plain.nof]).all()
 
         @given(changes())
         @settings(deadline=None, max_examples=200)
         def try_it(change: dict[str, Any]) -> None:
-            scores = client.score(spoilt(made_spectra(3), **change), reconstruction=True)
+            scores = client.score(spoilt(make_spectra(3), **change), reconstruction=True)
             if not np.isfinite([scores.wmse[1], scores.nof[1]]).all():
                 assert scores.status[1]
             if scores.coverage[1] < MIN_COVERAGE:
@@ -68,11 +70,13 @@ def test_any_numbers_make_a_row_and_leave_the_neighbours_as_they_were(served: Se
         try_it()
 
 
-def test_a_spectrum_without_a_good_pixel_is_told_so(served: Served) -> None:
+def test_a_spectrum_without_a_good_pixel_has_status_bits_and_no_scores(
+    served: ServedProcess,
+) -> None:
     with Client(served.url) as client:
-        plain = client.score(made_spectra(3))
+        plain = client.score(make_spectra(3))
         for kind, value in (("ivar", 0.0), ("ivar", -1.0), ("flux", np.nan), ("ivar", np.nan)):
-            spectra = made_spectra(3)
+            spectra = make_spectra(3)
             for band in spectra.bands.values():
                 getattr(band, kind)[1] = value
             scores = client.score(spectra)

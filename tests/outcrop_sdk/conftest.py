@@ -1,55 +1,52 @@
-"""The service that the tests of client and command line talk to."""
+"""The server of the tests of client, night and command line, and clients without real waits."""
 
-import contextlib
 import socket
-import threading
+import ssl
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
-from tests.outcrop_sdk.server import Service
+from tests.outcrop_sdk.fault_server import FaultInjectingServer
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
-    state = Service()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self.answer(b"")
-
-        def do_POST(self) -> None:
-            self.answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-        def answer(self, body: bytes) -> None:
-            # A client that has given up is part of some tests.
-            with contextlib.suppress(ConnectionError):
-                state.answer(self, body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Keep the tests' output clean."""
-
-    # Port 0 is any free port, and it listens once the constructor returns.
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.closing.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def server() -> Iterator[FaultInjectingServer]:
+    with FaultInjectingServer() as server:
+        yield server
 
 
 @pytest.fixture
 def closed_port() -> Iterator[str]:
-    # Bound but not listening: nobody else gets it, and every connection is refused.
+    # Bound but not listening: no other process gets it, and every connection is refused.
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OUTCROP_URL", "OUTCROP_TOKEN", "DESI_LOGLEVEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client wait milliseconds, not seconds, between tries."""
+    monkeypatch.setattr("outcrop._http.retries.FIRST_WAIT", 0.005)
+    monkeypatch.setattr("outcrop._http.retries.JITTER", 0.005)
+
+
+@pytest.fixture
+def short_night_retries(monkeypatch: pytest.MonkeyPatch, short_waits: None) -> None:
+    """Let a night retry for a fraction of a second, not for minutes."""
+    monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_SECONDS", 0.3)
+    monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_PAUSE", 0.01)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_tls_context() -> Iterator[None]:
+    """Load the certificates once: it takes 50 ms for each client, and no test uses TLS."""
+    context = ssl.create_default_context()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", lambda *_, **__: context)
+        yield

@@ -1,4 +1,4 @@
-"""Small DESI files, spectra, scores and a model, all of them recognisable by their values."""
+"""Small DESI files, spectra, scores and a model, all recognisable by their values."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import ArrayLike
 
-from outcrop import WAVE, Band, Model, Scores, Spectra
+from outcrop import WAVE, Band, Model, ModelIdentity, Scores, Spectra
 
 LATENTS = 3
 BINS = 7
 
 
 def pixels(band: str, targetid: ArrayLike) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Flux that tells by its values which target and which band it belongs to."""
+    """Flux whose values identify the target and the band."""
     row = np.array(targetid, np.float64)[:, None] % 1000
     return (row + np.linspace(0, 0.5, len(WAVE[band]))).astype(np.float32)
 
@@ -106,6 +106,16 @@ def read_table(path: Path, name: str = "OUTLIERS") -> Any:
     return fits.getdata(path, name)
 
 
+def read_header(path: Path, name: str = "OUTLIERS") -> Any:
+    """The header of an HDU."""
+    return fits.getheader(path, name)
+
+
+def open_fits(path: Path, **options: Any) -> Any:
+    """The HDUs of a file; astropy has no types for them."""
+    return fits.open(path, **options)
+
+
 def some_spectra(n: int, first: int = 1, bands: Sequence[str] = ("r",)) -> Spectra:
     ids = np.arange(first, first + n)
     return Spectra(
@@ -119,12 +129,16 @@ def some_spectra(n: int, first: int = 1, bands: Sequence[str] = ("r",)) -> Spect
     )
 
 
-def some_scores(spectra: Spectra, reconstruction: bool = False) -> Scores:
-    """Scores that can be told apart by their TARGETID and redshift."""
+def some_scores(
+    spectra: Spectra, reconstruction: bool = False, model: ModelIdentity | None = None
+) -> Scores:
+    """Scores whose values identify the target and its redshift; of `some_model` by default."""
     n = len(spectra)
     floats = spectra.targetid.astype(np.float32)
     spectrum = np.outer(floats, np.ones(BINS)).astype(np.float32)
+
     return Scores(
+        model=some_model().identity if model is None else model,
         targetid=spectra.targetid,
         status=spectra.status,
         snr=np.full(n, 9, np.float32),

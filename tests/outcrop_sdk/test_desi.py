@@ -1,4 +1,4 @@
-"""Reading DESI's files: every layout gives the same spectra, every damage one clear error."""
+"""Every layout of DESI's files gives the same spectra, every damage one clear error."""
 
 import gzip
 import logging
@@ -19,6 +19,7 @@ from tests.outcrop_sdk.sample import (
     band_hdus,
     fibermap,
     image,
+    open_fits,
     pixels,
     table,
     write,
@@ -31,7 +32,7 @@ CAMERAS = ("b", "r", "z")
 
 
 def check(spectra: Spectra, ids: Sequence[int], bands: Sequence[str] = CAMERAS) -> None:
-    """Hold spectra to what the sample files hold for these targets."""
+    """Assert that spectra are those of the sample files for these targets."""
     assert spectra.targetid.tolist() == list(ids)
     assert list(spectra.bands) == list(bands)
     for name, band in spectra.bands.items():
@@ -115,7 +116,7 @@ def test_the_resolution_is_never_read(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sorted(touched) == sorted(f"{band}_{kind}" for band in "BRZ" for kind in kinds)
 
 
-# --- what the rows say of themselves
+# --- status bits
 
 
 def test_repeated_targets_are_joined_in_turn_and_marked(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_a_redrock_row_without_spectrum_is_a_row_without_information(tmp_path: P
     assert np.isnan([columns["ra"][1], columns["dec"][1]]).all()
 
 
-def test_files_of_different_petals_are_pointed_out(
+def test_files_of_different_petals_are_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     coadd = write_coadd(tmp_path / "coadd.fits", [1, 2], ("r",))
@@ -175,7 +176,7 @@ def test_coadd_rows_that_redrock_lacks_are_left_out(tmp_path: Path) -> None:
     check(spectra, [IDS[3]])
 
 
-def test_redshifts_that_are_none_are_marked(tmp_path: Path) -> None:
+def test_redshifts_that_are_not_usable_are_marked(tmp_path: Path) -> None:
     redrock = write_redrock(
         tmp_path / "redrock.fits",
         IDS,
@@ -197,7 +198,7 @@ def test_redshifts_that_are_none_are_marked(tmp_path: Path) -> None:
         ({"OBJTYPE": ("8A", ["TGT     ", "TGTX", "tgt", "NON"])}, Status.NOT_TARGET),
     ],
 )
-def test_fibres_that_see_no_target_or_are_bad_are_marked(
+def test_sky_fibers_and_bad_fibers_are_marked(
     tmp_path: Path, column: dict[str, Any], bit: Status
 ) -> None:
     hdus = [hdu for band in CAMERAS for hdu in band_hdus(band, IDS)]
@@ -205,7 +206,7 @@ def test_fibres_that_see_no_target_or_are_bad_are_marked(
     assert read_spectra(path, z=0.1).status.tolist() == [0, bit, bit, bit]
 
 
-def test_healpix_files_keep_fibre_petal_and_tile_with_the_exposures(tmp_path: Path) -> None:
+def test_a_healpix_file_gives_fiber_petal_and_tile_of_the_first_exposure(tmp_path: Path) -> None:
     short = fibermap(IDS, without=("FIBER", "PETAL_LOC", "TILEID"))
     exposures = table(
         "EXP_FIBERMAP",
@@ -275,7 +276,9 @@ def test_empty_tables_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "simulated"), [({"SIMULATD": True}, True), ({"SIMULATD": False}, False), ({}, False)]
 )
-def test_a_simulated_sky_says_so(tmp_path: Path, header: dict[str, Any], simulated: bool) -> None:
+def test_a_simulated_sky_is_recognised_by_its_header(
+    tmp_path: Path, header: dict[str, Any], simulated: bool
+) -> None:
     path = write_coadd(tmp_path / "coadd.fits", [], **header)
     assert is_simulated(path) == simulated
 
@@ -285,7 +288,7 @@ def test_a_simulated_sky_says_so(tmp_path: Path, header: dict[str, Any], simulat
 
 def without(name: str) -> Callable[[Path], None]:
     def damage(path: Path) -> None:
-        with fits.open(path, mode="update") as hdus:
+        with open_fits(path, mode="update") as hdus:
             del hdus[name]
 
     return damage
@@ -293,7 +296,7 @@ def without(name: str) -> Callable[[Path], None]:
 
 def replaced(name: str, hdu: Any) -> Callable[[Path], None]:
     def damage(path: Path) -> None:
-        with fits.open(path, mode="update") as hdus:
+        with open_fits(path, mode="update") as hdus:
             hdus[name] = hdu
 
     return damage
@@ -303,30 +306,10 @@ def without_column(column: str) -> Callable[[Path], None]:
     return replaced("FIBERMAP", fibermap(IDS, without=(column,)))
 
 
-def into_a_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    def damage(path: Path) -> None:
-        path.write_bytes(change(path.read_bytes()))
-
-    return damage
-
-
 WAVE_B = 3600 + 0.8 * np.arange(2751)
 SHORT = np.zeros((3, 2751), np.float32)
-DAMAGES: list[tuple[Callable[[Path], None], str]] = [
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (Path.unlink, "does not exist"),
-    (into_a_folder, "cannot be read: .*Is a directory"),
-    (rewritten(lambda _: b""), "is not a FITS file: it begins with b''"),
-    (rewritten(lambda _: b"<!DOCTYPE html>" * 400), "is not a FITS file: it begins with b'<!DOCT'"),
-    (rewritten(lambda content: content[:10_000]), "not a multiple of 2880"),
-    (rewritten(lambda content: content[: -2880 * 5]), "is cut off: HDU Z_.* ends at byte"),
-    (rewritten(lambda content: content + bytes(2880)), "cannot be read|2880 bytes after HDU"),
-    (rewritten(lambda content: gzip.compress(content)[:-30]), "cannot be read"),
-    (rewritten(lambda content: gzip.compress(content[:-2880])), "is cut off"),
     (without("FIBERMAP"), "has no HDU FIBERMAP; it has PRIMARY, B_WAVELENGTH"),
     (without("R_IVAR"), "has no HDU R_IVAR"),
     (without("R_FLUX"), "has no HDU R_FLUX"),
@@ -361,7 +344,6 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
         replaced("B_WAVELENGTH", image(WAVE_B * math.nan, "B_WAVELENGTH")),
         "HDU B_WAVELENGTH has nan Å at pixel 0",
     ),
-    (replaced("B_FLUX", fibermap(IDS[:1])), "two HDUs named FIBERMAP"),
     (replaced("FIBERMAP", image(SHORT, "FIBERMAP")), "HDU FIBERMAP is an image; expected a table"),
     (replaced("B_FLUX", table("B_FLUX", X=("K", [1]))), "HDU B_FLUX is a table; expected an image"),
     (
@@ -372,10 +354,8 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "reason"), DAMAGES, ids=range(len(DAMAGES)))
-# astropy warns of some damage before we refuse the file; both is well.
-@pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyUserWarning")
 def test_a_bad_coadd_is_refused_with_its_name_and_the_reason(
-    tmp_path: Path, damage: Callable[[Path], None], reason: str
+    tmp_path: Path, damage: Callable[[Path], object], reason: str
 ) -> None:
     path = write_coadd(tmp_path / "coadd-bad.fits", IDS)
     damage(path)
@@ -432,8 +412,9 @@ def test_a_damaged_header_is_refused_or_does_not_matter(
     path = tmp_path / "damaged.fits"
     shutil.copy(small, path)
     content = bytearray(path.read_bytes())
-    with fits.open(small) as hdus:
+    with open_fits(small) as hdus:
         headers = [hdus.fileinfo(n) or {} for n in range(len(hdus))]
+
     header = data.draw(st.sampled_from(headers))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(header["hdrLoc"], header["datLoc"] - 1))

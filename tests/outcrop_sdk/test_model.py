@@ -1,4 +1,4 @@
-"""What a model says of itself survives the way over HTTP."""
+"""A model survives the way over HTTP, and is never taken for another."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from outcrop import Model
+from outcrop import Model, ModelChanged
 from tests.outcrop_sdk.sample import some_model
 
 
@@ -20,3 +20,13 @@ def test_json_gives_the_model_back() -> None:
 @pytest.mark.parametrize("sample", ["simulated", "simulated (seed 1)", "desi edr"])
 def test_a_simulated_sky_is_recognised(sample: str) -> None:
     assert some_model(sample).simulated == sample.startswith("simulated")
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "other"}, {"version": "20260202"}, {"sha256": "cd" * 32}]
+)
+def test_another_name_version_or_checksum_is_another_model(change: dict[str, str]) -> None:
+    model, other = some_model(), dataclasses.replace(some_model(), **change)
+    model.identity.check_same(some_model().identity)
+    with pytest.raises(ModelChanged, match="the service changed its model from outcrop 20260101"):
+        model.identity.check_same(other.identity)

@@ -1,11 +1,11 @@
-"""Pairs of files are found in every layout."""
+"""Pairs of coadd and redrock files are found in every layout."""
 
 import logging
 from pathlib import Path
 
 import pytest
 
-from outcrop import InputError, Petal, find_petals
+from outcrop import InputError, Petal, find_petals, require_petals
 
 
 def touch(root: Path, *names: str) -> None:
@@ -61,7 +61,19 @@ def test_a_redrock_file_alone_is_left_out_and_named_in_the_log(
 
 
 @pytest.mark.parametrize("name", ["absent", "coadd-1.fits"])
-def test_what_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_that_is_not_a_folder_is_refused(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "coadd-1.fits")
     with pytest.raises(InputError, match=f"{name} is not a folder"):
         find_petals(tmp_path / name)
+
+
+def test_a_pair_below_two_folders_is_listed_once(tmp_path: Path) -> None:
+    touch(tmp_path, "coadd-1.fits", "redrock-1.fits", "below/coadd-2.fits", "below/redrock-2.fits")
+    found = require_petals(tmp_path / "below", tmp_path)
+    assert [petal.coadd.name for petal in found] == ["coadd-2.fits", "coadd-1.fits"]
+
+
+def test_folders_without_a_pair_are_refused_where_one_is_required(tmp_path: Path) -> None:
+    touch(tmp_path, "a/redrock-1.fits", "b/coadd-1.fits")
+    with pytest.raises(InputError, match=r"no pair of coadd-\*\.fits and .* below .*/a, .*/b; "):
+        require_petals(tmp_path / "a", tmp_path / "b")

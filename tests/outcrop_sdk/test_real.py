@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.io import fits
 
 from outcrop import Status, find_petals, read_spectra, write_scores
-from tests.outcrop_sdk.sample import read_table, some_model, some_scores
+from tests.outcrop_sdk.sample import open_fits, read_table, some_model, some_scores
 
 TARGET = Status(0)
 GIVEN = {
-    # OBJTYPE is TGT in rows 1 and 4; the fibre of row 1 is broken (bit 9).
+    # OBJTYPE is TGT in rows 1 and 4; the fiber of row 1 is broken (bit 9).
     "coadd-5-169-thru20210419.fits": [
         Status.NOT_TARGET | Status.BAD_FIBER,
         Status.BAD_FIBER,
@@ -37,15 +36,15 @@ def test_petals_are_found(real: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "targetid", "z", "place"),
+    ("name", "targetid", "z", "fiber"),
     [
         ("4-80613-thru20210324.fits", 39633345008634465, 0.36874355, (2233, 4, 80613)),
-        # A healpix file: the place is that of the first exposure.
+        # A healpix file: fiber, petal and tile are those of the first exposure.
         ("special-dark-27247.fits", 39089837499744649, 0.00726967, (931, 1, 83288)),
     ],
 )
 def test_a_petal_is_read(
-    real: Path, name: str, targetid: int, z: float, place: tuple[int, int, int]
+    real: Path, name: str, targetid: int, z: float, fiber: tuple[int, int, int]
 ) -> None:
     spectra = read_spectra(real / f"coadd-{name}", real / f"redrock-{name}")
     columns = spectra.columns()
@@ -54,7 +53,7 @@ def test_a_petal_is_read(
     np.testing.assert_allclose(spectra.z, [z], atol=1e-8)
     assert columns["spectype"].tolist() == ["GALAXY"]
     assert columns["zwarn"].tolist() == [0]
-    assert tuple(int(columns[c][0]) for c in ("fiber", "petal", "tileid")) == place
+    assert tuple(int(columns[c][0]) for c in ("fiber", "petal", "tileid")) == fiber
     assert list(spectra.bands) == ["b", "r", "z"]
 
 
@@ -65,13 +64,12 @@ def test_a_coadd_is_read_with_redshifts_given(real: Path, name: str) -> None:
     assert spectra.z.tolist() == [0.1] * 5
 
 
-@pytest.mark.parametrize("pattern", ["coadd-*.fits"])
-def test_pixels_are_those_that_astropy_reads(real: Path, pattern: str) -> None:
-    paths = sorted(real.glob(pattern))
+def test_pixels_are_those_that_astropy_reads(real: Path) -> None:
+    paths = sorted(real.glob("coadd-*.fits"))
     assert len(paths) == 4
     for path in paths:
         spectra = read_spectra(path)
-        with fits.open(path) as hdus:
+        with open_fits(path) as hdus:
             for name, band in spectra.bands.items():
                 np.testing.assert_array_equal(band.flux, hdus[f"{name}_FLUX"].data)
                 np.testing.assert_array_equal(band.ivar, hdus[f"{name}_IVAR"].data)

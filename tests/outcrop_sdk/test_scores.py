@@ -1,12 +1,13 @@
-"""Scores join and count as the design says."""
+"""Scores are joined and counted as the design states."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from outcrop import Scores, Status, eligible
-from tests.outcrop_sdk.sample import some_scores, some_spectra
+from outcrop import ModelChanged, Scores, Status, eligible
+from outcrop.scores import FLAGS, ON_REQUEST
+from tests.outcrop_sdk.sample import some_model, some_scores, some_spectra
 
 
 @pytest.mark.parametrize(
@@ -26,17 +27,40 @@ from tests.outcrop_sdk.sample import some_scores, some_spectra
         ),
     ],
 )
-def test_eligibility(status: Status, snr: float, counts: bool) -> None:
+def test_eligibility_depends_on_status_and_snr(status: Status, snr: float, counts: bool) -> None:
     assert eligible(np.array([status], np.int32), np.array([snr])).tolist() == [counts]
 
 
-def test_chunks_join_in_their_order() -> None:
-    whole = some_scores(some_spectra(5), reconstruction=True)
+def test_columns_are_the_arrays_and_not_the_model() -> None:
+    without, complete = (some_scores(some_spectra(2), flag).columns() for flag in (False, True))
+    assert set(complete) - set(without) == set(ON_REQUEST)
+    assert "model" not in complete
+    assert {name for name, column in complete.items() if column.dtype == np.bool_} == set(FLAGS)
+
+
+def test_chunks_are_joined_in_their_order() -> None:
     spectra = some_spectra(5)
+    complete = some_scores(spectra, reconstruction=True)
     parts = [some_scores(spectra.rows(s), True) for s in (slice(0, 3), slice(3, 5))]
     joined = Scores.concatenate(parts)
-    for name, column in whole.columns().items():
+    assert joined.model == complete.model
+    for name, column in complete.columns().items():
         np.testing.assert_array_equal(joined.columns()[name], column)
+
+
+def test_scores_of_two_models_are_never_joined() -> None:
+    spectra = some_spectra(2)
+    other = dataclasses.replace(some_model(), sha256="cd" * 32).identity
+    with pytest.raises(ModelChanged, match=r"the service changed its model .*; score again"):
+        Scores.concatenate([some_scores(spectra), some_scores(spectra, model=other)])
+
+
+def test_rows_are_chosen_in_the_order_of_the_index() -> None:
+    scores = some_scores(some_spectra(4), reconstruction=True)
+    chosen = scores.rows(np.array([2, 0]))
+    assert chosen.model == scores.model
+    for name, column in scores.columns().items():
+        np.testing.assert_array_equal(chosen.columns()[name], column[[2, 0]])
 
 
 def test_a_column_of_another_length_is_refused_by_name() -> None:

@@ -1,4 +1,4 @@
-"""Spectra refuse what does not fit together, and fold and choose without loss."""
+"""Spectra refuse arrays that do not fit together; folding and choosing rows lose nothing."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_a_column_of_another_length_is_refused_by_name() -> None:
         Spectra(spectra.bands, z=spectra.z, targetid=np.zeros(3, np.int64))
 
 
-def test_rows_take_every_column_along() -> None:
+def test_rows_choose_from_every_column() -> None:
     chosen = some_spectra(4).rows(np.array([2, 0]))
     assert chosen.targetid.tolist() == [3, 1]
     assert chosen.status.tolist() == [2, 0]

@@ -1,23 +1,20 @@
-"""The score table: complete, row-matched, self-describing, and there at once or not at all."""
+"""The score table is complete, row-matched, self-describing, and written completely or not."""
 
 import dataclasses
-import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from astropy.io import fits
 from astropy.table import Table
 
-from outcrop import InputError, Scores, Spectra, Status, check_output, write_scores
+from outcrop import InputError, ModelChanged, Scores, Spectra, Status, write_scores
 from outcrop.table import FLUX_UNIT, IVAR_UNIT
 from tests.outcrop_sdk.sample import (
     BINS,
     LATENTS,
+    open_fits,
+    read_header,
     read_table,
     some_model,
     some_scores,
@@ -55,7 +52,7 @@ def test_the_table_is_exactly_the_documented_one(tmp_path: Path) -> None:
     spectra = with_redrock(5)
     scores = some_scores(spectra)
     write_scores(tmp_path / "o.fits", spectra, scores, some_model())
-    with fits.open(tmp_path / "o.fits", checksum=True) as hdus:
+    with open_fits(tmp_path / "o.fits", checksum=True) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "OUTLIERS"]
         table = hdus["OUTLIERS"]
         assert {column.name: column.format for column in table.columns} == FORMATS
@@ -69,11 +66,12 @@ def test_the_table_is_exactly_the_documented_one(tmp_path: Path) -> None:
         assert {"CHECKSUM", "DATASUM"} <= set(table.header)
 
 
-def test_the_header_says_what_scored(tmp_path: Path) -> None:
+def test_the_header_describes_the_model(tmp_path: Path) -> None:
     spectra = some_spectra(1)
     model = some_model("simulated")
     write_scores(tmp_path / "o.fits", spectra, some_scores(spectra), model)
-    header = fits.getheader(tmp_path / "o.fits", "OUTLIERS")
+    header = read_header(tmp_path / "o.fits")
+
     cards = {
         "MODEL": "outcrop",
         "MODELVER": "20260101",
@@ -90,15 +88,17 @@ def test_the_header_says_what_scored(tmp_path: Path) -> None:
         "DEPVER01": "1.31.0",
     }
     assert {key: header[key] for key in cards} == cards
+
     comments = [str(line) for line in header["COMMENT"]]
     assert comments == [f"STATUS bit {bit.value.bit_length() - 1}: {bit.name}" for bit in Status]
 
 
-def test_long_names_are_written_whole_and_without_a_warning(tmp_path: Path) -> None:
+def test_long_names_are_written_in_full_and_without_a_warning(tmp_path: Path) -> None:
     spectra = some_spectra(1)
     model = dataclasses.replace(some_model(), sample="desi dr1, " * 20, version="v" * 60)
-    write_scores(tmp_path / "o.fits", spectra, some_scores(spectra), model)
-    header = fits.getheader(tmp_path / "o.fits", "OUTLIERS")
+    scores = some_scores(spectra, model=model.identity)
+    write_scores(tmp_path / "o.fits", spectra, scores, model)
+    header = read_header(tmp_path / "o.fits")
     assert (header["SAMPLE"], header["MODELVER"]) == (model.sample.rstrip(), model.version)
 
 
@@ -114,7 +114,7 @@ def test_reconstructions_are_images_with_units(tmp_path: Path) -> None:
     spectra = some_spectra(3)
     scores = some_scores(spectra, reconstruction=True)
     write_scores(tmp_path / "o.fits", spectra, scores, some_model())
-    with fits.open(tmp_path / "o.fits", checksum=True) as hdus:
+    with open_fits(tmp_path / "o.fits", checksum=True) as hdus:
         expected = {
             "WAVELENGTH": (some_model().wave, "Angstrom", -64),
             "FLUX": (scores.rest_flux, FLUX_UNIT, -32),
@@ -128,7 +128,7 @@ def test_reconstructions_are_images_with_units(tmp_path: Path) -> None:
             assert hdus[name].header["BITPIX"] == bits
 
 
-def test_units_are_understood(tmp_path: Path) -> None:
+def test_astropy_reads_the_units(tmp_path: Path) -> None:
     spectra = some_spectra(1)
     write_scores(tmp_path / "o.fits", spectra, some_scores(spectra), some_model())
     norm = Table.read(tmp_path / "o.fits", hdu="OUTLIERS")["NORM"]
@@ -140,7 +140,7 @@ def test_a_table_without_rows_is_a_table(tmp_path: Path, reconstruction: bool) -
     spectra = with_redrock(0)
     scores = some_scores(spectra, reconstruction)
     write_scores(tmp_path / "o.fits", spectra, scores, some_model())
-    with fits.open(tmp_path / "o.fits", checksum=True) as hdus:
+    with open_fits(tmp_path / "o.fits", checksum=True) as hdus:
         table = hdus["OUTLIERS"]
         assert len(table.data) == 0
         assert {column.name: column.format for column in table.columns} == FORMATS
@@ -169,10 +169,10 @@ def test_a_gzipped_name_is_a_gzipped_file(tmp_path: Path) -> None:
     assert read_table(tmp_path / "o.fits.gz")["TARGETID"].tolist() == [1, 2]
 
 
-# --- at once or not at all
+# --- what is refused
 
 
-def written(path: Path, scores: Scores | None = None, **more: Any) -> None:
+def write_some(path: Path, scores: Scores | None = None, **more: Any) -> None:
     spectra = some_spectra(2)
     write_scores(path, spectra, scores or some_scores(spectra), some_model(), **more)
 
@@ -181,62 +181,39 @@ def test_an_existing_file_is_kept_unless_it_may_be_overwritten(tmp_path: Path) -
     output = tmp_path / "o.fits"
     output.write_text("precious")
     with pytest.raises(InputError, match=r"o\.fits exists; choose another name or overwrite it"):
-        written(output)
+        write_some(output)
     assert output.read_text() == "precious"
-    written(output, overwrite=True)
+    write_some(output, overwrite=True)
     assert len(read_table(output)) == 2
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_an_output_that_cannot_be_is_refused_early(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"its folder .*absent does not exist; make it first"):
-        check_output(tmp_path / "absent" / "o.fits")
-    with pytest.raises(InputError, match="is a folder; name a file"):
-        check_output(tmp_path, overwrite=True)
-    check_output(tmp_path / "o.fits")
-
-
-def test_the_file_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        written(tmp_path / "o.fits")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "o.fits").stat().st_mode & 0o777 == 0o640
-
-
-@contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.parametrize("size", [0, 3000, 8000])
-def test_a_full_disk_leaves_nothing_new_behind(tmp_path: Path, size: int) -> None:
-    output = tmp_path / "o.fits"
-    with full_disk(size), pytest.raises(InputError, match=r"o\.fits cannot be written: "):
-        written(output)
-    assert list(tmp_path.iterdir()) == []
-    output.write_text("precious")
-    with full_disk(size), pytest.raises(InputError, match="cannot be written"):
-        written(output, overwrite=True)
-    assert output.read_text() == "precious"
-    assert list(tmp_path.iterdir()) == [output]
+def test_a_table_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "o.fits").mkdir()
+    with pytest.raises(InputError, match=r"o\.fits is a folder; name a file"):
+        write_some(tmp_path / "o.fits", overwrite=True)
+    with pytest.raises(InputError, match="does not exist; make it first"):
+        write_some(tmp_path / "absent" / "o.fits")
+    assert list(tmp_path.iterdir()) == [tmp_path / "o.fits"]
 
 
 def test_scores_of_other_spectra_are_refused(tmp_path: Path) -> None:
     for other in (some_spectra(2, first=2), some_spectra(3)):
         with pytest.raises(InputError, match="their TARGETIDs differ"):
-            written(tmp_path / "o.fits", some_scores(other))
+            write_some(tmp_path / "o.fits", some_scores(other))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reconstructions_of_another_model_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"version": "20260202"}, {"sha256": "cd" * 32}])
+def test_scores_of_another_model_are_refused(tmp_path: Path, change: dict[str, str]) -> None:
+    spectra = some_spectra(2)
+    model = dataclasses.replace(some_model(), **change)
+    with pytest.raises(ModelChanged, match="the service changed its model from outcrop"):
+        write_scores(tmp_path / "o.fits", spectra, some_scores(spectra), model)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reconstructions_of_another_length_are_refused(tmp_path: Path) -> None:
     spectra = some_spectra(1)
     model = dataclasses.replace(some_model(), wave=np.arange(9.0))
     with pytest.raises(InputError, match=f"reconstructions have {BINS} bins, model outcrop"):
@@ -247,6 +224,7 @@ def test_reconstructions_of_another_model_are_refused(tmp_path: Path) -> None:
 def test_a_name_that_fits_cannot_hold_is_refused(tmp_path: Path) -> None:
     spectra = some_spectra(1)
     model = dataclasses.replace(some_model(), name="αβγ")
+    scores = some_scores(spectra, model=model.identity)
     with pytest.raises(InputError, match="cannot be named in a FITS header"):
-        write_scores(tmp_path / "o.fits", spectra, some_scores(spectra), model)
+        write_scores(tmp_path / "o.fits", spectra, scores, model)
     assert list(tmp_path.iterdir()) == []

@@ -54,7 +54,7 @@ def test_bad_neighbours_change_nothing(scorer: Scorer, spectra: Spectra, scores:
 
     after = scorer.score(replace(spectra, bands=bands, z=z), reconstruction=True)
     kept = np.setdiff1d(np.arange(len(spectra)), spoilt)
-    assert_same(_rows(after, kept), _rows(scores, kept))
+    assert_same(after.rows(kept), scores.rows(kept))
 
 
 def test_wmse_is_equation_six(scores: Scores) -> None:
@@ -194,7 +194,3 @@ def test_no_nan_without_a_status_bit(
         assert row.status[0] & int(INELIGIBLE) or row.snr[0] < 1
     else:
         assert 0 < row.p_value[0] < 1
-
-
-def _rows(scores: Scores, index: np.ndarray) -> Scores:
-    return Scores(**{name: value[index] for name, value in scores.columns().items()})

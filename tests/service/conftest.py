@@ -1,4 +1,4 @@
-"""The service in this process, with any settings, and served by BentoML as users have it."""
+"""The service in the process of the tests, and served by BentoML as users start it."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ from model_store.bundle import Bundle
 from scoring.scorer import Scorer
 from service.application import Application
 from service.settings import Settings
-from tests.service.helpers import URL
+from tests.service.helpers import FaultyScorer, client_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,13 +33,28 @@ def scorer(bundle: Path) -> Scorer:
 
 
 @pytest.fixture
-def application(bundle: Path, scorer: Scorer) -> Iterator[Callable[..., Application]]:
-    """A function that makes applications with settings of choice."""
+def faulty_scorer(bundle: Path) -> Iterator[FaultyScorer]:
+    scorer = FaultyScorer(Bundle.open(bundle))
+    yield scorer
+    scorer.resume()
+
+
+@pytest.fixture(scope="session")
+def client(bundle: Path, scorer: Scorer) -> Iterator[TestClient]:
+    """A client of an application with default settings, shared by the tests that count nothing."""
+    application = Application(Settings(model=str(bundle)), Bundle.open(bundle), scorer)
+    yield client_of(application)
+    application.close()
+
+
+@pytest.fixture
+def make_application(bundle: Path, scorer: Scorer) -> Iterator[Callable[..., Application]]:
+    """A function that makes applications with settings, and a scorer, of choice."""
     made: list[Application] = []
 
-    def make(scores: Scorer = scorer, **settings: Any) -> Application:
+    def make(scorer: Scorer = scorer, **settings: Any) -> Application:
         opened = Bundle.open(bundle)
-        made.append(Application(Settings(model=str(bundle), **settings), opened, scores))
+        made.append(Application(Settings(model=str(bundle), **settings), opened, scorer))
         return made[-1]
 
     yield make
@@ -47,23 +62,26 @@ def application(bundle: Path, scorer: Scorer) -> Iterator[Callable[..., Applicat
         each.close()
 
 
-@pytest.fixture
-def client(application: Callable[..., Application]) -> TestClient:
-    """A client of an application with default settings."""
-    return TestClient(application().door, base_url=URL)
-
-
 @dataclass(frozen=True)
-class Served:
-    """A served process."""
+class ServedProcess:
+    """A process of `bentoml serve`.
+
+    Attributes
+    ----------
+    process : Popen
+    url : str
+    log : Path
+    proxied : list
+        Connections to other machines that it tried.
+    """
 
     process: subprocess.Popen[str]
     url: str
     log: Path
     proxied: list[object]
-    """Connections to other machines that were tried."""
 
     def stop(self) -> int:
+        """Stop it as an operator does; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
 
@@ -75,19 +93,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[Served]:
-    """Run `bentoml serve` as a user does, with nothing set but what is given here."""
+def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[ServedProcess]:
+    """Run `bentoml serve` as a user does, with only these variables set."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("OUTCROP_", "BENTOML_DO_NOT", "ORT_", "PROMETHEUS_"))
     }
+
     log = folder / "serve.log"
     port = free_port()
     arguments = ["service.app:OutlierService", "--host", host, "--port", str(port)]
     with log.open("w") as output, proxy() as (address, proxied):
         own = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
         own["BENTOML_HOME"] = str(folder / "bentoml")
+
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("bentoml")), "serve", *arguments],
             cwd=ROOT,
@@ -97,7 +117,7 @@ def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Itera
             text=True,
         )
         try:
-            served = Served(process, f"http://127.0.0.1:{port}", log, proxied)
+            served = ServedProcess(process, f"http://127.0.0.1:{port}", log, proxied)
             _wait_until_ready(served)
             yield served
         finally:
@@ -108,8 +128,8 @@ def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Itera
 
 @contextmanager
 def proxy() -> Iterator[tuple[str, list[object]]]:
-    """Listen as a proxy that answers nobody; yield its address and who came."""
-    came: list[object] = []
+    """Listen as a proxy that closes every connection; yield its address and the connections."""
+    connections: list[object] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def listen() -> None:
@@ -117,14 +137,14 @@ def proxy() -> Iterator[tuple[str, list[object]]]:
                 while True:
                     connection, address = listener.accept()
                     connection.close()
-                    came.append(address)
+                    connections.append(address)
 
         threading.Thread(target=listen, daemon=True).start()
-        yield "http://{}:{}".format(*listener.getsockname()), came
+        yield "http://{}:{}".format(*listener.getsockname()), connections
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def _wait_until_ready(served: Served) -> None:
+def _wait_until_ready(served: ServedProcess) -> None:
     for _ in range(600):
         if served.process.poll() is not None:
             break
@@ -138,8 +158,9 @@ def _wait_until_ready(served: Served) -> None:
 
 
 @pytest.fixture(scope="session")
-def served(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The bundle served by `bentoml serve`."""
-    folder = tmp_path_factory.mktemp("served")
-    with serving(folder, OUTCROP_MODEL=str(bundle), **{"__BENTOML_DEBUG_USAGE": "True"}) as process:
+def served(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
+    """The bundle served by `bentoml serve`, to all addresses; no test may harm it."""
+    # BentoML prints what it would report.
+    variables = {"OUTCROP_MODEL": str(bundle), "__BENTOML_DEBUG_USAGE": "True"}
+    with serving(tmp_path_factory.mktemp("served"), host="0.0.0.0", **variables) as process:  # noqa: S104
         yield process

@@ -1,4 +1,4 @@
-"""What the tests of the service share: spectra, requests, and the one shape of an error."""
+"""What the tests of the service share: spectra, requests, faults, and the one shape of an error."""
 
 import json
 import re
@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import uvicorn
+from starlette.testclient import TestClient
 
 from model_store.bundle import Bundle
 from outcrop import Band, Scores, Spectra
@@ -24,20 +26,20 @@ INFER = "/v2/models/outcrop/infer"
 JSON = {"Content-Type": "application/json"}
 
 
-def assert_error(answer: Any, status: int, *words: str) -> str:
-    """Assert that an answer is an error of this status that says these words; return it."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    content = answer.json()
+def assert_error(response: Any, status: int, *words: str) -> str:
+    """Assert that a response is an error of this status with these words; return its message."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    content = response.json()
     assert sorted(content) == ["error", "request_id"]
-    assert content["request_id"] == answer.headers["x-request-id"]
+    assert content["request_id"] == response.headers["x-request-id"]
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", content["request_id"])
     for word in words:
         assert word in content["error"]
     return content["error"]
 
 
-def made_spectra(
+def make_spectra(
     count: int, names: tuple[str, ...] = CAMERAS, *, seed: int = 1, targetid: int = 1000
 ) -> Spectra:
     """Return spectra with a smooth continuum and noise of S/N about 10."""
@@ -61,7 +63,7 @@ def pixels(spectra: Spectra, name: str, row: int) -> dict[str, Any]:
     }
 
 
-def document(spectra: Spectra, **fields: Any) -> dict[str, Any]:
+def score_request(spectra: Spectra, **fields: Any) -> dict[str, Any]:
     """Return the body of `POST /score` as an object."""
     rows: list[dict[str, Any]] = []
     for row in range(len(spectra)):
@@ -77,13 +79,18 @@ def encoded(content: Any) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
+def client_of(application: Application, url: str = URL) -> TestClient:
+    """Return a client of an application; the host of the URL is where requests arrive."""
+    return TestClient(application.http, base_url=url)
+
+
 @contextmanager
 def listening(application: Application) -> Iterator[int]:
     """Run a real HTTP server for an application in a thread; yield its port."""
     # With the protocol named, asyncio switches off Nagle's algorithm, as in a served process.
     server_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     server_socket.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(application.door, lifespan="off", log_config=None)
+    config = uvicorn.Config(application.http, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [server_socket]})
     thread.start()
@@ -97,24 +104,47 @@ def listening(application: Application) -> Iterator[int]:
         server_socket.close()
 
 
-class Held(Scorer):
-    """The scorer of a bundle, which waits while it is told to."""
+class FaultyScorer(Scorer):
+    """The scorer of a bundle, with faults to inject; without any it is a Scorer.
+
+    Attributes
+    ----------
+    calls : int
+        Calls of `score` so far.
+    error : Exception or None
+        Raised in place of scores.
+    wmse_factor : float
+        Multiplies every wmse.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle, threads=1)
-        self.go = threading.Event()
-        self.go.set()
-        self.begun = 0
+        self.calls = 0
+        self.error: Exception | None = None
+        self.wmse_factor = 1.0
+        self._running = threading.Event()
+        self._running.set()
+
+    def pause(self) -> None:
+        """Let every call wait until `resume`."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Let all calls go on."""
+        self._running.set()
 
     def score(
         self, spectra: Spectra, *, reconstruction: bool = False, observe: Observe | None = None
     ) -> Scores:
-        self.begun += 1
-        self.go.wait()
-        return super().score(spectra, reconstruction=reconstruction, observe=observe)
+        self.calls += 1
+        self._running.wait()
+        if self.error is not None:
+            raise self.error
+        scores = super().score(spectra, reconstruction=reconstruction, observe=observe)
+        return replace(scores, wmse=scores.wmse * np.float32(self.wmse_factor))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is so; the test's own time limit ends a wait in vain."""
+    """Wait until a condition holds; the test's own time limit ends a wait in vain."""
     while not condition():
         time.sleep(0.005)

@@ -14,7 +14,7 @@ def test_the_documentation_is_that_of_the_code() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == documentation()
 
 
-def test_the_bounds_are_those_promised() -> None:
+def test_the_default_limits_are_as_documented() -> None:
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     assert defaults["max_body_bytes"] == 80 * 2**20
     assert defaults["max_json_bytes"] == 8 * 2**20

@@ -5,17 +5,19 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
 from astropy.io import fits
+from numpy.typing import NDArray
 
 from outcrop import Client, Spectra, Status, read_spectra, write_scores
 from outcrop.cli import main
 from outcrop.desi import Petal
-from tests.service.conftest import Served
-from tests.service.helpers import document
+from tests.service.conftest import ServedProcess
+from tests.service.helpers import score_request
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -28,8 +30,13 @@ def block(language: str, containing: str) -> str:
     return found
 
 
+def table(path: Path, name: str) -> NDArray[Any]:
+    """Return the data of one HDU of a FITS file."""
+    return np.asarray(fits.getdata(path, name))
+
+
 def test_the_readmes_python_runs(
-    served: Served, petal: Petal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: ServedProcess, petal: Petal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "coadd.fits").symlink_to(petal.coadd)
     (tmp_path / "redrock.fits").symlink_to(petal.redrock)
@@ -40,9 +47,9 @@ def test_the_readmes_python_runs(
 
 
 def test_the_readmes_json_answer_has_the_fields_that_are_answered(
-    served: Served, spectra: Spectra
+    served: ServedProcess, spectra: Spectra
 ) -> None:
-    body = document(spectra.rows(slice(0, 1))) | {"reconstruction": False}
+    body = score_request(spectra.rows(slice(0, 1))) | {"reconstruction": False}
     answer = httpx2.post(served.url + "/score", json=body).json()
     shown = json.loads(block("json", '"scores"').replace(", …]", "]"))
     assert list(shown["model"]) == list(answer["model"])
@@ -56,7 +63,7 @@ def test_the_readmes_commands_exist(
     command: Callable[..., CompletedProcess[str]], module: str
 ) -> None:
     if module.startswith("bentoml"):
-        # The command behind the `served` fixture, word for word.
+        # The command of the `served` fixture, but for host and port.
         assert "bentoml serve service.app:OutlierService --host 127.0.0.1 --port 3000" in README
         return
     package = module.replace("outcrop", "outcrop.cli") if module.startswith("outcrop") else module
@@ -68,24 +75,23 @@ def test_the_readmes_commands_exist(
 
 @pytest.mark.parametrize("name", ["4-80613-thru20210324", "special-dark-27247"])
 def test_real_petals_are_scored_from_the_command_line(
-    served: Served, real: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    served: ServedProcess, real: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "outliers.fits"
     coadd, redrock = real / f"coadd-{name}.fits", real / f"redrock-{name}.fits"
     arguments = ["--coadd", coadd, "--redrock", redrock, "--output", output, "--url", served.url]
     assert main(["score", *map(str, arguments), "--reconstruction"]) == 0
     assert capsys.readouterr().err.count("simulated sky") == 1
-    with fits.open(output) as table, fits.open(redrock) as original:
-        rows, expected = table["OUTLIERS"].data, original["REDSHIFTS"].data
-        np.testing.assert_array_equal(rows["TARGETID"], expected["TARGETID"])
-        np.testing.assert_array_equal(rows["Z"], expected["Z"])
-        assert np.isfinite(rows["WMSE"]).all()
-        assert np.isfinite(table["MODEL"].data).all()
+    rows, expected = table(output, "OUTLIERS"), table(redrock, "REDSHIFTS")
+    np.testing.assert_array_equal(rows["TARGETID"], expected["TARGETID"])
+    np.testing.assert_array_equal(rows["Z"], expected["Z"])
+    assert np.isfinite(rows["WMSE"]).all()
+    assert np.isfinite(table(output, "MODEL")).all()
 
 
 @pytest.mark.parametrize("name", ["5-169-thru20210419", "sv3-dark-26065"])
 def test_real_coadds_without_redrock_are_scored_with_redshifts_given(
-    served: Served, real: Path, tmp_path: Path, name: str
+    served: ServedProcess, real: Path, tmp_path: Path, name: str
 ) -> None:
     spectra = read_spectra(real / f"coadd-{name}.fits", z=0.1)
     with Client(served.url) as client:
@@ -96,5 +102,4 @@ def test_real_coadds_without_redrock_are_scored_with_redshifts_given(
     assert empty.any()
     assert np.isnan(scores.wmse[empty]).all()
     assert np.isfinite(scores.wmse[~empty & (scores.coverage >= 0.5)]).all()
-    with fits.open(tmp_path / "outliers.fits") as table:
-        assert len(table["OUTLIERS"].data) == len(spectra)
+    assert len(table(tmp_path / "outliers.fits", "OUTLIERS")) == len(spectra)

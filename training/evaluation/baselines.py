@@ -1,10 +1,9 @@
 """Baselines: the simple scores that a network has to beat, and those of the paper.
 
 Reconstruction by principal components, isolation among their coefficients, the largest single-bin
-residual, the step between two cameras, the paper's network if its bundle is given, and the
-reconstruction probability that the paper proposes (An & Cho 2015). All are anomaly score: larger is
-more anomalous. Those that cannot be negative are logarithms, as in scoring's own calibration, so that
-the same tail belongs to all.
+residual, the step between two cameras, and the reconstruction probability that the paper proposes
+(An & Cho 2015). All are anomaly scores: larger is more anomalous. Those that cannot be negative
+are logarithms, as in scoring's own calibration, so that the same tail function fits all.
 """
 
 import time
@@ -39,6 +38,9 @@ JOINS = (("b", "r"), ("r", "z"))
 SAMPLES = 32
 """Draws from the posterior for one reconstruction probability."""
 
+AnomalyScores = dict[str, NDArray[np.float64]]
+"""Anomaly scores (N,) by name; larger is more anomalous."""
+
 _LARGEST_SAMPLE = 30_000
 _SEED = 0
 _RIDGE = 1e-6
@@ -46,7 +48,7 @@ _TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True, eq=False)
-class Components:
+class PrincipalComponents:
     """Principal components of prepared spectra.
 
     Attributes
@@ -79,6 +81,8 @@ class Components:
         axes = self.axes[:components]
         components = len(axes)
         centred = flux - self.mean
+
+        # The normal equations, with a small ridge
         first, second = np.triu_indices(components)
         packed = ivar @ (axes[first] * axes[second]).T
         normal = np.empty((len(flux), components, components))
@@ -88,18 +92,19 @@ class Components:
         normal += (_RIDGE * scale + _TINY)[:, None, None] * np.eye(components)
         right = ((ivar * centred) @ axes.T)[:, :, None]
         coefficients = np.linalg.solve(normal, right)[:, :, 0]
+
         residual = centred - coefficients @ axes
         good = np.maximum((ivar > 0).sum(axis=1), 1)
         return coefficients, np.einsum("nm,nm,nm->n", ivar, residual, residual) / good
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FittedBaselines:
     """Baselines that were fitted on a training sample.
 
     Attributes
     ----------
-    components : Components
+    components : PrincipalComponents
     forest : IsolationForest
         On the coefficients of the first 10 components.
     density : LocalOutlierFactor
@@ -112,18 +117,18 @@ class Fitted:
         Whether the bundle was trained on these very spectra.
     """
 
-    components: Components
+    components: PrincipalComponents
     forest: IsolationForest
     density: LocalOutlierFactor
     petals: list[Petal]
     calibration: dict[int, NDArray[np.int64]]
     same_sample: bool
 
-    def scores(self, prepared: Prepared) -> dict[str, NDArray[np.float64]]:
-        """Return the baselines' anomaly score (N,) of prepared spectra, by name."""
-        scores: dict[str, NDArray[np.float64]] = {}
+    def scores(self, prepared: Prepared) -> AnomalyScores:
+        """Return the baselines' anomaly scores of prepared spectra."""
+        scores: AnomalyScores = {}
         coefficients = np.empty((len(prepared.norm), 0))
-        # The smallest number last: its coefficients are what isolation is measured among.
+        # The smallest number last: isolation is measured among its coefficients.
         for number in reversed(COMPONENTS):
             coefficients, chi2 = self.components.project(prepared.flux, prepared.ivar, number)
             scores[f"pca{number}"] = log(chi2)
@@ -133,12 +138,11 @@ class Fitted:
         return scores
 
 
-def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> Fitted:
-    """Fit the baselines on the spectra that a bundle was trained on.
+def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> FittedBaselines:
+    """Fit the baselines to the spectra that a bundle was trained on.
 
-    The sample is read with the bundle's own configuration, so the cuts and the split into
-    training and calibration spectra are those of the bundle, and a cache that its fit left
-    behind is used again.
+    The sample is read with the bundle's own configuration: the cuts, the split into training and
+    calibration spectra and the cache are those of its fit.
 
     Parameters
     ----------
@@ -158,6 +162,7 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> Fitted:
     parts = split(sample, config)
     eigenspectra = Eigenspectra.from_arrays(bundle.arrays("eigenspectra.npz"))
     flux, ivar = prepare(sample, config, eigenspectra, cache)
+
     rng = np.random.default_rng(_SEED)
     rows = parts.training
     if len(rows) > _LARGEST_SAMPLE:
@@ -165,27 +170,26 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> Fitted:
     components = fit_components(flux[rows], COMPONENTS[-1])
     coefficients, _ = components.project(flux[rows], ivar[rows], COMPONENTS[0])
     density = fit_local_outlier_factor(coefficients.astype(np.float32), NEIGHBOURS)
-    petals = sorted(
-        {petal for folder in folders for petal in find_petals(folder)}, key=lambda p: p.coadd
-    )
+
+    petals = {petal for folder in folders for petal in find_petals(folder)}
     numbers = sample.rows["petal"][parts.calibration]
     targetids = sample.rows["targetid"][parts.calibration]
     trained_on = TrainingTargetids.of(bundle).targetids
-    return Fitted(
+    return FittedBaselines(
         components=components,
         forest=IsolationForest(random_state=_SEED, n_jobs=1).fit(coefficients),
         density=density,
-        petals=petals,
+        petals=sorted(petals, key=lambda petal: petal.coadd),
         calibration={int(n): targetids[numbers == n] for n in np.unique(numbers)},
         same_sample=np.array_equal(np.sort(sample.rows["targetid"][parts.training]), trained_on),
     )
 
 
-def fit_components(flux: NDArray[np.float32], number: int) -> Components:
+def fit_components(flux: NDArray[np.float32], number: int) -> PrincipalComponents:
     """Return the first principal components of prepared spectra (N, M)."""
     number = min(number, *flux.shape)
     pca = PCA(number, svd_solver="covariance_eigh").fit(flux)
-    return Components(np.asarray(pca.mean_, float), np.asarray(pca.components_, float))
+    return PrincipalComponents(np.asarray(pca.mean_, float), np.asarray(pca.components_, float))
 
 
 def largest_residual(
@@ -202,34 +206,41 @@ def join_step(spectra: Spectra) -> NDArray[np.float64] | None:
     Where two cameras overlap, 5760-5800 and 7520-7620 Å in the observed frame, both measure the
     same light: the step is their mean difference over its error. None without two such cameras.
     """
-    steps: list[NDArray[np.float64]] = []
-    for blue, red in JOINS:
-        if blue in spectra.bands and red in spectra.bands:
-            first, second = spectra.bands[blue].folded(), spectra.bands[red].folded()
-            # The last pixels of the bluer camera are the first of the redder one.
-            pixels = round((WAVE[blue][-1] - WAVE[red][0]) / STEP) + 1
-            flux = np.stack([first.flux[:, -pixels:], second.flux[:, :pixels]]).astype(np.float64)
-            ivar = np.stack([first.ivar[:, -pixels:], second.ivar[:, :pixels]]).astype(np.float64)
-            good = (np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)).all(axis=0)
-            flux, ivar = np.where(good, flux, 0.0), np.where(good, ivar, 0.0)
-            weight = ivar[0] * ivar[1] / np.maximum(ivar.sum(axis=0), _TINY)
-            difference = (flux[1] - flux[0]) * weight
-            total = np.maximum(weight.sum(axis=1), _TINY)
-            steps.append(np.abs(difference.sum(axis=1)) / np.sqrt(total))
+    steps = [
+        _step(spectra, blue, red)
+        for blue, red in JOINS
+        if blue in spectra.bands and red in spectra.bands
+    ]
     return log(np.max(steps, axis=0)) if steps else None
 
 
+def _step(spectra: Spectra, blue: str, red: str) -> NDArray[np.float64]:
+    first, second = spectra.bands[blue].folded(), spectra.bands[red].folded()
+
+    # The last pixels of the bluer camera are the first of the redder one.
+    pixels = round((WAVE[blue][-1] - WAVE[red][0]) / STEP) + 1
+    flux = np.stack([first.flux[:, -pixels:], second.flux[:, :pixels]]).astype(np.float64)
+    ivar = np.stack([first.ivar[:, -pixels:], second.ivar[:, :pixels]]).astype(np.float64)
+    good = (np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)).all(axis=0)
+    flux, ivar = np.where(good, flux, 0.0), np.where(good, ivar, 0.0)
+
+    weight = ivar[0] * ivar[1] / np.maximum(ivar.sum(axis=0), _TINY)
+    difference = (flux[1] - flux[0]) * weight
+    total = np.maximum(weight.sum(axis=1), _TINY)
+    return np.abs(difference.sum(axis=1)) / np.sqrt(total)
+
+
 @dataclass(frozen=True, eq=False)
-class Probability:
-    """The reconstruction probability of N spectra and what it cost.
+class ReconstructionProbability:
+    """The reconstruction probability of N spectra, and its cost.
 
     Attributes
     ----------
     full : (N,) float64
-        Minus the mean log-likelihood per good bin, An & Cho's with the sign of anomaly score. It
-        holds the noise's own log σ and so depends on S/N even for perfect reconstructions.
+        Minus the mean log-likelihood per good bin: An & Cho's, larger is more anomalous. It
+        contains the noise's own log σ and so depends on S/N even for perfect reconstructions.
     expected_wmse : (N,) float64
-        log of the mean wmse per good bin, the part of it that looks at the residuals.
+        log of the mean wmse per good bin, the part of it that depends on the residuals.
     seconds : float
     """
 
@@ -240,10 +251,10 @@ class Probability:
 
 def reconstruction_probability(
     vae: OnnxVAE, prepared: Prepared, rng: np.random.Generator, samples: int = SAMPLES
-) -> Probability:
+) -> ReconstructionProbability:
     """Return the Monte Carlo mean over the posterior of the log-likelihood (An & Cho 2015).
 
-    The likelihood is the loss's, Eq. 5 of Nicolaou et al. 2025: Gaussian, with the noise's ivar.
+    The likelihood is Eq. 5 of Nicolaou et al. 2025, the loss: Gaussian, with the noise's ivar.
     """
     start = time.perf_counter()
     latent, log_variance = vae.posterior(prepared.flux)
@@ -252,12 +263,13 @@ def reconstruction_probability(
     for _ in range(samples):
         draw = latent + sigma * rng.standard_normal(latent.shape, dtype=np.float32)
         total += _chi2(prepared.flux, prepared.ivar, vae.decode(draw))
+
     good = prepared.ivar > 0
     bins = np.maximum(good.sum(axis=1), 1)
     noise = np.log(prepared.ivar, where=good, out=np.zeros_like(prepared.ivar)).sum(axis=1)
     chi2 = total / samples / bins
     full = (chi2 + np.log(2 * np.pi) - noise / bins) / 2
-    return Probability(full, log(chi2), time.perf_counter() - start)
+    return ReconstructionProbability(full, log(chi2), time.perf_counter() - start)
 
 
 @njit(cache=True, nogil=True)

@@ -1,9 +1,9 @@
-"""Comparison: several scores on the same injected and inliers.
+"""Comparison: several scores on the same injected spectra and inliers.
 
-All scores meet the same bootstrap resamples, so a difference or ratio of two of them can be
-resampled too. A comparison may be narrowed to a range of S/N: recall is then still told at the
-thresholds of all, because a flag is raised at one threshold, while ranking metrics look at the
-spectra in the range alone.
+All scores share the same bootstrap resamples, so a difference or ratio of two of them can be
+resampled too. A comparison may be narrowed to a range of S/N: recall then keeps the thresholds of
+the whole sample, because a flag is raised at one threshold, while ranking metrics use the spectra
+in the range alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,28 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import metrics
+from .results import BetterBaseline, DetectionMetrics, MissedRatio
 
 LEVEL = 0.01
-"""False-positive rate at which recall is told, and the prevalence of average precision."""
+"""False-positive rate of recall, and the prevalence of average precision."""
 RANK = 100
 ALL = "all"
 """All kinds pooled."""
 MACRO = "macro"
 """Mean over the kinds of which there are any."""
-RECALL = "recall_at_1pct"
-STRENGTH = "strength_at_half_recall"
 
 _RESAMPLES = 300
-
 _SEED = 0
 
 Rates = dict[str, NDArray[np.float64]]
-Curves = dict[str, dict[str, NDArray[np.float64]]]
+Resampled = dict[str, NDArray[np.float64]]
+"""A metric by kind, (B,) each; row 0 is the estimate, the others are resamples."""
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
-    """N spectra of which it is known what was injected in them.
+class LabelledScores:
+    """Scores of N spectra of which it is known what was injected in them.
 
     Attributes
     ----------
@@ -48,7 +47,7 @@ class Labelled:
     bright : (N,) bool
         The inliers that set the thresholds.
     scores : mapping of str to (N,) float64
-        Anomaly score; larger is more anomalous. ``p_value`` must be among them.
+        Anomaly scores; larger is more anomalous. ``p_value`` must be among them.
     """
 
     kind: NDArray[np.str_]
@@ -64,28 +63,28 @@ class Comparison:
 
     Attributes
     ----------
-    spectra : Labelled
+    spectra : LabelledScores
     inlier, injected : (n,), (P,) int64
         Rows that take part.
-    against, here : dict of (B, P)
-        By score, the false-positive rates of the injected spectra on all resamples: against the
-        spectra that set the thresholds, and against those that take part.
+    threshold_rates, ranking_rates : dict of (B, P)
+        By score, the false-positive rates of the injected spectra on all resamples: among the
+        inliers that set the thresholds, and among those that take part.
     members : dict of int64 arrays
-        By kind, places among the injected rows.
+        By kind, positions among the injected rows.
     drawn : dict of (B, n) int64
         Their resamples, and those of all kinds pooled.
     """
 
-    spectra: Labelled
+    spectra: LabelledScores
     inlier: NDArray[np.intp]
     injected: NDArray[np.intp]
-    against: Rates
-    here: Rates
+    threshold_rates: Rates
+    ranking_rates: Rates
     members: dict[str, NDArray[np.intp]]
     drawn: dict[str, NDArray[np.intp]]
 
     @staticmethod
-    def of(spectra: Labelled) -> "Comparison":
+    def of(spectra: LabelledScores) -> "Comparison":
         """Compare all scores on all spectra."""
         inlier = np.flatnonzero(spectra.bright)
         injected = np.flatnonzero(np.isin(spectra.kind, spectra.names))
@@ -100,92 +99,126 @@ class Comparison:
         kept = inside[self.injected]
         injected = self.injected[kept]
         rng = np.random.default_rng(_SEED)
-        against = {name: rates[:, kept] for name, rates in self.against.items()}
-        here = _rates(self.spectra, inlier, injected, rng)
+        threshold_rates = {name: rates[:, kept] for name, rates in self.threshold_rates.items()}
+        ranking_rates = _rates(self.spectra, inlier, injected, rng)
         members, drawn = _draw(self.spectra, injected, rng)
-        return Comparison(self.spectra, inlier, injected, against, here, members, drawn)
+        return Comparison(
+            self.spectra, inlier, injected, threshold_rates, ranking_rates, members, drawn
+        )
 
-    def curves(self, score: str) -> Curves:
-        """Return the metrics of a score by kind, each on all resamples (B,), row 0 the data."""
-        against, here = self.against[score], self.here[score]
-        strength = self.spectra.strength[self.injected]
-        curves: Curves = {
-            RECALL: {},
-            "auroc": {},
-            "auprc_at_1pct_prevalence": {},
-            "precision_at_100": {},
-        }
-        halves: dict[str, NDArray[np.float64]] = {}
-        resample = np.arange(len(against))[:, None]
-        inlier = len(self.inlier)
-        for name, drawn in self.drawn.items():
-            rates = against[resample, drawn]
-            curves[RECALL][name] = metrics.recall(rates, LEVEL)
-            if name != ALL:
-                is_found = metrics.found(rates, LEVEL)
-                halves[name] = metrics.strength_at_half_recall(strength[drawn], is_found)
-            rates = here[resample, drawn]
-            curves["auroc"][name] = metrics.auroc(rates)
-            curves["auprc_at_1pct_prevalence"][name] = metrics.auprc(rates, LEVEL)
-            curves["precision_at_100"][name] = metrics.precision_at(rates, inlier, RANK)
-        for by_kind in curves.values():
-            each = [by_kind[name] for name, members in self.members.items() if len(members)]
-            by_kind[MACRO] = np.mean(each, axis=0) if each else np.full(len(against), np.nan)
-        # Strengths of different kinds are different things: no mean, nothing pooled.
-        return curves | {STRENGTH: halves}
-
-    def result(self) -> dict[str, Any]:
+    def result(self) -> DetectionMetrics:
         """Return estimates and 95 % intervals by metric, score and kind."""
-        result: dict[str, Any] = {
+        found: dict[str, Any] = {
             "n_inlier": len(self.inlier),
             "n_injected": {name: len(members) for name, members in self.members.items()},
         }
         for score in self.spectra.scores:
-            for metric, by_kind in self.curves(score).items():
-                result.setdefault(metric, {})[score] = {
+            resampled = {
+                "recall_at_1pct": self.recall(score),
+                "strength_at_half_recall": self.strength_at_half_recall(score),
+                **self.ranking(score),
+            }
+            for metric, by_kind in resampled.items():
+                found.setdefault(metric, {})[score] = {
                     kind: rows[0] for kind, rows in by_kind.items()
                 }
-                result.setdefault(f"{metric}_interval", {})[score] = {
+                found.setdefault(f"{metric}_interval", {})[score] = {
                     kind: metrics.interval(rows) for kind, rows in by_kind.items()
                 }
-        return result
+        return DetectionMetrics(**found)
 
-    def better(self, rivals: Sequence[str]) -> list[dict[str, Any]]:
-        """Return, for each kind where one finds more than p_value does, the best rival.
+    def recall(self, score: str) -> Resampled:
+        """Return the recall of a score at its threshold."""
+        return self._with_macro(
+            {
+                name: metrics.recall(self._drawn(self.threshold_rates[score], name), LEVEL)
+                for name in self.drawn
+            }
+        )
 
-        ``chance`` is the probability of such a difference between equally good scores.
+    def strength_at_half_recall(self, score: str) -> Resampled:
+        """Return the strength at which a score finds half of a kind.
+
+        Strengths of different kinds are different quantities: none is pooled, there is no mean.
         """
-        is_found = {
-            score: metrics.found(self.against[score][0], LEVEL) for score in ("p_value", *rivals)
+        strength = self.spectra.strength[self.injected]
+        return {
+            name: metrics.strength_at_half_recall(
+                strength[self.drawn[name]],
+                metrics.found(self._drawn(self.threshold_rates[score], name), LEVEL),
+            )
+            for name in self.members
         }
-        winners: list[dict[str, Any]] = []
+
+    def ranking(self, score: str) -> dict[str, Resampled]:
+        """Return the metrics of a score that have no threshold, by name."""
+        values = self.spectra.scores[score]
+        inlier, injected = values[self.inlier], values[self.injected]
+        auroc: Resampled = {}
+        average_precision: Resampled = {}
+        precision: Resampled = {}
+
+        for name, drawn in self.drawn.items():
+            rates = self._drawn(self.ranking_rates[score], name)
+            of_kind = injected[drawn[0]]
+
+            auroc[name] = metrics.resampled_auroc(rates)
+            auroc[name][0] = metrics.auroc(inlier, of_kind)
+            average_precision[name] = metrics.resampled_average_precision(rates, LEVEL)
+            average_precision[name][0] = metrics.average_precision(inlier, of_kind, LEVEL)
+            precision[name] = metrics.precision_at(rates, len(inlier), RANK)
+
+        return {
+            "auroc": self._with_macro(auroc),
+            "auprc_at_1pct_prevalence": self._with_macro(average_precision),
+            "precision_at_100": self._with_macro(precision),
+        }
+
+    def better_baselines(self, baselines: Sequence[str]) -> list[BetterBaseline]:
+        """Return, for each kind of which some baseline finds more than p_value, the best one."""
+        is_found = {
+            score: metrics.found(self.threshold_rates[score][0], LEVEL)
+            for score in ("p_value", *baselines)
+        }
+        better: list[BetterBaseline] = []
         for name, members in self.members.items():
             ours = is_found["p_value"][members]
             best = max(is_found, key=lambda score: int(is_found[score][members].sum()))
             theirs = is_found[best][members]
-            if theirs.sum() > ours.sum():
-                only_theirs, only_ours = int((theirs & ~ours).sum()), int((ours & ~theirs).sum())
-                winners.append(
-                    {
-                        "kind": name,
-                        "score": best,
-                        "recall": theirs.mean(),
-                        "recall_of_p_value": ours.mean(),
-                        "chance": metrics.chance_of_difference(only_theirs, only_ours),
-                    }
-                )
-        return winners
+            if theirs.sum() <= ours.sum():
+                continue
 
-    def missed_ratio(self, rival: str) -> dict[str, Any]:
-        """Return the macro share that p_value misses over the share that a rival misses."""
-        missed = {score: 1 - self.curves(score)[RECALL][MACRO] for score in ("p_value", rival)}
+            only_theirs, only_ours = int((theirs & ~ours).sum()), int((ours & ~theirs).sum())
+            better.append(
+                BetterBaseline(
+                    kind=name,
+                    score=best,
+                    recall=theirs.mean(),
+                    recall_of_p_value=ours.mean(),
+                    chance=metrics.chance_of_difference(only_theirs, only_ours),
+                )
+            )
+        return better
+
+    def missed_ratio(self, reference: str) -> MissedRatio:
+        """Return the macro share that p_value misses over the share that a reference misses."""
+        missed = {score: 1 - self.recall(score)[MACRO] for score in ("p_value", reference)}
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = missed["p_value"] / missed[rival]
-        return {"score": rival, "ratio": ratio[0], "interval": metrics.interval(ratio)}
+            ratio = missed["p_value"] / missed[reference]
+        return MissedRatio(score=reference, ratio=ratio[0], interval=metrics.interval(ratio))
+
+    def _drawn(self, rates: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+        """Return the rates (B, n) of a kind's resampled members."""
+        return rates[np.arange(len(rates))[:, None], self.drawn[name]]
+
+    def _with_macro(self, by_kind: Resampled) -> Resampled:
+        each = [by_kind[name] for name, members in self.members.items() if len(members)]
+        nothing = np.full(1 + _RESAMPLES, np.nan)
+        return by_kind | {MACRO: np.mean(each, axis=0) if each else nothing}
 
 
 def _rates(
-    spectra: Labelled,
+    spectra: LabelledScores,
     inlier: NDArray[np.intp],
     injected: NDArray[np.intp],
     rng: np.random.Generator,
@@ -198,7 +231,7 @@ def _rates(
 
 
 def _draw(
-    spectra: Labelled, injected: NDArray[np.intp], rng: np.random.Generator
+    spectra: LabelledScores, injected: NDArray[np.intp], rng: np.random.Generator
 ) -> tuple[dict[str, NDArray[np.intp]], dict[str, NDArray[np.intp]]]:
     kind = spectra.kind[injected]
     members = {name: np.flatnonzero(kind == name) for name in spectra.names}

@@ -1,14 +1,16 @@
-"""Metrics: how well a score tells injected spectra from inliers, and how surely we know it.
+"""Metrics: how well a score separates injected spectra from inliers, and how certain that is.
 
-Everything here follows from one number per injected spectrum, the share of inliers that
-are more anomalous: its false-positive rate. An injected spectrum is found at 1 % if that share is at
-most 1 %. Intervals come from the bootstrap (Efron 1979), inliers and injected spectra resampled
-apart; row 0 of every resample is the sample itself, so estimates and intervals take one path.
+Everything here follows from the scores alone. The false-positive rate of an injected spectrum is
+the share of inliers that are more anomalous; the spectrum is found at 1 % if its rate is at most
+1 %. Intervals come from the bootstrap (Efron 1979), inliers and injected spectra resampled apart;
+row 0 of every resample is the sample itself. Areas are scikit-learn's for the sample itself, and
+computed from the rates for all resamples at once, where scikit-learn would take most of an hour.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 _NEWTON_STEPS = 25
 # Precision of a normal prior on the slope per standard deviation of log strength: where found and
@@ -74,7 +76,7 @@ def recall(rates: NDArray[np.float64], level: float = 0.01) -> NDArray[np.float6
 def recall_at(
     injected: NDArray[np.floating], inlier: NDArray[np.floating], level: float = 0.01
 ) -> float:
-    """Return the share of injected spectra found at a false-positive rate, from anomaly score alone.
+    """Return the share of injected spectra found at a false-positive rate, from their scores.
 
     Examples
     --------
@@ -87,18 +89,48 @@ def recall_at(
     return float(recall(false_positive_rates(inlier, injected, once), level)[0])
 
 
-def auroc(rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the area (B,) under the receiver operating characteristic; chance gives 0.5."""
+def auroc(inlier: NDArray[np.floating], injected: NDArray[np.floating]) -> float:
+    """Return the area under the receiver operating characteristic, NaN without either sort.
+
+    Chance gives 0.5.
+    """
+    if 0 in (len(inlier), len(injected)):
+        return float("nan")
+    return float(roc_auc_score(*_labelled(inlier, injected)))
+
+
+def average_precision(
+    inlier: NDArray[np.floating], injected: NDArray[np.floating], prevalence: float = 0.01
+) -> float:
+    """Return the average precision if injected spectra were this share of all.
+
+    Chance gives the prevalence; NaN without either sort.
+    """
+    if 0 in (len(inlier), len(injected)):
+        return float("nan")
+    label, scores = _labelled(inlier, injected)
+    weight = np.where(label, prevalence / len(injected), (1 - prevalence) / len(inlier))
+    return float(average_precision_score(label, scores, sample_weight=weight))
+
+
+def _labelled(
+    inlier: NDArray[np.floating], injected: NDArray[np.floating]
+) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+    label = np.repeat([False, True], [len(inlier), len(injected)])
+    return label, np.concatenate([inlier, injected])
+
+
+def resampled_auroc(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `auroc` (B,) from false-positive rates (B, P)."""
     if rates.shape[1] == 0:
         return np.full(len(rates), np.nan)
     return 1 - rates.mean(axis=1)
 
 
-def auprc(rates: NDArray[np.float64], prevalence: float = 0.01) -> NDArray[np.float64]:
-    """Return the average precision (B,) if injected spectra were this share of all.
-
-    Chance gives the prevalence.
-    """
+def resampled_average_precision(
+    rates: NDArray[np.float64], prevalence: float = 0.01
+) -> NDArray[np.float64]:
+    """Return `average_precision` (B,) from false-positive rates (B, P)."""
     size = rates.shape[1]
     if size == 0:
         return np.full(len(rates), np.nan)
@@ -114,10 +146,10 @@ def precision_at(rates: NDArray[np.float64], inlier: int, rank: int = 100) -> ND
     size = rates.shape[1]
     if 0 in (size, inlier) or size + inlier < rank:
         return np.full(len(rates), np.nan)
-    # The j-th most anomalous injected spectrum has j injected and rate·ordinary others no less anomalous.
-    place = np.arange(1, size + 1) + np.sort(rates, axis=1) * inlier
-    # Places are whole or half numbers but for rounding.
-    return (place < rank + 0.25).sum(axis=1) / rank
+    # Ranks of the injected spectra: j injected and rate · inlier others are no less anomalous.
+    position = np.arange(1, size + 1) + np.sort(rates, axis=1) * inlier
+    # They are whole or half numbers but for rounding.
+    return (position < rank + 0.25).sum(axis=1) / rank
 
 
 def strength_at_half_recall(
@@ -138,28 +170,20 @@ def strength_at_half_recall(
         are mostly missed; NaN where there are not two different strengths.
     """
     known = np.isfinite(strength)
-    x = np.log(np.where(known, strength, 1.0).astype(np.float64))
     number = np.maximum(known.sum(axis=1), 1)
+    y = np.where(known, is_found, 0).astype(np.float64)
+
+    # Logarithms of the strengths, centred and scaled
+    x = np.log(np.where(known, strength, 1.0).astype(np.float64))
     centre = x.sum(axis=1) / number
     x = np.where(known, x - centre[:, None], 0)
     spread = np.sqrt((x * x).sum(axis=1) / number)
     varied = spread > 1e-9
     x /= np.where(varied, spread, 1)[:, None]
-    y = np.where(known, is_found, 0).astype(np.float64)
-    intercept, slope = np.zeros(len(x)), np.zeros(len(x))
-    for _ in range(_NEWTON_STEPS):
-        p = 1 / (1 + np.exp(-np.clip(intercept[:, None] + slope[:, None] * x, -30, 30)))
-        miss = np.where(known, y - p, 0)
-        weight = np.where(known, p * (1 - p), 0)
-        # The prior also acts, ten times weaker, on the intercept: all found, or none, is finite.
-        g0 = miss.sum(axis=1) - _SLOPE_PRIOR / 10 * intercept
-        g1 = (miss * x).sum(axis=1) - _SLOPE_PRIOR * slope
-        h00 = weight.sum(axis=1) + _SLOPE_PRIOR / 10
-        h01 = (weight * x).sum(axis=1)
-        h11 = (weight * x * x).sum(axis=1) + _SLOPE_PRIOR
-        determinant = h00 * h11 - h01**2
-        intercept += np.clip((h11 * g0 - h01 * g1) / determinant, -2, 2)
-        slope += np.clip((h00 * g1 - h01 * g0) / determinant, -2, 2)
+
+    intercept, slope = _logistic_regression(x, y, known)
+
+    # Where the curve crosses one half, unless that lies outside the injected strengths
     half = np.where(y.sum(axis=1) > number / 2, -np.inf, np.inf)
     rising = slope > 0
     half[rising] = -intercept[rising] / slope[rising]
@@ -169,10 +193,33 @@ def strength_at_half_recall(
     return np.exp(centre + spread * half)
 
 
+def _logistic_regression(
+    x: NDArray[np.float64], y: NDArray[np.float64], known: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return intercepts and slopes (B,) by Newton's method, all rows (B, P) at once."""
+    intercept, slope = np.zeros(len(x)), np.zeros(len(x))
+    for _ in range(_NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(intercept[:, None] + slope[:, None] * x, -30, 30)))
+        miss = np.where(known, y - p, 0)
+        weight = np.where(known, p * (1 - p), 0)
+
+        # The prior also acts, ten times weaker, on the intercept: all found, or none, is finite.
+        g0 = miss.sum(axis=1) - _SLOPE_PRIOR / 10 * intercept
+        g1 = (miss * x).sum(axis=1) - _SLOPE_PRIOR * slope
+        h00 = weight.sum(axis=1) + _SLOPE_PRIOR / 10
+        h01 = (weight * x).sum(axis=1)
+        h11 = (weight * x * x).sum(axis=1) + _SLOPE_PRIOR
+
+        determinant = h00 * h11 - h01**2
+        intercept += np.clip((h11 * g0 - h01 * g1) / determinant, -2, 2)
+        slope += np.clip((h00 * g1 - h01 * g0) / determinant, -2, 2)
+    return intercept, slope
+
+
 def interval(resampled: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
     """Return the central interval of the bootstrap rows 1 and on; NaN if any of them is."""
     tail = (1 - level) / 2
-    # Not interpolated: between a number and infinity there is nothing.
+    # Not interpolated: there is no number halfway to infinity.
     low, high = np.quantile(resampled[1:], [tail, 1 - tail], method="nearest")
     return float(low), float(high)
 
@@ -188,7 +235,7 @@ def share_interval(count: int, size: int, level: float = 0.95) -> tuple[float, f
 def flagged_interval(
     size: int, calibration: int | None, p_level: float = 0.01, level: float = 0.99
 ) -> tuple[int, int]:
-    """Return between which numbers the flagged of `size` inliers should lie.
+    """Return the interval in which the flagged number of `size` inliers should lie.
 
     A p-value that is a rank among n calibration spectra has its own noise: below a cut that k of
     n + 1 ranks pass lies a share of inliers that is itself Beta(k, n + 1 − k)

@@ -1,7 +1,7 @@
-"""Measure: every score of every eligible spectrum of a petal, the model's and its rivals'.
+"""Petal scores: every score of every eligible spectrum of a petal, the model's and the baselines'.
 
-Petals come one at a time and only numbers are kept of them, so a test set of any size fits. Test
-spectra and the spectra that calibrate the rivals go through the same code.
+Petals are scored one at a time and only the scores are kept, so a test set of any size fits. Test
+spectra and the spectra that calibrate the baselines go through the same code.
 """
 
 import time
@@ -19,8 +19,9 @@ from scoring.scorer import Scorer
 
 from .baselines import (
     COMPONENTS,
-    Components,
-    Fitted,
+    AnomalyScores,
+    FittedBaselines,
+    PrincipalComponents,
     join_step,
     largest_residual,
     log,
@@ -28,21 +29,20 @@ from .baselines import (
 )
 
 PER_GOOD_BIN = " per good bin"
-"""Ends the names of the forms of wmse that are only there to be calibrated."""
-
-AnomalyScores = dict[str, NDArray[np.float64]]
+"""Ends the names of those forms of wmse that are only there to be calibrated."""
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class PetalScores:
     """All scores of the n eligible spectra of some petals.
 
     Attributes
     ----------
     targetid, snr, spectype, wmse, p_value : (n,)
         As served.
-    anomaly score : dict of (n,) float64
-        Every score by name; larger is more anomalous. Those that cannot be negative are logarithms.
+    anomaly_scores : dict of (n,) float64
+        Every score by name; larger is more anomalous. Those that cannot be negative are
+        logarithms.
     rows : int
         Spectra in the files.
     ineligible : (m,) int64
@@ -58,25 +58,25 @@ class Measured:
     spectype: NDArray[np.str_]
     wmse: NDArray[np.float64]
     p_value: NDArray[np.float64]
-    anomaly_score: AnomalyScores
+    anomaly_scores: AnomalyScores
     rows: int
     ineligible: NDArray[np.int64]
     in_training: int
     seconds: dict[str, float]
 
     @staticmethod
-    def concatenate(parts: "Sequence[Measured]") -> "Measured":
-        """Join what was measured on several petals: the scores that all of them have."""
+    def concatenate(parts: "Sequence[PetalScores]") -> "PetalScores":
+        """Join the scores of several petals; only names that all of them have are kept."""
         first = parts[0]
-        common = [n for n in first.anomaly_score if all(n in p.anomaly_score for p in parts)]
-        return Measured(
+        common = [n for n in first.anomaly_scores if all(n in p.anomaly_scores for p in parts)]
+        return PetalScores(
             targetid=np.concatenate([p.targetid for p in parts]),
             snr=np.concatenate([p.snr for p in parts]),
             spectype=np.concatenate([p.spectype for p in parts]),
             wmse=np.concatenate([p.wmse for p in parts]),
             p_value=np.concatenate([p.p_value for p in parts]),
-            anomaly_score={
-                name: np.concatenate([p.anomaly_score[name] for p in parts]) for name in common
+            anomaly_scores={
+                name: np.concatenate([p.anomaly_scores[name] for p in parts]) for name in common
             },
             rows=sum(p.rows for p in parts),
             ineligible=np.concatenate([p.ineligible for p in parts]),
@@ -86,15 +86,17 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Judges:
-    """All that scores a petal: the model, what was fitted beside it, the paper's model."""
+class Scorers:
+    """Everything that scores a petal: the model, the fitted baselines, the paper's model."""
 
     scorer: Scorer
-    fitted: Fitted | None
+    baselines: FittedBaselines | None
     paper: Scorer | None
 
-    def measure(self, petal: Petal, seed: int, wanted: NDArray[np.int64] | None = None) -> Measured:
-        """Score the eligible spectra of a petal, or those of them that are wanted.
+    def score_petal(
+        self, petal: Petal, seed: int, wanted: NDArray[np.int64] | None = None
+    ) -> PetalScores:
+        """Score the eligible spectra of a petal, or the wanted ones among them.
 
         Parameters
         ----------
@@ -113,64 +115,65 @@ class Judges:
         subset = spectra.rows(rows)
         preprocessor = self.scorer.preprocessor
         prepared = preprocessor.prepare(preprocessor.to_rest_frame(subset))
-        anomaly_score: AnomalyScores = {"p_value": -np.log(served.p_value[rows])}
-        _add_vae(anomaly_score, "", served.wmse[rows], served.coverage[rows], served.nof[rows])
-        seconds = self._add_residuals(anomaly_score, prepared, seed)
-        self._add_rivals(anomaly_score, subset, prepared)
+
+        scores: AnomalyScores = {"p_value": -np.log(served.p_value[rows])}
+        scores |= _vae_scores("", served.wmse[rows], served.coverage[rows], served.nof[rows])
+        seconds = self._add_residual_scores(scores, prepared, seed)
+        self._add_baselines(scores, subset, prepared)
+
         spectype = spectra.spectype
-        return Measured(
+        return PetalScores(
             targetid=spectra.targetid[rows],
             snr=served.snr[rows].astype(np.float64),
             spectype=np.full(len(rows), "") if spectype is None else spectype[rows],
             wmse=served.wmse[rows].astype(np.float64),
             p_value=served.p_value[rows],
-            anomaly_score=anomaly_score,
+            anomaly_scores=scores,
             rows=len(spectra),
             ineligible=spectra.targetid[~served.eligible],
             in_training=int(((served.status[rows] & int(Status.IN_TRAINING)) != 0).sum()),
             seconds=seconds,
         )
 
-    def _add_residuals(
-        self, anomaly_score: AnomalyScores, prepared: Prepared, seed: int
+    def _add_residual_scores(
+        self, scores: AnomalyScores, prepared: Prepared, seed: int
     ) -> dict[str, float]:
-        """Add the scores that look at the model's residuals; return what two of them cost."""
+        """Add the scores that use the model's residuals; return the time that two of them took."""
         vae = self.scorer.vae
         start = time.perf_counter()
         reconstruction = vae.decode(vae.encode(prepared.flux))
         weighted_mse(prepared.flux, prepared.ivar, reconstruction)
         plain = time.perf_counter() - start
         probability = reconstruction_probability(vae, prepared, np.random.default_rng(seed))
-        anomaly_score["reconstruction_probability"] = probability.full
-        anomaly_score["expected_wmse"] = probability.expected_wmse
-        anomaly_score["largest_bin"] = largest_residual(prepared, reconstruction)
+        scores["reconstruction_probability"] = probability.full
+        scores["expected_wmse"] = probability.expected_wmse
+        scores["largest_bin"] = largest_residual(prepared, reconstruction)
         return {"wmse": plain, "reconstruction_probability": probability.seconds}
 
-    def _add_rivals(
-        self, anomaly_score: AnomalyScores, spectra: Spectra, prepared: Prepared
-    ) -> None:
+    def _add_baselines(self, scores: AnomalyScores, spectra: Spectra, prepared: Prepared) -> None:
         if (step := join_step(spectra)) is not None:
-            anomaly_score["join_step"] = step
-        if self.fitted is not None:
-            anomaly_score |= self.fitted.scores(prepared)
+            scores["join_step"] = step
+        if self.baselines is not None:
+            scores |= self.baselines.scores(prepared)
         else:
             stored = self.scorer.preprocessor.eigenspectra
             axes = stored.components[: COMPONENTS[0]].astype(np.float64)
-            components = Components(stored.mean.astype(np.float64), axes)
+            components = PrincipalComponents(stored.mean.astype(np.float64), axes)
             _, chi2 = components.project(prepared.flux, prepared.ivar, len(axes))
-            anomaly_score[f"pca{len(axes)}"] = log(chi2)
+            scores[f"pca{len(axes)}"] = log(chi2)
         if self.paper is not None:
             paper = self.paper.score(spectra)
-            _add_vae(anomaly_score, "paper_", paper.wmse, paper.coverage, paper.nof)
+            scores |= _vae_scores("paper_", paper.wmse, paper.coverage, paper.nof)
 
 
-def _add_vae(
-    anomaly_score: AnomalyScores,
+def _vae_scores(
     prefix: str,
     wmse: NDArray[np.float32],
     coverage: NDArray[np.float32],
     nof: NDArray[np.float32],
-) -> None:
-    anomaly_score[f"{prefix}wmse"] = log(wmse)
-    anomaly_score[f"{prefix}wmse{PER_GOOD_BIN}"] = log(wmse / coverage)
-    anomaly_score[f"{prefix}nof"] = log(-nof)
+) -> AnomalyScores:
+    return {
+        f"{prefix}wmse": log(wmse),
+        f"{prefix}wmse{PER_GOOD_BIN}": log(wmse / coverage),
+        f"{prefix}nof": log(-nof),
+    }

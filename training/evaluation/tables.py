@@ -1,14 +1,21 @@
-"""Evaluation table: what `evaluate` measured, as text for people.
+"""Tables: the results of `evaluate` as text for people.
 
-Scores are rows and injected kinds are columns, then what the model's own p-value achieves by kind
-and by S/N, then what can be told without knowing the truth, and a summary of a few lines.
+Scores are rows and injected kinds are columns; then the model's own p-value by kind and by S/N;
+then what needs no truth; then a summary of a few lines.
 """
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
-from .comparison import ALL, MACRO, RECALL, STRENGTH
+from .comparison import ALL, MACRO
+from .results import (
+    DetectionMetrics,
+    Evaluation,
+    FlaggedInRange,
+    Interval,
+    LabelledEvaluation,
+    SnrMetrics,
+)
 
 NAMES = {
     "p_value": "p-value, as served",
@@ -25,8 +32,11 @@ NAMES = {
     "largest_bin": "largest single-bin residual",
     "join_step": "step where cameras join",
 }
-"""Scores in the field's words, in the order in which they are told."""
+"""Scores in the field's words, in the order of the tables' rows."""
 CALIBRATED = "_calibrated"
+"""Ends the names of scores that are calibrated as the p-value's own parts are."""
+
+_OURS = "p_value"
 
 _BY_KIND = (
     "kind",
@@ -51,18 +61,18 @@ def name_of(score: str) -> str:
 
 
 def ordered(scores: Sequence[str]) -> list[str]:
-    """Return scores in the order in which they are told, each followed by its calibrated form."""
+    """Return scores in the order of `NAMES`, each followed by its calibrated form."""
     base = [name for name in NAMES if name in scores]
     base += [n for n in scores if n not in base and not n.endswith(CALIBRATED)]
     return [n for one in base for n in (one, one + CALIBRATED) if n in scores]
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: Evaluation) -> str:
     """Return the whole report of `evaluate` as text."""
-    parts = [f"{result['model']['name']} {result['model']['version']} on {result['folder']}"]
-    parts += _recall(result) if result["truth"] else []
-    parts += _without_truth(result)
-    parts += _summary(result)
+    parts = [f"{result.model.name} {result.model.version} on {result.folder}"]
+    if isinstance(result, LabelledEvaluation):
+        parts += [_by_score(result), _by_kind(result), _by_snr(result)]
+    parts += [_flagged(result), _by_class(result), _summary(result)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,6 +96,7 @@ def aligned(head: Row, rows: Sequence[Row]) -> str:
         [([""] * (height - len(cell)) + cell)[level] for cell in lines] for level in range(height)
     ]
     grid = [*top, *map(list, rows)]
+
     widths = [max(len(line[i]) for line in grid) for i in range(len(head))]
     text = [
         "  ".join(
@@ -102,138 +113,163 @@ def _share(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _between(bounds: Sequence[float | None] | None, digits: int = 2) -> str:
-    if bounds is None or None in bounds:
+def _between(bounds: Interval, digits: int = 2) -> str:
+    if None in bounds:
         return "–"
     return f"{_share(bounds[0], digits)}-{_share(bounds[1], digits)}"
 
 
-def _range(row: dict[str, Any]) -> str:
-    if row["snr_max"] is None:
-        return f"S/N > {row['snr_min']:.3g}"
-    return f"S/N {row['snr_min']:.3g}-{row['snr_max']:.3g}"
+def _range(row: FlaggedInRange | SnrMetrics) -> str:
+    if row.snr_max is None:
+        return f"S/N > {row.snr_min:.3g}"
+    return f"S/N {row.snr_min:.3g}-{row.snr_max:.3g}"
 
 
-def _recall(result: dict[str, Any]) -> list[str]:
-    kinds = list(result["n_injected"])
-    control = result["control"]
+def _spaced(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _by_score(result: LabelledEvaluation) -> str:
+    kinds, control = list(result.n_injected), result.control
     columns = [MACRO, *kinds, ALL]
-    scores = ordered(list(result[RECALL]))
+    recall = result.recall_at_1pct
     rows = [
         [name_of(score)]
-        + [_share(result[RECALL][score].get(kind)) for kind in columns]
-        + [_share(control["flagged_share"][score])]
-        for score in scores
+        + [_share(recall[score][kind]) for kind in columns]
+        + [_share(control.flagged_share[score])]
+        for score in ordered(list(recall))
     ]
-    counts = [str(result["n_injected"][kind]) for kind in kinds]
-    rows.append(["injected, eligible", "", *counts, str(sum(map(int, counts))), str(control["n"])])
-    left_out = [str(result["injected"][kind]["ineligible"]) for kind in (*kinds, control["kind"])]
+
+    counts = list(result.n_injected.values())
+    numbers = [str(number) for number in (*counts, sum(counts), control.n)]
+    rows.append(["injected, eligible", "", *numbers])
+    left_out = [str(result.injected[kind].ineligible) for kind in (*kinds, control.kind)]
     rows.append(["injected, not eligible", "", *left_out[:-1], "", left_out[-1]])
-    ours = "p_value"
-    by_kind = [
-        [kind.replace("_", " "), str(result["n_injected"].get(kind, ""))]
-        + [_share(result[RECALL][ours][kind]), _between(result[f"{RECALL}_interval"][ours][kind])]
-        + [
-            _share(result[metric][ours][kind], digits)
-            for metric, digits in (
-                ("auroc", 3),
-                ("auprc_at_1pct_prevalence", 2),
-                ("precision_at_100", 2),
-            )
-        ]
-        + [_half(result, ours, kind)]
-        for kind in (*kinds, MACRO, ALL)
-    ]
-    by_snr = [
-        [kind.replace("_", " ")]
-        + [
-            f"{_share(part[RECALL][ours].get(kind))}"
-            + (f" ({part['n_injected'][kind]})" if kind in part["n_injected"] else "")
-            for part in result["by_snr"]
-        ]
-        for kind in (*kinds, MACRO)
-    ]
-    return [
+
+    return (
         "Recall at 1 % false positives, by injected kind. 'by S/N' is calibrated as the p-value's\n"
-        f"own parts are. {control['kind']} is a control: the share flagged, which is no recall.\n\n"
-        + aligned(["score", *columns, control["kind"]], rows),
+        f"own parts are. {control.kind} is a control: the share flagged, which is no recall.\n\n"
+        + aligned(["score", *columns, control.kind], rows)
+    )
+
+
+def _by_kind(result: LabelledEvaluation) -> str:
+    rows = [
+        [
+            _spaced(kind),
+            str(result.n_injected.get(kind, "")),
+            _share(result.recall_at_1pct[_OURS][kind]),
+            _between(result.recall_at_1pct_interval[_OURS][kind]),
+            _share(result.auroc[_OURS][kind], 3),
+            _share(result.auprc_at_1pct_prevalence[_OURS][kind]),
+            _share(result.precision_at_100[_OURS][kind]),
+            _half(result, kind),
+        ]
+        for kind in (*result.n_injected, MACRO, ALL)
+    ]
+    return (
         "The p-value by kind, with 95 % intervals; average precision at 1 % prevalence; the\n"
         "injected strength at which half is found, < and > where it lies beyond those injected.\n\n"
-        + aligned(_BY_KIND, by_kind),
-        "Recall of the p-value at 1 % false positives, by S/N (injected).\n\n"
-        + aligned(["kind", *(_range(part) for part in result["by_snr"])], by_snr),
-    ]
+        + aligned(_BY_KIND, rows)
+    )
 
 
-def _half(result: dict[str, Any], score: str, kind: str) -> str:
-    if kind not in result[STRENGTH][score]:
+def _half(result: DetectionMetrics, kind: str) -> str:
+    strengths = result.strength_at_half_recall[_OURS]
+    if kind not in strengths:
         return "–"
-    value = result[STRENGTH][score][kind]
-    if value:
+    if value := strengths[kind]:
         return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-    recall = result[RECALL][score][kind]
+    recall = result.recall_at_1pct[_OURS][kind]
     return "–" if recall is None else ("< weakest" if recall > 0.5 else "> strongest")
 
 
-def _without_truth(result: dict[str, Any]) -> list[str]:
-    whose = "inlier" if result["truth"] else "eligible"
-    calibration = [
+def _by_snr(result: LabelledEvaluation) -> str:
+    def cell(part: SnrMetrics, kind: str) -> str:
+        recall = _share(part.recall_at_1pct[_OURS][kind])
+        return recall if kind == MACRO else f"{recall} ({part.n_injected[kind]})"
+
+    rows = [
+        [_spaced(kind), *(cell(part, kind) for part in result.by_snr)]
+        for kind in (*result.n_injected, MACRO)
+    ]
+    head = ["kind", *(_range(part) for part in result.by_snr)]
+    return "Recall of the p-value at 1 % false positives, by S/N (injected).\n\n" + aligned(
+        head, rows
+    )
+
+
+def _flagged(result: Evaluation) -> str:
+    rows = [
         [
             _range(row),
-            str(row["n"]),
-            str(row["flagged"]),
-            _share(row["share"], 4),
-            f"{row['flagged_min']}-{row['flagged_max']}",
-            {True: "yes", False: "NO", None: "–"}[row["within"]],
+            str(row.n),
+            str(row.flagged),
+            _share(row.share, 4),
+            f"{row.flagged_min}-{row.flagged_max}",
+            {True: "yes", False: "NO", None: "–"}[row.within],
         ]
-        for row in result["calibration"]
+        for row in result.calibration
     ]
-    classes = [
-        [name or "unclassified"]
-        + [str(share["n"]), _share(share["share"], 4), _between(share["interval"], 4)]
-        + [_share(result["wmse_by_spectype"][name][key]) for key in ("mean", "median")]
-        + [_share(result["wmse_by_spectype"][name]["paper_mean"])]
-        for name, share in result["flagged_by_spectype"].items()
-    ]
-    level = f"{100 * result['p_level']:g} %"
-    return [
-        f"Flagged at p < {level} among {whose} spectra, and what 99 % of faultless calibrations\n"
-        "of this size would flag.\n\n"
-        + aligned(["range", "n", "flagged", "share", "expected", "within"], calibration),
-        f"By redrock's class, {whose} spectra: flagged share, and wmse at S/N > 5.\n\n"
-        + aligned(
-            ["class", "n", "flagged", "95 %", "mean_wmse", "median_wmse", "paper's_mean"], classes
-        ),
-    ]
-
-
-def _summary(result: dict[str, Any]) -> list[str]:
-    lines: list[str] = []
-    if result["truth"]:
-        clean, recall = result["clean"], result[RECALL]
-        lines.append(
-            f"inliers with S/N > 5: wmse median {clean['wmse_median']:.3f}, "
-            f"99th percentile {clean['wmse_p99']:.2f} ({clean['n']} spectra)"
-        )
-        lines.append(
-            f"p-value: macro recall {_share(recall['p_value'][MACRO], 3)} "
-            f"({_between(result[f'{RECALL}_interval']['p_value'][MACRO], 3)})"
-        )
-        if missed := result["missed_ratio"]:
-            lines.append(
-                f"it misses {_share(missed['ratio'])} times ({_between(missed['interval'])}) "
-                f"what {name_of(missed['score'])} misses"
-            )
-        lines += [
-            f"{row['kind'].replace('_', ' ')}: {name_of(row['score'])} wins, "
-            f"{row['recall']:.2f} against {row['recall_of_p_value']:.2f} (by chance: "
-            f"{row['chance']:.2g})"
-            for row in result["simpler_and_better"]
-        ] or ["no simpler score finds more of any kind"]
-    cost = result["reconstruction_probability"]
-    lines.append(
-        f"reconstruction probability, {cost['samples']} draws: {cost['seconds_per_1000']:.2f} s "
-        f"per 1000 spectra, wmse {cost['seconds_per_1000_wmse']:.3f} s"
+    return (
+        f"Flagged at p < {100 * result.p_level:g} % among {_whose(result)}, and the number that\n"
+        "99 % of faultless calibrations of this size would flag.\n\n"
+        + aligned(["range", "n", "flagged", "share", "expected", "within"], rows)
     )
-    lines += result["notes"]
-    return ["Summary\n" + "\n".join(f"- {line}" for line in lines)]
+
+
+def _by_class(result: Evaluation) -> str:
+    rows = [
+        [
+            name or "unclassified",
+            str(share.n),
+            _share(share.share, 4),
+            _between(share.interval, 4),
+            _share(error.mean),
+            _share(error.median),
+            _share(error.paper_mean),
+        ]
+        for name, share in result.flagged_by_spectype.items()
+        for error in [result.wmse_by_spectype[name]]
+    ]
+    head = ["class", "n", "flagged", "95 %", "mean_wmse", "median_wmse", "paper's_mean"]
+    return (
+        f"By redrock's class, {_whose(result)}: flagged share, and wmse at S/N > 5.\n\n"
+        + aligned(head, rows)
+    )
+
+
+def _whose(result: Evaluation) -> str:
+    return "inliers" if result.truth else "eligible spectra"
+
+
+def _summary(result: Evaluation) -> str:
+    lines = _detection_summary(result) if isinstance(result, LabelledEvaluation) else []
+    cost = result.reconstruction_probability
+    lines.append(
+        f"reconstruction probability, {cost.samples} draws: {cost.seconds_per_1000:.2f} s "
+        f"per 1000 spectra, wmse {cost.seconds_per_1000_wmse:.3f} s"
+    )
+    lines += result.notes
+    return "Summary\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _detection_summary(result: LabelledEvaluation) -> list[str]:
+    clean = result.clean
+    lines = [
+        f"inliers with S/N > 5: wmse median {clean.wmse_median:.3f}, "
+        f"99th percentile {clean.wmse_p99:.2f} ({clean.n} spectra)",
+        f"p-value: macro recall {_share(result.recall_at_1pct[_OURS][MACRO], 3)} "
+        f"({_between(result.recall_at_1pct_interval[_OURS][MACRO], 3)})",
+    ]
+    if missed := result.missed_ratio:
+        lines.append(
+            f"it misses {_share(missed.ratio)} times ({_between(missed.interval)}) "
+            f"what {name_of(missed.score)} misses"
+        )
+    better = [
+        f"{_spaced(row.kind)}: {name_of(row.score)} finds more, {row.recall:.2f} against "
+        f"{row.recall_of_p_value:.2f} (by chance: {row.chance:.2g})"
+        for row in result.simpler_and_better
+    ]
+    return lines + (better or ["no baseline finds more of any kind"])

@@ -1,7 +1,6 @@
-"""Cache: folders of arrays that are made once, named after everything they depend on.
+"""Cache: folders of arrays, named by a hash of everything they depend on.
 
-A folder appears under its name only when it is complete, so an interrupted writer leaves nothing
-that could be mistaken for a result.
+A folder gets its name only when it is complete, so an interrupted writer leaves no partial result.
 """
 
 import hashlib
@@ -13,13 +12,13 @@ from types import ModuleType
 
 
 def cache_root() -> Path:
-    """Return the folder of the caches: OUTCROP_CACHE, or .cache/training in the repository."""
+    """Return the folder of all caches: OUTCROP_CACHE, or .cache/training in the repository."""
     default = Path(__file__).parents[2] / ".cache" / "training"
     return Path(os.environ.get("OUTCROP_CACHE", default))
 
 
 def key_of(*parts: object) -> str:
-    """Return a name for what depends on the given values, bytes, or modules' source code."""
+    """Return a hash of the given values, bytes, or source code of modules."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, ModuleType):
@@ -31,16 +30,17 @@ def key_of(*parts: object) -> str:
 
 
 def cached(folder: Path, write: Callable[[Path], None]) -> Path:
-    """Return the folder, filled by `write` unless it is there already."""
+    """Return the folder; `write` fills it if it does not exist."""
     if folder.is_dir():
         return folder
+
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     temporary.mkdir(parents=True)
     try:
         write(temporary)
         temporary.rename(folder)
     except OSError:
-        # Another process may have been faster with the very same content.
+        # Another process may have written the same content first.
         if not folder.is_dir():
             raise
     finally:

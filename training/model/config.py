@@ -1,8 +1,8 @@
-"""Config: every choice of a fit on one screen.
+"""Config: all options of a fit, with their default values.
 
-The values that stand here are those of Nicolaou et al. 2025 (Sections 3 and 4), or, where the
-paper is silent, this project's decisions. A TOML file in `configs/` lists only what differs, so
-each value has one home. The whole configuration travels in the bundle's manifest.
+The defaults are those of Nicolaou et al. 2025 (Sections 3 and 4) or, where the paper gives none,
+decisions of this project. A TOML file in `configs/` lists only the values that differ. The whole
+configuration is stored in the manifest of the bundle.
 """
 
 import tomllib
@@ -27,37 +27,37 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Sample(_Section):
-    """Which spectra are trained on: eligible ones, and these cuts."""
+class Cuts(_Section):
+    """Cuts on the eligible spectra, section `[sample]`."""
 
     redshift_range: tuple[float, float] = (0.0, 0.3)
-    """Inclusive."""
+    """Lowest and highest redshift, inclusive."""
     bgs_any: bool = True
     """Bright Galaxy Survey targets only, in files that have a targeting column."""
     min_snr: float = 5.0
-    """Training and validation spectra lie above this S/N per bin."""
+    """Training and validation spectra have an S/N per bin above this."""
     calibration_min_snr: float = 1.0
     """Calibration spectra have at least this S/N per bin."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Sample":
+    def _ordered(self) -> "Cuts":
         low, high = self.redshift_range
         if not -1 < low < high:
             raise ValueError(f"redshift_range = [{low}, {high}]; expected -1 < low < high")
         return self
 
 
-class Split(_Section):
-    """Who trains, who validates, who calibrates. One TARGETID is never in two of them."""
+class SplitShares(_Section):
+    """Shares of the validation and calibration splits, section `[split]`; the rest trains."""
 
     validation: Share = 0.25
     calibration: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share set aside as whole tiles or healpixels, petals where those are few, or single
-    spectra. At 0 the validation spectra also calibrate, as in the paper."""
+    """Share held out as whole tiles or healpixels, as petals if there are few tiles, or as single
+    spectra. At 0 the validation split also calibrates, as in the paper."""
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _leaves_training(self) -> "Split":
+    def _leaves_training(self) -> "SplitShares":
         if self.validation + self.calibration >= 1:
             raise ValueError(
                 f"validation = {self.validation} and calibration = {self.calibration} "
@@ -71,36 +71,36 @@ class Infill(_Section):
 
     components: Count = 10
     iterations: Count = 20
-    """At most; it ends earlier once the infilled values stand still."""
+    """Maximum; the iteration stops earlier once the infilled values converge."""
     spectra: Count = 10_000
-    """At most so many training spectra take part."""
+    """Maximum number of training spectra that the PCA uses."""
 
 
 class Network(_Section):
-    """Shape of encoder and decoder, which mirrors it."""
+    """Layers of the encoder; the decoder mirrors them."""
 
     latents: Count = 10
     hidden: tuple[Count, ...] = (800, 600, 500, 300)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     linear_path: bool = False
-    """Add the network to a linear map started from the noise-weighted PCA."""
+    """Add a linear map, initialised with the noise-weighted PCA, to each network."""
 
 
 class Fit(_Section):
-    """How the networks are fitted, by Adam."""
+    """Fit of the networks with Adam."""
 
     epochs: Count = 50
     batch_size: Count = 512
     learning_rate: Rate = 1e-3
     schedule: Literal["plateau", "cosine"] = "plateau"
     patience: Count = 5
-    """plateau: epochs without a better validation loss before the rate falls tenfold."""
+    """plateau: epochs without a lower validation loss before the rate is divided by ten."""
     final_learning_rate: Rate = 1e-5
-    """cosine: the rate at the last step."""
+    """cosine: rate at the last step."""
     clip_norm: Rate | None = None
-    """Gradients longer than this are shortened to it, so that no few spectra rule a step."""
+    """Global norm at which gradients are clipped, so that a few spectra cannot dominate a step."""
     weight_decay: Rate | None = None
-    """Share of a perceptron's weight that a step takes off, in units of the learning rate."""
+    """Decoupled weight decay per step of the perceptrons, in units of the learning rate."""
     seed: Annotated[int, Field(ge=0)] = 0
 
 
@@ -109,26 +109,26 @@ class Density(_Section):
 
     neighbours: Count = 20
     latents: Count | None = None
-    """At most so many latents span the space, those the posterior knows best. Default: all."""
+    """Maximum number of latents used, those with the smallest posterior variance. Default: all."""
     trim: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the training spectra, the worst reconstructed at like S/N, that is no part of the
-    reference: anomalies of one kind in it would be each other's neighbours and look ordinary."""
+    """Share of the training spectra left out of the reference, those with the worst reconstruction
+    for their S/N: anomalies of one kind would be each other's neighbours and look like inliers."""
 
 
 class Levels(_Section):
-    """Shares of inliers that each flag may cost."""
+    """Shares of inliers that each flag may select."""
 
     threshold: Share = 0.01
-    """The paper's flags, on wmse and on nof."""
+    """Level of the flags of the paper, on wmse and on nof."""
     p_value: Share = 0.01
 
 
 class Config(_Section):
-    """All choices of one fit."""
+    """All options of a fit."""
 
     grid: RestGrid = RestGrid()
-    sample: Sample = Sample()
-    split: Split = Split()
+    sample: Cuts = Cuts()
+    split: SplitShares = SplitShares()
     infill: Infill = Infill()
     network: Network = Network()
     fit: Fit = Fit()
@@ -137,12 +137,12 @@ class Config(_Section):
 
 
 def load_config(name_or_path: str | Path) -> Config:
-    """Read a configuration by the name of one in `configs/`, or from a TOML file.
+    """Read a configuration of `configs/` by its name, or from a TOML file.
 
     Raises
     ------
     TrainingError
-        There is no such configuration, or it has a key or a value that is not allowed.
+        If there is no such configuration, or a key or a value in it is not allowed.
 
     Examples
     --------
@@ -153,6 +153,7 @@ def load_config(name_or_path: str | Path) -> Config:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = CONFIGS / f"{name_or_path}.toml"
+
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -161,6 +162,7 @@ def load_config(name_or_path: str | Path) -> Config:
             f"configuration {str(name_or_path)!r} cannot be read; give one of {names}, "
             "or the path of a .toml file"
         ) from error
+
     try:
         return Config.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -170,7 +172,7 @@ def load_config(name_or_path: str | Path) -> Config:
         where = ".".join(str(part) for part in first["loc"])
         raise TrainingError(
             f"{path}: {where} = {first['input']!r}: {first['msg']}; "
-            "training/model/config.py lists what is allowed"
+            "training/model/config.py lists the options"
         ) from error
 
 

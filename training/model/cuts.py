@@ -1,13 +1,14 @@
-"""Cuts: the spectra of one petal that may be trained on, in the rest frame.
+"""Cuts: the spectra of one petal that pass the cuts, in the rest frame.
 
-What is cut depends on the spectrum alone; that a target counts once, and who trains, validates
-or calibrates, is decided over all petals in `training.model.dataset`.
+Each cut depends on one spectrum alone. Duplicate targets and the split into training, validation
+and calibration are treated over all petals in `training.model.dataset`.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 from outcrop import Petal, Spectra, Status, is_simulated, read_spectra
 from scoring.preprocess import RestFrame, to_rest_frame
 
-from .config import Config, Sample
+from .config import Config, Cuts
 
 BGS_ANY = 1 << 60
-"""Bit of DESI_TARGET and of its survey-validation forms."""
+"""Bit of DESI_TARGET and of its columns in survey validation."""
 RELEASES = {"fuji": "edr", "iron": "dr1", "guadalupe": "dr1", "loa": "dr2"}
-"""Public release of each production of the pipeline."""
+"""Public release of each production of the DESI pipeline."""
 ROW = np.dtype(
     [
         ("targetid", "<i8"),
@@ -32,7 +33,7 @@ ROW = np.dtype(
         ("petal", "<i4"),
     ]
 )
-"""What is kept of each spectrum besides flux and ivar; petal is the number of the file."""
+"""Columns kept of each spectrum besides flux and ivar; petal is the index of the file."""
 
 _TARGETING = ("DESI_TARGET", "SV1_DESI_TARGET", "SV2_DESI_TARGET", "SV3_DESI_TARGET")
 
@@ -49,9 +50,9 @@ class PetalSample:
     counts : dict
         Rows left after each cut.
     simulated : bool
-        Whether the petal is of a simulated sky.
+        Whether the petal belongs to a simulated sky.
     release : str or None
-        DESI's public release, or else the production of the pipeline, where the file tells.
+        DESI's public release, or else the production of the pipeline; None if the file has none.
     """
 
     flux: NDArray[np.float32]
@@ -63,20 +64,23 @@ class PetalSample:
 
 
 def read_petal(petal: Petal, config: Config) -> PetalSample:
-    """Read a petal, bring it to the rest frame and cut it to the sample."""
+    """Read a petal, resample it to the rest frame and apply the cuts."""
     spectra = read_spectra(petal.coadd, petal.redrock)
     rest = to_rest_frame(spectra, config.grid, config.sample.redshift_range)
+
     kept = np.ones(len(spectra), np.bool_)
     counts: dict[str, int] = {}
     for name, passed in _cuts(petal, spectra, rest, config.sample):
         kept &= passed
         counts[name] = int(kept.sum())
+
     rows = np.zeros(counts["snr"], ROW)
     rows["targetid"] = spectra.targetid[kept]
     rows["z"] = spectra.z[kept]
     rows["spectype"] = "" if spectra.spectype is None else spectra.spectype[kept]
     rows["snr"] = rest.snr[kept]
     rows["coverage"] = rest.coverage[kept]
+
     return PetalSample(
         rest.flux[kept],
         rest.ivar[kept],
@@ -88,9 +92,9 @@ def read_petal(petal: Petal, config: Config) -> PetalSample:
 
 
 def _cuts(
-    petal: Petal, spectra: Spectra, rest: RestFrame, sample: Sample
+    petal: Petal, spectra: Spectra, rest: RestFrame, limits: Cuts
 ) -> Iterable[tuple[str, NDArray[np.bool_]]]:
-    """Yield each cut's name and who passes it, in the order in which they are counted."""
+    """Yield the name of each cut and which spectra (N,) pass it, in the order of the counts."""
 
     def without(*bits: Status) -> NDArray[np.bool_]:
         return (rest.status & int(sum(bits))) == 0
@@ -99,20 +103,23 @@ def _cuts(
     yield "targets", without(Status.NOT_TARGET) & (spectra.targetid > 0)
     yield "with_data", without(Status.NO_DATA, Status.NO_REDSHIFT, Status.NO_SPECTRUM)
     yield "good_fiber", without(Status.BAD_FIBER)
-    if sample.bgs_any:
+    if limits.bgs_any:
         yield "bgs_any", _is_bgs(petal.coadd, spectra.targetid)
     yield "in_redshift_range", without(Status.Z_OUT_OF_RANGE)
     yield "covered", without(Status.LOW_COVERAGE)
-    yield "snr", rest.snr >= min(sample.min_snr, sample.calibration_min_snr)
+    yield "snr", rest.snr >= min(limits.min_snr, limits.calibration_min_snr)
 
 
 def _is_bgs(coadd: Path, targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which targets are of the Bright Galaxy Survey; all where the file cannot tell."""
+    """Return which targets belong to the Bright Galaxy Survey; all if no column says so."""
     with fits.open(coadd) as hdus:
-        fibermap = hdus["FIBERMAP"].data
+        # Any: astropy does not annotate the kinds of HDUs.
+        hdu: Any = hdus["FIBERMAP"]
+        fibermap = hdu.data
         columns = [name for name in _TARGETING if name in fibermap.columns.names]
         if not columns:
             return np.ones(len(targetid), np.bool_)
+
         selected = np.zeros(len(fibermap), np.bool_)
         for name in columns:
             selected |= (fibermap[name].astype(np.int64) & BGS_ANY) != 0
@@ -120,7 +127,7 @@ def _is_bgs(coadd: Path, targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _release(coadd: Path) -> str | None:
-    """Return the public release, or else the production, that a coadd's header names."""
+    """Return the public release, or else the production, named in the header of a coadd."""
     header = fits.getheader(coadd, 0)
     names = {str(header[k]): str(header[k.replace("NAM", "VER")]) for k in header["DEPNAM*"]}
     production = names.get("SPECPROD", "").strip()
@@ -128,12 +135,12 @@ def _release(coadd: Path) -> str | None:
 
 
 def tile_of(coadd: Path) -> str:
-    """Return the tile or healpixel that a coadd's name speaks of, or else the name itself.
+    """Return the tile or healpixel in the file name of a coadd, or else the name itself.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> from training.model.dataset import tile_of
+    >>> from training.model.cuts import tile_of
     >>> tile_of(Path("coadd-4-80613-thru20210324.fits"))
     'tile 80613'
     >>> tile_of(Path("coadd-sv3-dark-26065.fits.gz"))

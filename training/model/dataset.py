@@ -1,8 +1,8 @@
-"""Dataset: from folders of petals to the spectra that train, validate and calibrate.
+"""Dataset: the training, validation and calibration spectra in folders of petals.
 
-Petals are read one at a time and cut to the sample; what remains is kept as arrays below the
-cache, memory-mapped when it is used, so that neither a sample larger than memory nor a second
-fit needs the raw files again.
+Petals are read one at a time. The spectra that pass the cuts are stored as arrays in the cache and
+memory-mapped from there, so that a sample may be larger than memory and a second fit does not read
+the petals again.
 """
 
 import json
@@ -32,9 +32,9 @@ from .cuts import read_petal, tile_of
 __all__ = ["RestSample", "Split", "cache_root", "prepare", "read_sample", "split"]
 
 LEAST_CALIBRATION = 50
-"""Fewer cannot tell what one spectrum in a hundred scores, which `scoring.calibration` asks."""
+"""Fewer spectra do not constrain the 1 % quantiles that `scoring.calibration` fits."""
 
-# What the cached arrays depend on besides the configuration.
+# The cached arrays depend on this code besides the configuration.
 _CODE = (
     cuts,
     model_store.grid,
@@ -47,27 +47,27 @@ _CODE = (
 
 @dataclass(frozen=True, eq=False)
 class RestSample:
-    """Rest-frame spectra of all petals that passed the cuts.
+    """The spectra of all petals that passed the cuts, in the rest frame.
 
     Attributes
     ----------
     rows : (N,) `training.model.cuts.ROW`
         In the order of the petals.
     index : (n,) int64
-        The rows that count, ascending: of each TARGETID the one with the best S/N.
+        The rows used, ascending: of each TARGETID the one with the highest S/N.
     petals : tuple of Petal
     folders : tuple of Path
-        Where flux and ivar of each petal lie in the cache.
+        Folder of each petal in the cache, with its flux and ivar.
     tiles : tuple of str
         Tile or healpixel of each petal.
     counts : dict
         Rows left after each cut.
     simulated : bool
-        Whether any of the petals is of a simulated sky.
+        Whether any of the petals belongs to a simulated sky.
     release : str or None
         DESI's public releases, or the productions of the pipeline.
     key : str
-        Names the sample: files, cuts, grid and code.
+        Hash of files, cuts, grid and code.
     """
 
     rows: NDArray[np.void]
@@ -86,7 +86,7 @@ class RestSample:
         return np.load(folder / "flux.npy"), np.load(folder / "ivar.npy")
 
     def take(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return flux and ivar (n, M) of the given rows, which must ascend."""
+        """Return flux and ivar (n, M) of rows (n,), which must be ascending."""
         numbers = self.rows["petal"]
         flux, ivar = [], []
         for number in np.unique(numbers[rows]):
@@ -98,10 +98,10 @@ class RestSample:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows of a sample by what they are used for; ascending, (n,) int64 each.
+    """Rows of a sample by their use; ascending, (n,) int64 each.
 
-    Those too faint to train or validate on are rare, and join the calibration of the p-values
-    wherever they come from: nobody trains on them.
+    Spectra too faint to train or validate on are rare. All of them take part in the calibration of
+    the p-values, because none of them is trained on.
     """
 
     training: NDArray[np.intp]
@@ -111,7 +111,7 @@ class Split:
 
 
 def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> RestSample:
-    """Read all petals below the folders, those that were read before from the cache.
+    """Read all petals below the folders; petals read before come from the cache.
 
     Raises
     ------
@@ -126,16 +126,20 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
             f"no pair of coadd-*.fits and redrock-*.fits below {', '.join(map(str, folders))}; "
             "give folders of DESI petals, or make some with `python -m training simulate`"
         )
+
+    # The cuts of each petal, from the cache if they are there.
     keys = [key_of(*_CODE, config.grid, config.sample, _identity(petal)) for petal in petals]
     kept = [
         cached(cache / key, lambda folder, petal=petal: _write_petal(folder, petal, config))
         for key, petal in zip(keys, tqdm(petals, desc="read petals", unit="petal"), strict=True)
     ]
+
     tables = [np.load(folder / "rows.npy") for folder in kept]
     for number, table in enumerate(tables):
         table["petal"] = number
     rows = np.concatenate(tables)
     index = _best_per_target(rows)
+
     notes = [json.loads((folder / "about.json").read_text()) for folder in kept]
     counts = {name: sum(note["counts"][name] for note in notes) for name in notes[0]["counts"]}
     if len(index) == 0:
@@ -144,6 +148,7 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
             f"none of the spectra passes the cuts (rows left: {left}); "
             "see [sample] in training/model/config.py"
         )
+
     return RestSample(
         rows=rows,
         index=index,
@@ -151,7 +156,7 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
         folders=tuple(kept),
         tiles=tuple(tile_of(petal.coadd) for petal in petals),
         counts=counts | {"unique": len(index)},
-        # One simulated petal is enough: such numbers must not pass for DESI's.
+        # One simulated petal is enough: its numbers must not be mistaken for DESI's.
         simulated=any(note["simulated"] for note in notes),
         release="+".join(sorted({note["release"] for note in notes} - {None})) or None,
         key=key_of(*keys),
@@ -170,11 +175,13 @@ def prepare(
         arrays = [
             np.lib.format.open_memmap(folder / name, "w+", np.float32, shape) for name in names
         ]
+
         start = 0
         for number in tqdm(range(len(sample.folders)), desc="infill, normalise", unit="petal"):
             flux, ivar = sample.petal(number)
             block = slice(start, start + len(flux))
             start = block.stop
+
             rows = sample.rows[block]
             status = np.zeros(len(rows), np.int32)
             rest = RestFrame(flux, ivar, rows["snr"], rows["coverage"], status)
@@ -190,7 +197,7 @@ def prepare(
 
 
 def split(sample: RestSample, config: Config) -> Split:
-    """Divide the sample by TARGETID, the calibration part in whole tiles where it can be.
+    """Divide the sample by TARGETID; calibration spectra are whole tiles where possible.
 
     Raises
     ------
@@ -199,30 +206,20 @@ def split(sample: RestSample, config: Config) -> Split:
     """
     rng = np.random.default_rng(config.split.seed)
     index = sample.index
-    petal = sample.rows["petal"][index]
-    tile_names, tile_of_petal = np.unique(sample.tiles, return_inverse=True)
-    held_out = np.zeros(len(index), np.bool_)
-    if config.split.calibration > 0:
-        for groups, number, least in (
-            (tile_of_petal[petal], len(tile_names), 4),
-            (petal, len(sample.tiles), 2),
-            (np.arange(len(index)), len(index), 1),
-        ):
-            wanted = round(config.split.calibration * number)
-            # A single tile says nothing of how tiles differ.
-            if wanted >= least:
-                held_out = np.isin(groups, rng.permutation(number)[:wanted])
-                break
     bright = sample.rows["snr"][index] > config.sample.min_snr
+
+    held_out = _held_out(sample, config.split.calibration, rng)
     fit_share = config.split.validation / (1 - config.split.calibration)
     validating = ~held_out & (rng.random(len(index)) < fit_share)
     calibrating = held_out if config.split.calibration > 0 else validating
+
     parts = Split(
         training=index[bright & ~held_out & ~validating],
         validation=index[bright & validating],
         calibration=index[calibrating],
         faint=index[~bright & ~calibrating],
     )
+
     for name, least in (("training", 1), ("validation", 1), ("calibration", LEAST_CALIBRATION)):
         number = len(getattr(parts, name))
         if number < least:
@@ -230,7 +227,31 @@ def split(sample: RestSample, config: Config) -> Split:
                 f"{number} of the {len(index)} spectra that pass the cuts are left for {name}, "
                 f"at least {least} needed; give more petals or change [split] of the configuration"
             )
+
     return parts
+
+
+def _held_out(sample: RestSample, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which of the rows used (n,) are held out for calibration.
+
+    Spectra of one tile or petal share sky and calibration errors, so the largest units are held
+    out of which there are enough: tiles or healpixels, petals, or single spectra.
+    """
+    index = sample.index
+    petal = sample.rows["petal"][index]
+    tile_names, tile_of_petal = np.unique(sample.tiles, return_inverse=True)
+
+    for units, count, least in (
+        (tile_of_petal[petal], len(tile_names), 4),
+        (petal, len(sample.tiles), 2),
+        (np.arange(len(index)), len(index), 1),
+    ):
+        wanted = round(share * count)
+        # Few tiles do not show how tiles differ.
+        if wanted >= least:
+            return np.isin(units, rng.permutation(count)[:wanted])
+
+    return np.zeros(len(index), np.bool_)
 
 
 def _write_petal(folder: Path, petal: Petal, config: Config) -> None:
@@ -247,7 +268,7 @@ def _write_petal(folder: Path, petal: Petal, config: Config) -> None:
 
 
 def _best_per_target(rows: NDArray[np.void]) -> NDArray[np.intp]:
-    """Return, ascending, the row of the best S/N of each TARGETID."""
+    """Return, ascending, the row with the highest S/N of each TARGETID."""
     order = np.lexsort((-rows["snr"], rows["targetid"]))
     _, first = np.unique(rows["targetid"][order], return_index=True)
     return np.sort(order[first])

@@ -1,9 +1,8 @@
-"""Fit: the loop that fits encoder and decoder to prepared spectra.
+"""Fit: the training loop of encoder and decoder.
 
-Batches are read from memory-mapped arrays, so the sample may be larger than memory. Order,
-sampling and dropout follow from the seed and the epoch alone. After each epoch the whole state is
-written to a checkpoint; a fit that was stopped goes on from the last one as if nothing had
-happened.
+Batches are read from memory-mapped arrays, so the sample may be larger than memory. Order, sampling
+and dropout depend on the seed and the epoch only. After each epoch the whole state is written to a
+checkpoint; an interrupted fit continues from there with the same result.
 """
 
 import io
@@ -27,16 +26,16 @@ _VALIDATION_BATCH = 1024
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; losses are per spectrum, in nats.
+    """Losses of one epoch, per spectrum and in nats.
 
     Attributes
     ----------
     learning_rate : float
-        At the epoch's last step.
+        At the last step of the epoch.
     loss, wmse : float
-        Means over the training spectra, as the steps met them: sampled, with dropout.
+        Means over the training spectra during the steps: latents sampled, with dropout.
     validation_loss, validation_wmse : float
-        Means over the validation spectra, wmse at the posterior's mean.
+        Means over the validation spectra, wmse at the posterior mean.
     """
 
     learning_rate: float
@@ -48,14 +47,14 @@ class Epoch:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Chosen rows of prepared spectra that may lie on disk.
+    """Selected rows of prepared spectra, which may be memory-mapped.
 
     Attributes
     ----------
     flux, ivar : (N, M) float32
         Normalised; ivar = 0 in bad bins.
     index : (n,) int64
-        The rows that count.
+        The selected rows.
     """
 
     flux: NDArray[np.float32]
@@ -68,7 +67,7 @@ class Rows:
         """Yield flux and ivar of up to `size` rows at a time."""
         index = self.index if order is None else self.index[order]
         for start in range(0, len(index), size):
-            # Within a batch the order is free; ascending rows are kinder to the disk.
+            # The order within a batch does not matter; ascending rows read faster from disk.
             rows = np.sort(index[start : start + size])
             yield self.flux[rows], self.ivar[rows]
 
@@ -79,53 +78,49 @@ def fit(vae: Vae, training: Rows, validation: Rows, settings: Fit, checkpoint: P
     Parameters
     ----------
     checkpoint : Path
-        Written after each epoch. If it is there, the fit continues from it; it must then come
-        from the same networks, spectra and settings.
+        Written after each epoch. If it exists, the fit continues from it; it must then come from
+        the same networks, spectra and settings.
     """
-    optimizer = keras.optimizers.Adam(
-        settings.learning_rate,
-        global_clipnorm=settings.clip_norm,
-        weight_decay=settings.weight_decay,
-    )
-    if settings.weight_decay is not None:
-        optimizer.exclude_from_weight_decay(vae.undecayed())
-    optimizer.build(vae.trainable())
+    optimizer = _make_optimizer(vae, settings)
+    train_step = _make_train_step(vae, optimizer)
+    validation_step = _make_validation_step(vae)
+
+    # Networks, optimizer and history are all that a checkpoint holds.
     state = [*vae.variables(), *optimizer.variables]
     history = _restore(checkpoint, state) if checkpoint.exists() else []
-    step = _make_step(vae, optimizer)
-    judge = _make_judge(vae)
+
     steps = -(-len(training.index) // settings.batch_size)
-    with tqdm(
-        total=settings.epochs * steps,
-        initial=len(history) * steps,
-        desc="fit",
-        unit="step",
-    ) as progress:
+    total = settings.epochs * steps
+    with tqdm(total=total, initial=len(history) * steps, desc="fit", unit="step") as progress:
         for epoch in range(len(history), settings.epochs):
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(training.index))
             sums = np.zeros(2)
             rate = 0.0
             for i, (flux, ivar) in enumerate(training.batches(settings.batch_size, order)):
                 number = epoch * steps + i
-                rate = learning_rate(settings, history, number / (settings.epochs * steps))
+                rate = learning_rate(settings, history, number / total)
                 seed = np.array([settings.seed, number], np.int32)
-                sums += len(flux) * np.array(step(flux, ivar, seed, rate))
+                sums += len(flux) * np.array(train_step(flux, ivar, seed, rate))
                 progress.update()
+
             loss, wmse = sums / len(training.index)
-            history.append(Epoch(rate, loss, wmse, *_validate(judge, validation, settings.seed)))
+            validated = _validate(validation_step, validation, settings.seed)
+            history.append(Epoch(rate, loss, wmse, *validated))
             _save(checkpoint, state, history)
             progress.set_postfix_str(
                 f"epoch {epoch + 1}/{settings.epochs}, "
                 f"validation wmse {history[-1].validation_wmse:.3f}"
             )
+
     return history
 
 
 def learning_rate(settings: Fit, history: list[Epoch], done: float) -> float:
-    """Return the rate after a share `done` of all steps, given the epochs that are complete."""
+    """Return the rate after a share `done` of all steps, given the complete epochs."""
     first, last = settings.learning_rate, settings.final_learning_rate
     if settings.schedule == "cosine":
         return last + (first - last) * 0.5 * (1 + np.cos(np.pi * done))
+
     rate, best, wait = first, np.inf, 0
     for epoch in history:
         wait += 1
@@ -136,8 +131,23 @@ def learning_rate(settings: Fit, history: list[Epoch], done: float) -> float:
     return rate
 
 
-def _make_step(vae: Vae, optimizer: keras.optimizers.Optimizer) -> Callable[..., Any]:
+def _make_optimizer(vae: Vae, settings: Fit) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.Adam(
+        settings.learning_rate,
+        global_clipnorm=settings.clip_norm,
+        weight_decay=settings.weight_decay,
+    )
+    if settings.weight_decay is not None:
+        optimizer.exclude_from_weight_decay(vae.undecayed())
+    optimizer.build(vae.trainable())
+    return optimizer
+
+
+def _make_train_step(vae: Vae, optimizer: keras.optimizers.Optimizer) -> Callable[..., Any]:
+    """Return the function that updates the weights by one batch: mean loss and wmse."""
     weights = vae.trainable()
+    # Keras annotates the rate as a plain object.
+    rate_variable: Any = optimizer.learning_rate
 
     @tf.function(
         input_signature=[
@@ -150,7 +160,7 @@ def _make_step(vae: Vae, optimizer: keras.optimizers.Optimizer) -> Callable[...,
     def step(
         flux: tf.Tensor, ivar: tf.Tensor, seed: tf.Tensor, rate: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        optimizer.learning_rate.assign(rate)
+        rate_variable.assign(rate)
         with tf.GradientTape() as tape:
             latent, log_variance = vae.encoder(flux, training=True)
             noise = tf.random.stateless_normal(tf.shape(latent), seed)
@@ -165,9 +175,13 @@ def _make_step(vae: Vae, optimizer: keras.optimizers.Optimizer) -> Callable[...,
     return step
 
 
-def _make_judge(vae: Vae) -> Callable[..., Any]:
+def _make_validation_step(vae: Vae) -> Callable[..., Any]:
+    """Return the function that evaluates one batch: summed loss and wmse."""
+
     @tf.function(reduce_retracing=True)
-    def judge(flux: tf.Tensor, ivar: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def validation_step(
+        flux: tf.Tensor, ivar: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         latent, log_variance = vae.encoder(flux, training=False)
         noise = tf.random.stateless_normal(tf.shape(latent), seed)
         sampled = vae.decoder(latent + tf.exp(log_variance / 2) * noise, training=False)
@@ -175,14 +189,16 @@ def _make_judge(vae: Vae) -> Callable[..., Any]:
         wmse = weighted_mse(flux, ivar, vae.decoder(latent, training=False))
         return tf.reduce_sum(loss), tf.reduce_sum(wmse)
 
-    return judge
+    return validation_step
 
 
-def _validate(judge: Callable[..., Any], validation: Rows, seed: int) -> tuple[float, float]:
+def _validate(
+    validation_step: Callable[..., Any], validation: Rows, seed: int
+) -> tuple[float, float]:
     sums = np.zeros(2)
     for i, (flux, ivar) in enumerate(validation.batches(_VALIDATION_BATCH)):
-        # The same noise each time: epochs are compared with one another.
-        sums += np.array(judge(flux, ivar, np.array([seed, i], np.int32)))
+        # The same noise in each epoch, so that epochs can be compared.
+        sums += np.array(validation_step(flux, ivar, np.array([seed, i], np.int32)))
     loss, wmse = sums / len(validation.index)
     return float(loss), float(wmse)
 

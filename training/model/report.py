@@ -1,4 +1,4 @@
-"""Report: what a fit came to, for people: loss curves, score histograms, reconstructions.
+"""Report: loss curves, score histograms and example reconstructions of a fit.
 
 It is written beside the bundle. The histograms follow Figs 9 and 11 of Nicolaou et al. 2025.
 """
@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 from model_store.bundle import Manifest
 from scoring.calibration import Calibration
 
-from ..plots.histograms import SCORE_LABELS
+from ..plots.histograms import PAPER_THRESHOLDS, SCORE_LABELS
 from ..plots.outliers import gallery
-from ..plots.sample import Images, Sample
+from ..plots.sample import PlotSample, RestSpectra
 from ..plots.style import BLACK, BLUE, PAGE, PALE, RC, VERMILION, number, save
-from .card import PAPER_WMSE
+from ..templates import render
+from .card import class_rows
 from .dataset import RestSample
 from .fit import Epoch
 from .scored import Scored, classwise_wmse
+
+TEMPLATE = Path(__file__).with_name("report.md.jinja")
 
 
 def write_report(
@@ -33,19 +36,20 @@ def write_report(
     history: Sequence[Epoch],
     training: Scored,
     held_out: Scored,
-    examples: Sample,
+    examples: PlotSample,
 ) -> None:
-    """Write report.md, report.json and their figures into a folder, over an earlier report.
+    """Write report.md, report.json and their figures into a folder; replace earlier ones.
 
     Parameters
     ----------
     training, held_out : Scored
-        Spectra trained on, and spectra of like S/N that were not.
-    examples : Sample
-        The spectra to draw with their reconstructions.
+        Spectra that were trained on, and spectra of similar S/N that were not.
+    examples : PlotSample
+        Spectra to draw with their reconstructions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classes = classwise_wmse(held_out)
+
     content = {
         "version": manifest.version,
         "sample": manifest.sample.label,
@@ -56,17 +60,19 @@ def write_report(
         "history": [asdict(epoch) for epoch in history],
     }
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
+    text = _markdown(manifest, history, classes)
+    (folder / "report.md").write_text(text, encoding="utf-8")
+
     with mpl.rc_context(RC):
         save(_losses(history), folder / "losses.png")
         for score in ("wmse", "nof"):
             save(_histogram(training, held_out, manifest, score), folder / f"{score}.png")
         title = "Typical spectra that were not trained on"
         save(gallery(manifest.grid.wave, examples, title), folder / "reconstructions.png")
-    (folder / "report.md").write_text(_markdown(manifest, history, classes), encoding="utf-8")
 
 
 def typical(scored: Scored) -> NDArray[np.intp]:
-    """Return two galaxies, a star and a quasar, bright ones with the most ordinary wmse."""
+    """Return the rows of two galaxies, a star and a quasar: bright, wmse closest to the median."""
     chosen = [np.zeros(0, np.intp)]
     for name, count in (("GALAXY", 2), ("STAR", 1), ("QSO", 1)):
         members = np.flatnonzero(scored.rows["spectype"] == name)
@@ -84,22 +90,24 @@ def to_draw(
     decoded: NDArray[np.float32],
     prepared: NDArray[np.float32],
     calibration: Calibration,
-) -> Sample:
+) -> PlotSample:
     """Return spectra and their reconstructions in physical units.
 
     Parameters
     ----------
     chosen : Scored
-        Of n spectra.
+        Scores of n spectra.
     decoded, prepared : (n, M) float32
-        Their reconstructions and they themselves, as the network sees them.
+        Their reconstructions and the spectra themselves, normalised as for the encoder.
     """
     rows = chosen.rows
-    images = Images(*sample.take(chosen.index), decoded)
-    # The norm is that of the infilled spectrum; its good bins tell it.
-    good = images.ivar > 0
-    norm = np.linalg.norm(images.flux * good, axis=1) / np.linalg.norm(prepared * good, axis=1)
-    return Sample(
+    spectra = RestSpectra(*sample.take(chosen.index), decoded)
+
+    # The norm is that of the infilled spectrum; the good bins are enough to recover it.
+    good = spectra.ivar > 0
+    norm = np.linalg.norm(spectra.flux * good, axis=1) / np.linalg.norm(prepared * good, axis=1)
+
+    return PlotSample(
         targetid=rows["targetid"],
         z=rows["z"],
         ra=np.full(len(rows), np.nan),
@@ -113,8 +121,8 @@ def to_draw(
         p_value=chosen.p_value(calibration),
         anomaly=np.zeros(len(rows), np.bool_),
         latent=chosen.latent,
-        place=np.arange(len(rows)),
-        images=replace(images, model=decoded * norm[:, None]),
+        spectrum_row=np.arange(len(rows)),
+        spectra=replace(spectra, model=decoded * norm[:, None]),
     )
 
 
@@ -125,28 +133,34 @@ def _losses(history: Sequence[Epoch]) -> Figure:
     for axes, name, label in zip(figure.subplots(1, 2), ("loss", "wmse"), labels, strict=True):
         training = np.array([getattr(epoch, name) for epoch in history])
         validation = np.array([getattr(epoch, f"validation_{name}") for epoch in history])
-        # The loss holds the likelihood's constant, which has no bound below.
+
+        # The loss contains the constant of the likelihood, so it may be negative.
         zero = 0.0
         if name == "loss":
             zero = min(training.min(), validation.min()) - 1
             axes.set_yscale("log")
+
         axes.plot(epochs, training - zero, color=BLUE, label="training")
         axes.plot(epochs, validation - zero, "--", color=VERMILION, label="validation")
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.legend()
+
     return figure
 
 
 def _histogram(training: Scored, held_out: Scored, manifest: Manifest, score: str) -> Figure:
     figure = Figure(figsize=(PAGE, 4), layout="constrained")
     axes = figure.subplots()
+
+    # nof is negative: its magnitude goes on the logarithmic axis, its sign on the tick labels.
     sign = -1 if score == "nof" else 1
     trained, others = (
         np.maximum(sign * getattr(scored, score), 1e-3) for scored in (training, held_out)
     )
     both = np.concatenate([trained, others])
     edges = np.geomspace(both.min(), both.max() * 1.001, 80)
+
     axes.hist(trained, edges, color=PALE, label=f"training, {len(trained)}")
     axes.hist(
         others,
@@ -158,18 +172,20 @@ def _histogram(training: Scored, held_out: Scored, manifest: Manifest, score: st
     )
     for thresholds, name, colour, line in (
         (manifest.thresholds, "served", BLACK, "-"),
-        (manifest.paper_thresholds, "training set's own, as in the paper", VERMILION, "--"),
+        (manifest.paper_thresholds, "of the training set, as in the paper", VERMILION, "--"),
     ):
         value = getattr(thresholds, score)
         axes.axvline(
             sign * value, color=colour, linestyle=line, label=f"threshold {name}: {number(value)}"
         )
+
     axes.set_yscale("log")
     axes.set_xscale("log")
-    for place in ("major", "minor"):
-        getattr(axes.xaxis, f"set_{place}_formatter")(
-            FuncFormatter(lambda value, _: number(sign * value) if f"{value:e}"[0] in "125" else "")
-        )
+    formatter = FuncFormatter(
+        lambda value, _: number(sign * value) if f"{value:e}"[0] in "125" else ""
+    )
+    axes.xaxis.set_major_formatter(formatter)
+    axes.xaxis.set_minor_formatter(formatter)
     axes.set_xlabel(SCORE_LABELS[score])
     axes.set_ylabel("spectra per bin")
     axes.legend()
@@ -179,49 +195,18 @@ def _histogram(training: Scored, held_out: Scored, manifest: Manifest, score: st
 def _markdown(
     manifest: Manifest, history: Sequence[Epoch], classes: Mapping[str, Mapping[str, float]]
 ) -> str:
-    counts = "\n".join(f"| {name} | {n} |" for name, n in manifest.sample.counts.items())
-    errors = "\n".join(
-        f"| {name} | {row['n']} | {row['mean']:.3f} | {row['median']:.3f} | {PAPER_WMSE[name]} |"
-        for name, row in classes.items()
+    rows = [
+        ("served, from the calibration split", manifest.thresholds),
+        ("of the training set, as in the paper", manifest.paper_thresholds),
+    ]
+    thresholds = [(name, f"{values.wmse:.3f}", f"{values.nof:.3f}") for name, values in rows]
+    paper = ("in the paper", *(str(PAPER_THRESHOLDS[score]) for score in ("wmse", "nof")))
+
+    return render(
+        TEMPLATE,
+        manifest=manifest,
+        epochs=len(history),
+        validation_loss=history[-1].validation_loss,
+        classes=class_rows(classes),
+        thresholds=[*thresholds, paper],
     )
-    simulated = (
-        "\n**Trained on a simulated sky: these numbers are not DESI performance.**\n"
-        if manifest.sample.kind == "simulated"
-        else ""
-    )
-    thresholds = "\n".join(
-        f"| {name} | {values.wmse:.3f} | {values.nof:.3f} |"
-        for name, values in (
-            ("served, from the calibration split", manifest.thresholds),
-            ("training set's own, as in the paper", manifest.paper_thresholds),
-        )
-    )
-    return f"""# Model {manifest.name} {manifest.version}
-
-Sample: {manifest.sample.label}. Code {manifest.code}. {len(history)} epochs, last validation
-loss {history[-1].validation_loss:.1f} nats.
-{simulated}
-## Weighted MSE of spectra that were not trained on, S/N above 5
-
-| class | n | mean | median | mean in the paper |
-|---|---|---|---|---|
-{errors}
-
-## Thresholds
-
-| | wmse | nof |
-|---|---|---|
-{thresholds}
-| in the paper | 2.55 | -1.44 |
-
-## Sample
-
-| rows left after | |
-|---|---|
-{counts}
-
-![Losses](losses.png)
-![Weighted MSE](wmse.png)
-![Negative outlier factor](nof.png)
-![Reconstructions](reconstructions.png)
-"""

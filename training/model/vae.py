@@ -1,9 +1,9 @@
-"""Vae: encoder and decoder, and the loss they are fitted with.
+"""Vae: encoder, decoder and loss of the variational autoencoder.
 
 The networks are multi-layer perceptrons, as in Nicolaou et al. 2025 (Section 3). With a linear
-path each of them is added to a linear map that starts as the noise-weighted PCA: the fit begins
-at the PCA's reconstruction and the perceptrons, whose last layers start at zero, learn what a
-linear map cannot do.
+path each of them is added to a linear map that is initialised with the noise-weighted PCA: the fit
+starts at the reconstruction of the PCA, and the perceptrons, whose last layers start at zero, learn
+the non-linear rest.
 """
 
 import warnings
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .config import Network
 
 with warnings.catch_warnings():
-    # It compares version numbers with a deprecated class as it is imported.
+    # Its import compares version numbers with a deprecated class.
     warnings.simplefilter("ignore", DeprecationWarning)
     from tensorflow_probability import distributions as tfd
 
@@ -64,33 +64,37 @@ class Vae:
     decoder: keras.Model
 
     def variables(self) -> list[keras.Variable]:
-        """Return all that a fit changes, states of random generators included."""
+        """Return all variables that a fit changes, including the states of random generators."""
         return [*self.encoder.variables, *self.decoder.variables]
 
     def trainable(self) -> list[keras.Variable]:
-        """Return what the optimizer changes."""
+        """Return the variables that the optimizer changes."""
         return [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
 
     def undecayed(self) -> list[keras.Variable]:
-        """Return those of them that weight decay spares: biases and the linear path."""
+        """Return the trainable variables without weight decay: biases and the linear path."""
         return [v for v in self.trainable() if len(v.shape) == 1 or _LINEAR in v.path]
 
 
 def build(bins: int, network: Network, start: LinearStart | None, seed: int) -> Vae:
-    """Make the networks; `start` is given if and only if the network has a linear path.
+    """Build the networks; `start` is given if and only if the network has a linear path.
 
-    Unit-norm spectra have values near 1/√M; inside, they are scaled to values near 1, so what
-    goes in and comes out of the networks is plain normalised flux.
+    Input and output are unit-norm spectra, with values near 1/√M; the networks rescale them to
+    values near 1.
     """
     if network.linear_path != (start is not None):
         raise ValueError(f"linear_path = {network.linear_path} but start is {start!r}")
     keras.utils.set_random_seed(seed)
+
+    # Inputs and perceptrons, the decoder's mirroring the encoder's.
     root = float(np.sqrt(bins))
     mean = np.zeros(bins, np.float32) if start is None else start.mean
     flux, latent = keras.Input((bins,), name="flux"), keras.Input((network.latents,), name="latent")
     scaled = _rescale(root, -root * mean)(flux)
     hidden = _perceptron(scaled, network.hidden, network.dropout)
     mirrored = _perceptron(latent, network.hidden[::-1], network.dropout)
+
+    # Outputs: free layers, or the linear map plus layers that start at zero.
     if start is None:
         mu = keras.layers.Dense(network.latents)(hidden)
         log_variance = keras.layers.Dense(network.latents)(hidden)
@@ -102,13 +106,14 @@ def build(bins: int, network: Network, start: LinearStart | None, seed: int) -> 
         zeros = np.zeros((network.hidden[0], bins), np.float32)
         linear = _given(latent, start.decode * root, name=_LINEAR)
         output = linear + _given(mirrored, zeros, zeros[0])
+
     return Vae(
         keras.Model(flux, [mu, log_variance], name="encoder"),
         keras.Model(latent, _rescale(1 / root, mean)(output), name="decoder"),
     )
 
 
-# Keras' annotations know neither arrays of offsets nor what calling a layer returns: hence Any.
+# Any: Keras annotates neither arrays of offsets nor the result of calling a layer.
 def _rescale(scale: float, offset: Any) -> keras.layers.Layer:
     return keras.layers.Rescaling(scale, offset)
 
@@ -127,7 +132,7 @@ def _given(
     bias: NDArray[np.floating] | None = None,
     name: str | None = None,
 ) -> Any:
-    """Apply a dense layer that starts with the given weights."""
+    """Apply a dense layer initialised with the given weights."""
     layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, name=name)
     output = layer(inputs)
     layer.set_weights([kernel] if bias is None else [kernel, bias])
@@ -137,8 +142,8 @@ def _given(
 def log_likelihood(flux: Values, ivar: Values, reconstruction: Values) -> tf.Tensor:
     """Return the Gaussian log-likelihood (N,) of spectra given their reconstructions.
 
-    Eq. 5 of Nicolaou et al. 2025 with its misprint put right, summed over the good bins: the
-    variance is 1 / ivar, as the data give it, and the network emits the mean.
+    Eq. 5 of Nicolaou et al. 2025 with its misprint corrected, summed over the good bins: the
+    variance is 1 / ivar of the data, the mean is the output of the decoder.
     """
     good = ivar > 0
     sigma = tf.math.rsqrt(tf.where(good, ivar, 1.0))
@@ -153,5 +158,5 @@ def kl_divergence(latent: Values, log_variance: Values) -> tf.Tensor:
 
 
 def weighted_mse(flux: Values, ivar: Values, reconstruction: Values) -> tf.Tensor:
-    """Return wmse (N,): Eq. 6 of Nicolaou et al. 2025, bad bins weigh 0."""
+    """Return wmse (N,): Eq. 6 of Nicolaou et al. 2025, with weight 0 for bad bins."""
     return tf.reduce_mean(ivar * tf.square(flux - reconstruction), axis=1)

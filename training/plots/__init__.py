@@ -1,1 +1,1 @@
-"""The pictures: what a model makes of spectra, as in Section 5 of Nicolaou et al. 2025."""
+"""Figures of a model and the spectra it scored, as in Section 5 of Nicolaou et al. 2025."""

@@ -1,7 +1,7 @@
-"""Figures: the pictures of Nicolaou et al. 2025, Section 5, for any model and any petals.
+"""Figures: the figures of Nicolaou et al. 2025, Section 5, for any model and any petals.
 
-Every picture shows eligible spectra only. What cannot be drawn, a class without spectra for
-instance, is named on the page that shows the rest.
+Every figure shows eligible spectra only. Where a figure cannot be drawn, for instance of a class
+without spectra, the page says why.
 """
 
 import os
@@ -30,15 +30,15 @@ from . import (
     tracks,
     traversal,
 )
-from .sample import Sample
-from .sources import read_sample, score_sample
+from .sample import PlotSample
+from .sources import read_score_table, score_petals
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture to be: file name without its ending, heading and caption, and what draws it.
+    """A figure to draw: file name without suffix, heading, caption and the drawing function.
 
-    Without `draw` there is nothing to draw, and the caption says why.
+    If `draw` is None there is nothing to draw, and the caption says why.
     """
 
     name: str
@@ -53,7 +53,7 @@ def figures(
     output: str | os.PathLike[str],
     scores: str | os.PathLike[str] | None = None,
 ) -> list[Path]:
-    """Draw what a model makes of petals; `index.html` shows it all.
+    """Draw the figures of a model and the petals it scores; `index.html` shows them all.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ def figures(
     folder : path-like
         Searched for pairs of coadd and redrock files, and for truth.csv.
     output : path-like
-        Folder for the pictures; made if need be.
+        Folder for the figures; created if it does not exist.
     scores : path-like, optional
-        A score table with reconstructions, written by the same model: its spectra are drawn as
-        they were scored, instead of all petals.
+        A score table with reconstructions, written by the same model. Its spectra are drawn
+        instead of those of all petals, and are not scored again.
 
     Returns
     -------
@@ -80,55 +80,28 @@ def figures(
     opened = Bundle.open(bundle)
     scorer = Scorer(opened)
     sample = (
-        score_sample(scorer, Path(folder))
+        score_petals(scorer, Path(folder))
         if scores is None
-        else read_sample(scorer, Path(folder), Path(scores))
+        else read_score_table(scorer, Path(folder), Path(scores))
     )
     reference, axes = scorer.density.latents, scorer.density.axes
-    wave = scorer.model.wave
+
     target = Path(output)
     target.mkdir(parents=True, exist_ok=True)
-    bright = sample.bright
-    drawings = [
-        *_outliers(wave, sample),
-        *_scores(opened, wave, bright),
-        *_classes(wave, sample),
-        Drawing(
-            "latents",
-            "The latent space",
-            f"All pairs of the {len(axes)} latent dimensions that span the space of NOF, of "
-            f"{scorer.model.latents}: galaxies as a density, quasars and stars as points. "
-            "The model has never seen the classes (the paper's Fig. 13).",
-            lambda: latents.corner(sample, axes),
-        ),
-        *_tracks(wave, sample),
-        Drawing(
-            "traversal",
-            "The latent space",
-            "What the decoder makes of one latent at a time, the others at their median "
-            "(the paper's Fig. 20).",
-            lambda: traversal.draw_traversal(wave, traversal.traverse(scorer.vae, reference)),
-        ),
-    ]
-    pictures: list[page.Picture] = []
-    with mpl.rc_context(style.RC):
-        for drawing in tqdm(drawings, desc="draw", unit="picture"):
-            path = None
-            if drawing.draw is not None:
-                path = style.save(drawing.draw(), target / f"{drawing.name}.png")
-            pictures.append(page.Picture(path, drawing.heading, drawing.caption))
-    table = responses.responses(scorer.vae, reference, wave)
+    pictures = _draw(_drawings(opened, scorer, sample, reference, axes), target)
+
+    table = responses.responses(scorer.vae, reference, scorer.model.wave)
     written = responses.write_table(target, table)
     index = page.write_page(
         target / "index.html",
-        f"What the model {scorer.model.name} {scorer.model.version} makes of {len(sample)} spectra",
+        f"Model {scorer.model.name} {scorer.model.version} on {len(sample)} spectra",
         _notes(scorer, sample),
         sample.most_anomalous("p_value", outliers.TOP),
         pictures,
         [
-            *_medians(bright),
-            page.Table(
-                "What each latent does",
+            *_medians(sample.bright),
+            page.PageTable(
+                "Response of spectral features to the latents",
                 responses.EXPLANATION + " (The paper's Table 1.)",
                 responses.table_rows(table),
             ),
@@ -137,7 +110,60 @@ def figures(
     return [index, *(p.path for p in pictures if p.path is not None), *written]
 
 
-def _notes(scorer: Scorer, sample: Sample) -> list[str]:
+def _drawings(
+    bundle: Bundle,
+    scorer: Scorer,
+    sample: PlotSample,
+    reference: NDArray[np.float32],
+    axes: NDArray[np.int64],
+) -> list[Drawing]:
+    """Return all figures in the order of the page.
+
+    Parameters
+    ----------
+    reference : (R, L) float32
+        Training latents.
+    axes : (D,) int64
+        The latents that NOF is computed from.
+    """
+    wave = scorer.model.wave
+
+    return [
+        *_outliers(wave, sample),
+        *_scores(bundle, wave, sample.bright),
+        *_classes(wave, sample),
+        Drawing(
+            "latents",
+            "Latent space",
+            f"Corner plot of the {len(axes)} latent dimensions used by NOF, of "
+            f"{scorer.model.latents}: galaxies as a density, quasars and stars as points. "
+            "The classes were not used in training (the paper's Fig. 13).",
+            lambda: latents.corner(sample, axes),
+        ),
+        *_tracks(wave, sample),
+        Drawing(
+            "traversal",
+            "Latent space",
+            "Latent traversal: spectra decoded along one latent at a time, the others at their "
+            "median (the paper's Fig. 20).",
+            lambda: traversal.draw_traversal(wave, traversal.traverse(scorer.vae, reference)),
+        ),
+    ]
+
+
+def _draw(drawings: list[Drawing], folder: Path) -> list[page.Picture]:
+    """Draw and save the figures one by one."""
+    pictures: list[page.Picture] = []
+    with mpl.rc_context(style.RC):
+        for drawing in tqdm(drawings, desc="draw", unit="picture"):
+            path = None
+            if drawing.draw is not None:
+                path = style.save(drawing.draw(), folder / f"{drawing.name}.png")
+            pictures.append(page.Picture(path, drawing.heading, drawing.caption))
+    return pictures
+
+
+def _notes(scorer: Scorer, sample: PlotSample) -> list[str]:
     notes = [
         f"Training sample of the model: {scorer.model.sample}. Of the {len(sample)} eligible "
         f"spectra here, {np.count_nonzero(sample.anomaly)} have a p_value below "
@@ -145,28 +171,30 @@ def _notes(scorer: Scorer, sample: Sample) -> list[str]:
     ]
     if scorer.model.simulated or any(sample.kind):
         notes.append(
-            "A simulated sky took part in this, in training or here: nothing on this page tells how "
-            "the model performs on DESI. Positions on a simulated sky are simulated too."
+            "The training sample or the spectra on this page come from a simulated sky: nothing "
+            "here measures performance on DESI. Positions on a simulated sky are simulated too."
         )
     return notes
 
 
-def _outliers(wave: NDArray[np.float64], sample: Sample) -> Iterator[Drawing]:
+def _outliers(wave: NDArray[np.float64], sample: PlotSample) -> Iterator[Drawing]:
     top = sample.most_anomalous("p_value", outliers.TOP)
     yield _gallery(
-        "top_outliers", wave, top, "the smallest p_value", "Every ranking of Outcrop is this one."
+        "top_outliers", wave, top, "the smallest p_value", "Outcrop always ranks by p_value."
     )
     for row in range(len(top)):
         yield Drawing(
             f"top_outliers_{row + 1:02d}",
             "The smallest p_values, one by one",
             f"{row + 1}: TARGETID {top.targetid[row]}.",
-            lambda row=row: outliers.portrait(wave, top, row, row + 1),
+            lambda row=row: outliers.outlier_page(wave, top, row, row + 1),
         )
 
 
-def _gallery(name: str, wave: NDArray[np.float64], top: Sample, what: str, more: str) -> Drawing:
-    title = f"The {len(top)} spectra with {what}"
+def _gallery(
+    name: str, wave: NDArray[np.float64], top: PlotSample, ranking: str, more: str
+) -> Drawing:
+    title = f"The {len(top)} spectra with {ranking}"
     return Drawing(
         name,
         "The most anomalous spectra",
@@ -175,10 +203,11 @@ def _gallery(name: str, wave: NDArray[np.float64], top: Sample, what: str, more:
     )
 
 
-def _scores(bundle: Bundle, wave: NDArray[np.float64], bright: Sample) -> Iterator[Drawing]:
+def _scores(bundle: Bundle, wave: NDArray[np.float64], bright: PlotSample) -> Iterator[Drawing]:
     if len(bright) == 0:
-        yield Drawing("scores", "The scores", "No spectrum has an S/N of at least 5.", None)
+        yield Drawing("scores", "Scores", "No spectrum has an S/N of at least 5.", None)
         return
+
     for score, gallery, histogram in (("wmse", 10, 9), ("nof", 12, 11)):
         label = histograms.SCORE_LABELS[score]
         yield _gallery(
@@ -190,62 +219,66 @@ def _scores(bundle: Bundle, wave: NDArray[np.float64], bright: Sample) -> Iterat
         )
         yield Drawing(
             f"histogram_{score}",
-            "The scores",
+            "Scores",
             f"{label[0].upper()}{label[1:]} of the spectra with S/N of at least 5 "
             f"(the paper's Fig. {histogram}). Thresholds: as served, from spectra that were not "
-            "trained on; the training set's own; and the paper's.",
+            "trained on; of the training set; and in the paper.",
             lambda score=score: histograms.histogram(bright, bundle.manifest, score),
         )
+
     yield Drawing(
         "top100",
-        "The scores",
-        "Either score against S/N, with the 100 most anomalous by it. Raw wmse prefers bright spectra "
-        "and raw NOF faint ones, which is why the p_value is conditioned on S/N.",
+        "Scores",
+        "wmse and NOF against S/N, with the 100 most anomalous by each. Raw wmse favours bright "
+        "spectra and raw NOF faint ones, which is why the p_value is conditioned on S/N.",
         lambda: histograms.top_hundred(bright),
     )
 
 
-def _classes(wave: NDArray[np.float64], sample: Sample) -> Iterator[Drawing]:
+def _classes(wave: NDArray[np.float64], sample: PlotSample) -> Iterator[Drawing]:
     for name, (title, _) in classes.CLASSES.items():
-        rows = classes.members(sample, wave, name)
-        chosen = sample.rows(rows)
+        chosen = sample.rows(classes.members(sample, wave, name))
+        if len(chosen) == 0:
+            caption = f"There are no {title} that are not flagged as anomalies."
+            yield Drawing(f"reconstructions_{name}", "Reconstructions", caption, None)
+            continue
+
         yield Drawing(
             f"reconstructions_{name}",
             "Reconstructions",
-            f"Typical {title}, and the regions of their main lines (the paper's Figs 2 to 8)."
-            if len(rows)
-            else f"There are no {title} that are not flagged as anomalies.",
-            (lambda chosen=chosen, name=name: classes.reconstructions(wave, chosen, name))
-            if len(rows)
-            else None,
+            f"Typical {title}, and the regions of their main lines (the paper's Figs 2 to 8).",
+            lambda chosen=chosen, name=name: classes.reconstructions(wave, chosen, name),
         )
 
 
-def _tracks(wave: NDArray[np.float64], sample: Sample) -> Iterator[Drawing]:
-    for name, course in tracks.COURSES.items():
-        chosen = tracks.followed(sample, course)
-        ends = tracks.course_ends(chosen, wave, course)
+def _tracks(wave: NDArray[np.float64], sample: PlotSample) -> Iterator[Drawing]:
+    for name, spec in tracks.TRACKS.items():
+        chosen = tracks.track_members(sample, spec)
+        ends = tracks.track_ends(chosen, wave, spec)
+        if ends is None:
+            yield Drawing(
+                f"track_{name}",
+                "Latent space",
+                f"No track of {name}: {len(chosen)} inliers with S/N of at least 5, "
+                f"and {tracks.MIN_MEMBERS} are needed.",
+                None,
+            )
+            continue
+
+        found = tracks.track(chosen.latent, *ends)
         yield Drawing(
             f"track_{name}",
-            "The latent space",
-            f"A track through the latents of ordinary {name}, from the median of the "
-            f"{course.ends[0]} to that of the {course.ends[1]} twentieth. Grey: the spectrum "
-            "nearest to each step. Coloured: the stack of its neighbours "
-            "(the paper's Figs 14 to 19)."
-            if ends
-            else f"No track of {name}: {len(chosen)} inliers with S/N of at least 5, "
-            f"and {tracks.MIN_MEMBERS} are needed.",
-            (
-                lambda chosen=chosen, course=course, ends=ends: track_page.draw_track(
-                    wave, chosen, course, tracks.track(chosen.latent, *ends)
-                )
-            )
-            if ends
-            else None,
+            "Latent space",
+            f"Track through the latent space of {name}, from the median of the {spec.ends[0]} "
+            f"twentieth to that of the {spec.ends[1]}. Grey: the spectrum nearest to each step. "
+            "Coloured: the stack of its neighbours (the paper's Figs 14 to 19).",
+            lambda chosen=chosen, spec=spec, found=found: track_page.draw_track(
+                wave, chosen, spec, found
+            ),
         )
 
 
-def _medians(bright: Sample) -> list[page.Table]:
+def _medians(bright: PlotSample) -> list[page.PageTable]:
     if len(bright) == 0:
         return []
     rows = [["most anomalous by", "", "median wmse", "median NOF", "median S/N"]]
@@ -257,4 +290,4 @@ def _medians(bright: Sample) -> list[page.Table]:
             ["", "in the paper", *(style.number(paper[n]) if n in paper else "" for n in names)],
         ]
     caption = f"Of the {len(bright)} spectra with S/N of at least 5."
-    return [page.Table("Medians of the most anomalous 100", caption, rows)]
+    return [page.PageTable("Medians of the 100 most anomalous", caption, rows)]

@@ -1,4 +1,4 @@
-"""Histograms: how the scores are distributed, and where the thresholds lie (Figs 9 and 11)."""
+"""Histograms: distributions of the scores with their thresholds (Figs 9 and 11)."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model_store.bundle import Manifest
 
-from .sample import Sample
+from .sample import PlotSample
 from .style import BLACK, BLUE, CLASS_COLOURS, GREY, ORANGE, PAGE, PALE, VERMILION, number
 
 PAPER_THRESHOLDS: Mapping[str, float] = {"wmse": 2.55, "nof": -1.44}
@@ -19,7 +19,7 @@ PAPER_TOP: Mapping[str, Mapping[str, float]] = {
     "wmse": {"wmse": 13.0, "snr": 42.0},
     "nof": {"nof": -2.25, "snr": 7.0},
 }
-"""Medians of the paper's top 100 by either score, Sections 5.2.1 and 5.2.2."""
+"""Medians of the paper's 100 most anomalous by each score, Sections 5.2.1 and 5.2.2."""
 TOP_COUNT = 100
 
 SHORT = {"wmse": "wmse", "nof": "NOF"}
@@ -32,8 +32,8 @@ _BIN = 0.025
 """Width of a histogram's bins, decades."""
 
 
-def _magnitude(sample: Sample, score: str) -> NDArray[np.float64]:
-    """Return a score as a positive number that a logarithmic axis can show."""
+def _magnitude(sample: PlotSample, score: str) -> NDArray[np.float64]:
+    """Return a score (N,) made positive for a logarithmic axis: wmse, or −nof."""
     values = np.asarray(getattr(sample, score), np.float64)
     return np.maximum(-values if score == "nof" else values, 1e-3)
 
@@ -46,26 +46,28 @@ def _log_axis(axes: Axes, name: str, label: str, sign: str = "") -> None:
     low, high = axis.get_view_interval()
     digits = "1235" if high / low < 20 else "125" if high / low < 200 else "1"
 
-    def tell(value: float, _: int) -> str:
+    def label_tick(value: float, _: int) -> str:
         return f"{sign}{number(value)}" if f"{value:e}"[0] in digits else ""
 
-    axis.set_major_formatter(FuncFormatter(tell))
-    axis.set_minor_formatter(FuncFormatter(tell))
+    axis.set_major_formatter(FuncFormatter(label_tick))
+    axis.set_minor_formatter(FuncFormatter(label_tick))
 
 
-def histogram(sample: Sample, manifest: Manifest, score: str) -> Figure:
+def histogram(sample: PlotSample, manifest: Manifest, score: str) -> Figure:
     """Draw the histogram of wmse or nof with three thresholds at 1 %.
 
     Parameters
     ----------
-    sample : Sample
-        With S/N >= 5, as in the paper and as the thresholds are meant.
+    sample : PlotSample
+        Spectra with S/N >= 5, as in the paper; the thresholds hold for these.
     score : str
         ``wmse`` or ``nof``.
     """
     figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
     axes = figure.subplots()
     values = _magnitude(sample, score)
+
+    # Bins of equal width in decades; redrock's classes outlined over all spectra.
     decades = np.log10(values.max() / values.min())
     edges = values.min() * 10 ** np.arange(0, decades + 2 * _BIN, _BIN)
     axes.hist(values, edges, color=PALE, label=f"all, {len(values)}")
@@ -80,13 +82,15 @@ def histogram(sample: Sample, manifest: Manifest, score: str) -> Figure:
                 linewidth=1.1,
                 label=f"{name}, {len(members)}",
             )
+
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.7)
     axes.set_ylabel("spectra per bin")
     _log_axis(axes, "x", SCORE_LABELS[score], "−" if score == "nof" else "")
+
     for threshold, name, colour, dashes in (
         (getattr(manifest.thresholds, score), "served", BLACK, "-"),
-        (getattr(manifest.paper_thresholds, score), "training set's own", VERMILION, "--"),
+        (getattr(manifest.paper_thresholds, score), "of the training set", VERMILION, "--"),
         (PAPER_THRESHOLDS[score], "in the paper", ORANGE, ":"),
     ):
         beyond = int(np.count_nonzero(values > abs(threshold)))
@@ -97,12 +101,13 @@ def histogram(sample: Sample, manifest: Manifest, score: str) -> Figure:
             linewidth=1.3,
             label=f"1 % threshold {name}: {number(threshold)}, {beyond} beyond",
         )
+
     axes.legend(loc="upper right")
     return figure
 
 
-def top_medians(sample: Sample) -> dict[str, dict[str, float]]:
-    """Return the medians of wmse, nof and S/N among the most anomalous 100 by wmse and by nof."""
+def top_medians(sample: PlotSample) -> dict[str, dict[str, float]]:
+    """Return the medians of wmse, nof and S/N of the 100 most anomalous by wmse and by nof."""
     return {
         by: {
             name: float(np.median(getattr(sample.most_anomalous(by, TOP_COUNT), name)))
@@ -112,43 +117,50 @@ def top_medians(sample: Sample) -> dict[str, dict[str, float]]:
     }
 
 
-def top_hundred(sample: Sample) -> Figure:
-    """Draw either score against S/N, with the 100 most anomalous by it and their medians."""
+def top_hundred(sample: PlotSample) -> Figure:
+    """Draw wmse and nof against S/N, with the 100 most anomalous by each and their medians."""
     figure = Figure(figsize=(PAGE, 4.3), layout="constrained")
     medians = top_medians(sample)
-    for axes, by, colour in zip(
-        figure.subplots(1, 2), ("wmse", "nof"), (VERMILION, BLUE), strict=True
-    ):
-        top = sample.most_anomalous(by, TOP_COUNT)
-        points = {"linestyle": "none", "markeredgewidth": 0, "rasterized": True}
-        every = _magnitude(sample, by)
-        axes.plot(sample.snr, every, "o", ms=1.2, color=GREY, label=f"all, {len(sample)}", **points)
-        axes.plot(
-            top.snr,
-            _magnitude(top, by),
-            "o",
-            ms=3,
-            alpha=0.8,
-            color=colour,
-            label=f"the most anomalous {len(top)}",
-            **points,
-        )
-        for label, values, marker, face in (
-            ("their medians", medians[by], "D", colour),
-            ("the paper's medians", PAPER_TOP[by], "*", "white"),
-        ):
-            axes.plot(
-                values["snr"],
-                abs(values[by]),
-                marker,
-                ms=7 if marker == "D" else 12,
-                markerfacecolor=face,
-                markeredgecolor=BLACK,
-                linestyle="none",
-                zorder=3,
-                label=f"{label}: {number(values[by])} at S/N {number(values['snr'])}",
-            )
-        _log_axis(axes, "x", SCORE_LABELS["snr"])
-        _log_axis(axes, "y", SCORE_LABELS[by], "−" if by == "nof" else "")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), handletextpad=0.3)
+    left, right = figure.subplots(1, 2)
+    _draw_against_snr(left, sample, "wmse", medians["wmse"], VERMILION)
+    _draw_against_snr(right, sample, "nof", medians["nof"], BLUE)
     return figure
+
+
+def _draw_against_snr(
+    axes: Axes, sample: PlotSample, score: str, medians: Mapping[str, float], colour: str
+) -> None:
+    top = sample.most_anomalous(score, TOP_COUNT)
+    points = {"linestyle": "none", "markeredgewidth": 0, "rasterized": True}
+    every = _magnitude(sample, score)
+    axes.plot(sample.snr, every, "o", ms=1.2, color=GREY, label=f"all, {len(sample)}", **points)
+    axes.plot(
+        top.snr,
+        _magnitude(top, score),
+        "o",
+        ms=3,
+        alpha=0.8,
+        color=colour,
+        label=f"{len(top)} most anomalous",
+        **points,
+    )
+
+    for label, values, marker, face in (
+        ("their medians", medians, "D", colour),
+        ("medians in the paper", PAPER_TOP[score], "*", "white"),
+    ):
+        axes.plot(
+            values["snr"],
+            abs(values[score]),
+            marker,
+            ms=7 if marker == "D" else 12,
+            markerfacecolor=face,
+            markeredgecolor=BLACK,
+            linestyle="none",
+            zorder=3,
+            label=f"{label}: {number(values[score])} at S/N {number(values['snr'])}",
+        )
+
+    _log_axis(axes, "x", SCORE_LABELS["snr"])
+    _log_axis(axes, "y", SCORE_LABELS[score], "−" if score == "nof" else "")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), handletextpad=0.3)

@@ -1,8 +1,8 @@
-"""Indices: numbers that say what a spectrum looks like, measured the same way everywhere.
+"""Indices: spectral indices, namely colour, 4000 Å break and equivalent widths.
 
-They choose the examples and the ends of tracks, and they are what Table 1 of Nicolaou et al. 2025
-is computed from. Emission counts as positive. Windows are in the rest frame, vacuum Å; on a grid
-that does not hold a whole window the index is NaN.
+The example spectra, the ends of tracks and Table 1 of Nicolaou et al. 2025 are derived from them.
+Equivalent widths are positive in emission. Windows are in the rest frame, vacuum Å; an index is NaN
+on a grid that does not cover all of its windows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .sample import Sample
+from .sample import PlotSample
 
 Window = tuple[float, float]
 
@@ -23,15 +23,15 @@ LINE_INDICES: Final[Mapping[str, tuple[Window, Window, Window]]] = {
     "[O III]": ((4998.0, 5018.0), (4975.0, 4996.0), (5020.0, 5042.0)),
     "[O II]": ((3717.0, 3740.0), (3696.0, 3716.0), (3742.0, 3763.0)),
 }
-"""Line, and the continuum on either side, close to those of Belfiore et al. 2019, Table 2."""
+"""Windows of the line and of the continuum on both sides, after Belfiore et al. 2019, Table 2."""
 
 BLUE_BAND: Final = (4020.0, 4500.0)
 RED_BAND: Final = (6800.0, 7400.0)
 BREAK_BANDS: Final = ((3851.0, 3951.0), (4001.0, 4101.0))
-"""Of D4000 (Balogh et al. 1999), brought to vacuum."""
+"""Bands of D4000 (Balogh et al. 1999), converted to vacuum."""
 
 WINGS: Final = ((6432.0, 6532.0), (6597.0, 6697.0))
-"""Hα at 1500 to 6000 km/s: what only broad lines fill. [N II] and [S II] lie outside."""
+"""Hα at 1500 to 6000 km/s, where only broad lines emit. [N II] and [S II] lie outside."""
 _FAR_CONTINUUM: Final = ((6360.0, 6425.0), (6760.0, 6825.0))
 
 _BLOCK = 4096
@@ -41,7 +41,7 @@ NAMES: Final = ("colour", "D4000", *LINE_INDICES, "broad Hα")
 
 @dataclass(frozen=True, eq=False)
 class Indices:
-    """Measures indices on a grid of equal bins.
+    """Indices of spectra on a grid of equal bins.
 
     Attributes
     ----------
@@ -52,10 +52,10 @@ class Indices:
     wave: NDArray[np.float64]
 
     def __call__(self, flux: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
-        """Return each of `NAMES` for spectra (N, M) as (N,).
+        """Return each index of `NAMES`, (N,), of spectra (N, M).
 
-        ``colour`` is (red − blue) / (red + blue) of the mean flux in two bands, −1 to 1; D4000 a
-        ratio of mean f_ν; the others are equivalent widths in Å.
+        ``colour`` is (red − blue) / (red + blue) of the mean flux in two bands, −1 to 1. D4000 is
+        a ratio of mean f_ν. The others are equivalent widths in Å.
         """
         spectra = np.asarray(flux, np.float64)
         blue, red = self._mean(spectra, BLUE_BAND), self._mean(spectra, RED_BAND)
@@ -90,6 +90,7 @@ class Indices:
         left, right = continuum
         levels = self._mean(flux, left), self._mean(flux, right)
         centres = (sum(left) / 2, sum(right) / 2)
+
         total = np.zeros(len(flux))
         for window in windows:
             inside = self._inside(window)
@@ -97,14 +98,17 @@ class Indices:
                 return np.full(len(flux), np.nan)
             share = (self.wave[inside] - centres[0]) / (centres[1] - centres[0])
             level = levels[0][:, None] * (1 - share) + levels[1][:, None] * share
-            # Mean times width: bins of 4 Å do not end where the window does.
+            # Mean excess times width: the edges of the window are not edges of bins.
             excess = np.where(level > 0, flux[:, inside] / level - 1, np.nan)
             total += excess.mean(axis=1) * (window[1] - window[0])
+
         return total
 
 
-def of_reconstructions(sample: Sample, wave: NDArray[np.float64], name: str) -> NDArray[np.float64]:
-    """Return one index (N,) of a sample's reconstructions, which have no noise."""
+def of_reconstructions(
+    sample: PlotSample, wave: NDArray[np.float64], name: str
+) -> NDArray[np.float64]:
+    """Return one index (N,) of the reconstructions of a sample, which have no noise."""
     measure = Indices(wave)
-    blocks = [sample.place[i : i + _BLOCK] for i in range(0, max(len(sample), 1), _BLOCK)]
-    return np.concatenate([measure(sample.images.model[block])[name] for block in blocks])
+    blocks = [sample.spectrum_row[i : i + _BLOCK] for i in range(0, max(len(sample), 1), _BLOCK)]
+    return np.concatenate([measure(sample.spectra.model[block])[name] for block in blocks])

@@ -1,4 +1,4 @@
-"""Latents: where the classes lie in latent space, pairs of dimensions (Fig. 13)."""
+"""Latents: corner plot of the classes in latent space (Fig. 13)."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from .sample import Sample
+from .sample import PlotSample
 from .style import CLASS_COLOURS
 
 _CELL = 0.92
@@ -20,24 +20,26 @@ _TAILS = (0.005, 0.995)
 
 
 def latent_names(size: int) -> list[str]:
-    """Return how the dimensions are called; their order means nothing."""
+    """Return the names of the dimensions; their order has no meaning."""
     return [f"latent {i + 1}" for i in range(size)]
 
 
-def corner(sample: Sample, shown: NDArray[np.int64]) -> Figure:
-    """Draw all pairs of some latents; galaxies as a density, the rarer classes as points on it.
+def corner(sample: PlotSample, shown: NDArray[np.int64]) -> Figure:
+    """Draw all pairs of some latents: galaxies as a density, stars and quasars as points.
 
     Parameters
     ----------
     shown : (D,) int64
-        The latents to draw: a page holds about ten.
+        The latents to draw; about ten fit on a page.
     """
     size = len(shown)
-    width = _CELL * size + 0.8
-    figure = Figure(figsize=(width, width))
     all_names = latent_names(sample.latent.shape[1])
     names = [all_names[i] for i in shown]
     sample = replace(sample, latent=sample.latent[:, shown])
+    ranges = [_range(sample, i) for i in range(size)]
+
+    width = _CELL * size + 0.8
+    figure = Figure(figsize=(width, width))
     cells = figure.add_gridspec(
         size,
         size,
@@ -48,7 +50,7 @@ def corner(sample: Sample, shown: NDArray[np.int64]) -> Figure:
         wspace=0.06,
         hspace=0.06,
     )
-    ranges = [_range(sample, i) for i in range(size)]
+
     for i in range(size):
         for j in range(i + 1):
             axes = figure.add_subplot(cells[i, j])
@@ -59,6 +61,8 @@ def corner(sample: Sample, shown: NDArray[np.int64]) -> Figure:
             else:
                 axes.set_ylim(*ranges[i])
                 _pair(axes, sample, j, i)
+
+            # Ticks and names at the outer edges only.
             for axis, outer, name in (
                 (axes.xaxis, i == size - 1, names[j]),
                 (axes.yaxis, j == 0 and i > 0, names[i]),
@@ -68,13 +72,14 @@ def corner(sample: Sample, shown: NDArray[np.int64]) -> Figure:
                     axis.set_label_text(name)
                 else:
                     axis.set_ticks([])
+
     figure.align_labels()
     _legend(figure, sample)
     return figure
 
 
-def _range(sample: Sample, dimension: int) -> tuple[float, float]:
-    """Return limits that hold nearly all inliers of each class."""
+def _range(sample: PlotSample, dimension: int) -> tuple[float, float]:
+    """Return limits that contain 99 % of the inliers of each class, with a margin."""
     values = sample.latent[:, dimension]
     groups = [values[(sample.spectype == name) & ~sample.anomaly] for name in CLASS_COLOURS]
     ends = np.array([np.quantile(group, _TAILS) for group in groups if len(group)] or [[-3, 3]])
@@ -83,7 +88,7 @@ def _range(sample: Sample, dimension: int) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _pair(axes: Axes, sample: Sample, x: int, y: int) -> None:
+def _pair(axes: Axes, sample: PlotSample, x: int, y: int) -> None:
     galaxies = sample.spectype == "GALAXY"
     limits = (*axes.get_xlim(), *axes.get_ylim())
     density, _, _ = np.histogram2d(
@@ -101,6 +106,7 @@ def _pair(axes: Axes, sample: Sample, x: int, y: int) -> None:
         norm=LogNorm(vmin=1, vmax=max(float(density.max()), 2)),
         interpolation="nearest",
     )
+
     for name in ("STAR", "QSO"):
         members = sample.latent[sample.spectype == name]
         axes.plot(
@@ -114,8 +120,10 @@ def _pair(axes: Axes, sample: Sample, x: int, y: int) -> None:
         )
 
 
-def _histograms(axes: Axes, sample: Sample, dimension: int, limits: tuple[float, float]) -> None:
-    """Draw each class's histogram to the same height; only their places are compared."""
+def _histograms(
+    axes: Axes, sample: PlotSample, dimension: int, limits: tuple[float, float]
+) -> None:
+    """Draw the histogram of each class, scaled to the same height."""
     for name, colour in CLASS_COLOURS.items():
         members = sample.latent[sample.spectype == name, dimension]
         counts, edges = np.histogram(members, bins=_BINS // 2, range=limits)
@@ -124,7 +132,7 @@ def _histograms(axes: Axes, sample: Sample, dimension: int, limits: tuple[float,
     axes.set_ylim(0, 1.15)
 
 
-def _legend(figure: Figure, sample: Sample) -> None:
+def _legend(figure: Figure, sample: PlotSample) -> None:
     handles = [
         Line2D([], [], color=colour, marker="o", ms=5, linewidth=1, label=f"{name}, {count}")
         for name, colour in CLASS_COLOURS.items()

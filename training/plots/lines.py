@@ -1,8 +1,8 @@
-"""Lines: the main spectral lines of inliers, and their labels above a panel.
+"""Lines: the main spectral lines, and their labels above a panel.
 
-Lines crowd in the blue and around Hα, so labels cannot all stand over their lines. They are moved
-aside as little as possible, in the sense of least squares, until none touches its neighbour; a
-short leader shows which line is meant.
+Lines crowd in the blue and around Hα, so not every label fits above its line. Labels are moved
+aside by as little as possible, in the least-squares sense, until they do not overlap; a short
+leader connects each label with its line.
 """
 
 from collections.abc import Iterable
@@ -21,13 +21,13 @@ from .style import GREY, POINTS, width_inches
 
 @dataclass(frozen=True)
 class Line:
-    """A line or a blend of lines that bears one name.
+    """A line, or a blend of lines with one name.
 
     Attributes
     ----------
     name : str
     wave : tuple of float
-        Rest wavelengths, vacuum Å; the name stands at the last.
+        Rest wavelengths, vacuum Å; the label is at the last one.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Line:
 
     @property
     def centre(self) -> float:
-        """Where the name stands, vacuum Å."""
+        """Wavelength of the label, vacuum Å."""
         return self.wave[-1]
 
 
@@ -57,36 +57,38 @@ LINES: Final = (
 """Vacuum wavelengths of the NIST Atomic Spectra Database; the G band is CH at 4304.4 Å in air."""
 
 _SPACING = 1.25
-"""Distance of neighbouring labels in heights of their letters."""
+"""Distance between neighbouring labels, in units of the font size."""
 
 
-def spread(positions: ArrayLike, spacing: float, low: float, high: float) -> NDArray[np.float64]:
-    """Return ascending positions moved as little as possible to lie at least `spacing` apart.
+def spread_labels(
+    positions: ArrayLike, spacing: float, low: float, high: float
+) -> NDArray[np.float64]:
+    """Return ascending positions moved as little as possible to be at least `spacing` apart.
 
     Parameters
     ----------
     positions : (n,) float, ascending
     low, high : float
-        Bounds of the result; where they leave too little room, the spacing shrinks.
+        Bounds of the result; the spacing shrinks where they leave too little room.
 
     Examples
     --------
-    >>> from training.plots.lines import spread
-    >>> spread([1.0, 5.0, 5.2, 9.0], 1.0, 0.0, 10.0).round(2).tolist()
+    >>> from training.plots.lines import spread_labels
+    >>> spread_labels([1.0, 5.0, 5.2, 9.0], 1.0, 0.0, 10.0).round(2).tolist()
     [1.0, 4.6, 5.6, 9.0]
     """
     wanted = np.asarray(positions, np.float64)
     if len(wanted) == 0:
         return wanted
     steps = min(spacing, (high - low) / max(len(wanted) - 1, 1)) * np.arange(len(wanted))
-    # Apart by at least the spacing is the same as ascending once the steps are taken off.
+    # Positions are at least one spacing apart if they ascend after subtracting the steps.
     moved = np.asarray(isotonic_regression(wanted - steps).x, np.float64)
     moved = np.clip(moved, low, high - steps[-1])
     return (moved + steps).astype(np.float64)
 
 
 def mark_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Line]:
-    """Draw a thin dotted line at each line within the panel; return the lines drawn."""
+    """Draw a dotted vertical line at each spectral line in the panel; return the lines drawn."""
     low, high = axes.get_xlim()
     inside = [line for line in lines if low < line.centre < high]
     axes.vlines(
@@ -103,20 +105,24 @@ def mark_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Line]:
 
 
 def label_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Text]:
-    """Mark the lines within the panel and name them above it, upright, without overlaps.
+    """Mark the lines in the panel and label them above it, without overlaps.
 
-    Limits and place of the axes must be final.
+    The limits and the position of the axes must be final.
     """
     inside = sorted(mark_lines(axes, lines), key=lambda line: line.centre)
+
+    # Positions of the labels, in Å.
     low, high = axes.get_xlim()
     per_inch = (high - low) / width_inches(axes)
     spacing = _SPACING * POINTS / 72 * per_inch
-    places = spread([line.centre for line in inside], spacing, low + spacing / 2, high)
+    positions = spread_labels([line.centre for line in inside], spacing, low + spacing / 2, high)
+
+    # Leaders, in Å and in units of the panel's height.
     height = axes.get_position().height * axes.figure.get_figure(root=True).get_size_inches()[1]
     leader = 0.11 / height
     leaders = [
-        [(line.centre, 1.0), (line.centre, 1 + 0.3 * leader), (place, 1 + 0.9 * leader)]
-        for line, place in zip(inside, places, strict=True)
+        [(line.centre, 1.0), (line.centre, 1 + 0.3 * leader), (label, 1 + 0.9 * leader)]
+        for line, label in zip(inside, positions, strict=True)
     ]
     axes.add_collection(
         LineCollection(
@@ -128,9 +134,10 @@ def label_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Text]:
         ),
         autolim=False,
     )
+
     return [
         axes.text(
-            place,
+            position,
             1 + leader,
             line.name,
             rotation=90,
@@ -139,5 +146,5 @@ def label_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Text]:
             fontsize=POINTS,
             transform=axes.get_xaxis_transform(),
         )
-        for line, place in zip(inside, places, strict=True)
+        for line, position in zip(inside, positions, strict=True)
     ]

@@ -7,29 +7,30 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from .panel import FOOT, LABEL_HEIGHT, LEGEND_HEIGHT, draw_panel, legend, title_height
-from .sample import Sample
+from .sample import PlotSample
 from .style import FLUX, PAGE, POINTS, RESIDUAL, WAVELENGTH
 
 TOP: Final = 10
-"""How many outliers a picture of the most anomalous holds."""
+"""Number of spectra in a gallery of outliers."""
 
 _COLUMNS = 2
 _PANEL = 1.5
 _TITLE = 0.3
 
 
-def gallery(wave: NDArray[np.float64], sample: Sample, title: str) -> Figure:
-    """Draw all spectra of a small sample on a page of two columns, in order.
+def gallery(wave: NDArray[np.float64], sample: PlotSample, title: str) -> Figure:
+    """Draw all spectra of a small sample in two columns, in order.
 
-    The panels of a column share their wavelengths; the lines are named once, above.
+    The panels of a column share the wavelength axis; the lines are labelled once, at the top.
     """
     rows = -(-len(sample) // _COLUMNS)
     gap = title_height(sample) + 0.04
     head = _TITLE + LEGEND_HEIGHT + LABEL_HEIGHT + title_height(sample)
     height = head + rows * (_PANEL + gap) - gap + FOOT
+
     figure = Figure(figsize=(PAGE, height))
     figure.suptitle(title, x=0.5, y=1 - 0.08 / height, va="top", fontweight="bold")
-    places = figure.add_gridspec(
+    grid = figure.add_gridspec(
         rows,
         _COLUMNS,
         left=0.68 / PAGE,
@@ -39,15 +40,17 @@ def gallery(wave: NDArray[np.float64], sample: Sample, title: str) -> Figure:
         wspace=0.14,
         hspace=gap / _PANEL,
     )
+
     for row in range(len(sample)):
         line, column = divmod(row, _COLUMNS)
         _, below = draw_panel(
-            figure, places[line, column], wave, sample, row, rank=row + 1, label=line == 0
+            figure, grid[line, column], wave, sample, row, rank=row + 1, label=line == 0
         )
         if row + _COLUMNS < len(sample):
             below.tick_params(labelbottom=False)
         else:
             below.set_xlabel(WAVELENGTH)
+
     figure.supylabel(
         f"upper panels: {FLUX};   lower panels: {RESIDUAL}",
         x=0.06 / PAGE,
@@ -58,12 +61,13 @@ def gallery(wave: NDArray[np.float64], sample: Sample, title: str) -> Figure:
     return figure
 
 
-def portrait(wave: NDArray[np.float64], sample: Sample, row: int, rank: int) -> Figure:
+def outlier_page(wave: NDArray[np.float64], sample: PlotSample, row: int, rank: int) -> Figure:
     """Draw one spectrum on a page of its own."""
     head = LEGEND_HEIGHT + LABEL_HEIGHT + title_height(sample)
     height = head + 3.5 + FOOT
+
     figure = Figure(figsize=(PAGE, height))
-    place = figure.add_gridspec(
+    grid = figure.add_gridspec(
         1,
         1,
         left=0.62 / PAGE,
@@ -71,7 +75,8 @@ def portrait(wave: NDArray[np.float64], sample: Sample, row: int, rank: int) -> 
         bottom=FOOT / height,
         top=1 - head / height,
     )
-    axes, below = draw_panel(figure, place[0], wave, sample, row, rank=rank)
+
+    axes, below = draw_panel(figure, grid[0], wave, sample, row, rank=rank)
     axes.set_ylabel(FLUX)
     below.set_ylabel(RESIDUAL)
     below.set_xlabel(WAVELENGTH)

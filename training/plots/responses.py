@@ -1,11 +1,11 @@
-"""Responses: what each latent dimension does to a spectrum, computed (Table 1 of the paper).
+"""Responses: how spectral indices change along each latent dimension (Table 1 of the paper).
 
-An index is measured on the decoded spectra 2 σ below and above the median of one dimension. Its
-change is divided by what it would be if the index followed this dimension alone: 4 times the
-index's own σ among the training spectra as the decoder sees them. So a response is like a
-correlation coefficient: ±1 if the dimension alone sets the index, 0 if it does not touch it, and
-its square is about the share of the index's variance that the dimension accounts for. It counts
-as up or down where that share is at least 4 %, a response beyond ±0.2.
+An index is measured on the spectra decoded 2 σ below and above the median of one dimension. The
+response is the change divided by 4 times the σ of the index among the decoded training spectra,
+which is the change to expect if the index depended on this dimension alone. A response therefore
+reads like a correlation coefficient: ±1 if the dimension alone determines the index, 0 if it has no
+effect, and its square is about the share of the variance that the dimension explains. Responses
+beyond ±0.2, a share of 4 %, count as up or down.
 """
 
 import csv
@@ -17,22 +17,25 @@ from numpy.typing import NDArray
 
 from scoring.network import OnnxVAE
 
+from ..templates import render
 from .indices import NAMES, Indices
 from .latents import latent_names
-from .traversal import spread, traverse
+from .traversal import robust_sigma, traverse
 
 THRESHOLD: Final = 0.2
-"""Responses beyond this are called up or down."""
+"""Responses beyond ±THRESHOLD count as up or down."""
 
 EXPLANATION: Final = (
-    "How the main features respond to each latent dimension in the increasing direction, all "
-    "others at their median. The number is the index's change between −2 σ and +2 σ in units of "
-    "4 times the index's own σ among the training spectra: ±1 if this dimension alone sets it. "
+    "Response of the main spectral features to an increase of each latent dimension, the others "
+    "at their median. The number is the change of the index between −2 σ and +2 σ in units of "
+    "4 times its σ among the training spectra: ±1 if this dimension alone determines it. "
     f"↑ above {THRESHOLD}, ↓ below −{THRESHOLD}, – between. Colour is (red − blue) / (red + blue) "
     "of the mean flux at 6800-7400 Å and 4020-4500 Å; the 4000 Å break is D4000; the lines are "
     "equivalent widths, emission positive; broad Hα is the equivalent width of its wings at 1500 "
-    "to 6000 km/s. The numbering of latents means nothing and changes from fit to fit."
+    "to 6000 km/s. The numbering of latents is arbitrary and changes from fit to fit."
 )
+
+TEMPLATE: Final = Path(__file__).with_name("table1.md.jinja")
 
 _STEP = 2.0
 _REFERENCE = 2000
@@ -58,24 +61,26 @@ def responses(
     Parameters
     ----------
     latents : (R, L) float32
-        Training latents. Up to 2000 of them, evenly spaced, give the indices' own spread.
+        Training latents. Up to about 2000 of them, evenly spaced, give the σ of the indices.
     """
     measure = Indices(wave)
+
     decoded = traverse(vae, latents, (-_STEP, _STEP))
     low, high = measure(decoded[:, 0]), measure(decoded[:, 1])
     chosen = latents[:: max(1, len(latents) // _REFERENCE)]
-    inlier = measure(vae.decode(np.ascontiguousarray(chosen)))
+    reference = measure(vae.decode(np.ascontiguousarray(chosen)))
+
     table = np.full((latents.shape[1], len(NAMES)), np.nan)
     for column, name in enumerate(NAMES):
-        values = inlier[name][np.isfinite(inlier[name])]
+        values = reference[name][np.isfinite(reference[name])]
         if len(values):
-            scale = 2 * _STEP * max(float(spread(values)), _SMALLEST)
+            scale = 2 * _STEP * max(float(robust_sigma(values)), _SMALLEST)
             table[:, column] = (high[name] - low[name]) / scale
     return table
 
 
 def symbol(response: float) -> str:
-    """Return an arrow, a dash, or a question mark for an index that the grid does not hold.
+    """Return ↑, ↓, – or, for an index outside the grid (NaN), ?.
 
     Examples
     --------
@@ -91,7 +96,7 @@ def symbol(response: float) -> str:
 
 
 def table_rows(table: NDArray[np.float64]) -> list[list[str]]:
-    """Return Table 1 as rows of text, its head first: arrow and response in each cell."""
+    """Return Table 1 as rows of text, the head first; each cell holds symbol and response."""
     rows = [["", *HEADINGS]]
     for name, values in zip(latent_names(len(table)), table, strict=True):
         cells = [
@@ -102,16 +107,16 @@ def table_rows(table: NDArray[np.float64]) -> list[list[str]]:
 
 
 def write_table(folder: Path, table: NDArray[np.float64]) -> list[Path]:
-    """Write table1.md for people and table1.csv for programs."""
-    rows = table_rows(table)
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(rows[0]))
+    """Write table1.md, with symbols and explanation, and table1.csv, with numbers only."""
     markdown = folder / "table1.md"
-    markdown.write_text(f"{EXPLANATION}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    text = render(TEMPLATE, explanation=EXPLANATION, rows=table_rows(table))
+    markdown.write_text(text, encoding="utf-8")
+
     numbers = folder / "table1.csv"
     with numbers.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["latent", *NAMES])
         for i, values in enumerate(table.tolist()):
             writer.writerow([i + 1, *(f"{value:.4f}" for value in values)])
+
     return [markdown, numbers]

@@ -1,7 +1,7 @@
-"""Sample: the scored spectra that are drawn.
+"""Sample: the scored spectra that the figures show.
 
-Only eligible spectra are drawn or counted, as everywhere in Outcrop. Choosing among them copies
-scores but never spectra, so that a sample of the paper's size fits into memory once.
+Only eligible spectra are drawn or counted, as everywhere in Outcrop. A selection copies scores but
+not spectra, so that a sample of the size of the paper's fits into memory.
 """
 
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ from scoring.preprocess import LOW_SNR
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
+class RestSpectra:
     """Spectra on the model's rest-frame grid of M bins, 1e-17 erg / (s cm2 Å).
 
     Attributes
@@ -28,24 +28,24 @@ class Images:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class PlotSample:
     """N eligible spectra with their scores.
 
     Attributes
     ----------
     targetid : (N,) int64
     z, ra, dec : (N,) float64
-        Redshift; degrees, J2000, NaN where the file does not tell.
+        Redshift; degrees, J2000, NaN where the file has none.
     spectype, kind : (N,) str
-        redrock's class; on a simulated sky what was injected, or ``ordinary``; empty where unknown.
+        redrock's class; what was injected on a simulated sky, or ``inlier``. Empty where unknown.
     snr, wmse, nof, norm : (N,) float32
     p_value : (N,) float64
     anomaly : (N,) bool
     latent : (N, L) float32
-    place : (N,) int64
-        Row of each in the images.
-    images : Images
-        Shared with all other choices from the same spectra.
+    spectrum_row : (N,) int64
+        Row of each in `spectra`.
+    spectra : RestSpectra
+        Shared by all selections from the same spectra.
     """
 
     targetid: NDArray[np.int64]
@@ -61,31 +61,31 @@ class Sample:
     p_value: NDArray[np.float64]
     anomaly: NDArray[np.bool_]
     latent: NDArray[np.float32]
-    place: NDArray[np.intp]
-    images: Images
+    spectrum_row: NDArray[np.intp]
+    spectra: RestSpectra
 
     def __len__(self) -> int:
         return len(self.targetid)
 
-    def rows(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> "Sample":
-        """Return the chosen spectra, in the order of the index."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "images"}
+    def rows(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> "PlotSample":
+        """Return the selected spectra, in the order of the index."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spectra"}
         chosen = {name: column[index] for name, column in columns.items()}
-        return Sample(**chosen, images=self.images)
+        return PlotSample(**chosen, spectra=self.spectra)
 
     def spectrum(
         self, row: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Return flux, ivar and reconstruction of one spectrum, (M,) each."""
-        place = self.place[row]
-        return self.images.flux[place], self.images.ivar[place], self.images.model[place]
+        one = self.spectrum_row[row]
+        return self.spectra.flux[one], self.spectra.ivar[one], self.spectra.model[one]
 
     @property
-    def bright(self) -> "Sample":
-        """The spectra with S/N >= 5, which the paper's sample consists of."""
+    def bright(self) -> "PlotSample":
+        """The spectra with S/N >= 5, as in the sample of the paper."""
         return self.rows(self.snr >= LOW_SNR)
 
-    def most_anomalous(self, score: str, number: int) -> "Sample":
+    def most_anomalous(self, score: str, number: int) -> "PlotSample":
         """Return up to `number` spectra, the most anomalous first, by p_value, nof or wmse."""
         values = np.asarray(getattr(self, score))
         order = np.argsort(-values if score == "wmse" else values, kind="stable")

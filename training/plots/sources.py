@@ -1,4 +1,4 @@
-"""Sources: where the spectra that are drawn come from, petals or a score table."""
+"""Sources: the spectra to draw, from petals or from a score table."""
 
 import csv
 from pathlib import Path
@@ -13,10 +13,10 @@ from outcrop import Petal, Scores, Spectra, eligible, find_petals, read_spectra
 from scoring.scorer import Scorer
 
 from .. import TrainingError
-from .sample import Images, Sample
+from .sample import PlotSample, RestSpectra
 
 _SCORES = ("targetid", "snr", "wmse", "nof", "norm", "p_value", "anomaly", "latent")
-_IMAGES = ("FLUX", "IVAR", "MODEL")
+_SPECTRA_HDUS = ("FLUX", "IVAR", "MODEL")
 _TABLE = {
     "targetid": np.int64,
     "z": np.float64,
@@ -30,10 +30,10 @@ _TABLE = {
     "anomaly": np.bool_,
     "latent": np.float32,
 }
-"""Columns of a score table that are read, and their types."""
+"""Columns read from a score table, and their types."""
 
 
-def score_sample(scorer: Scorer, folder: Path) -> Sample:
+def score_petals(scorer: Scorer, folder: Path) -> PlotSample:
     """Score all petals below a folder, one at a time.
 
     Raises
@@ -46,13 +46,14 @@ def score_sample(scorer: Scorer, folder: Path) -> Sample:
         spectra = read_spectra(petal.coadd, petal.redrock)
         scores = scorer.score(spectra, reconstruction=True)
         parts.append(_columns(spectra, scores, scores.eligible))
-    # Popped as they are joined, so that spectra are in memory twice one field at a time.
+
+    # Popped as they are joined: only one field at a time is in memory twice.
     columns = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
     return _sample(columns, folder, folder)
 
 
-def read_sample(scorer: Scorer, folder: Path, table: Path) -> Sample:
-    """Take scores and spectra from a score table, positions from the petals that it covers.
+def read_score_table(scorer: Scorer, folder: Path, table: Path) -> PlotSample:
+    """Read scores and spectra from a score table, positions from the petals that it covers.
 
     Parameters
     ----------
@@ -62,11 +63,11 @@ def read_sample(scorer: Scorer, folder: Path, table: Path) -> Sample:
     Raises
     ------
     TrainingError
-        If the table cannot be read, lacks the spectra, is of another model or of none of the
-        petals, or has no eligible row.
+        If the table cannot be read, has no spectra, was written by another model, shares no
+        target with the petals, or has no eligible row.
     """
     columns = _read_table(table, scorer.model.sha256)
-    columns["ra"], columns["dec"] = _read_places(folder, columns["targetid"])
+    columns["ra"], columns["dec"] = _read_positions(folder, columns["targetid"])
     rows = eligible(columns.pop("status"), columns["snr"])
     return _sample({name: column[rows] for name, column in columns.items()}, folder, table)
 
@@ -82,7 +83,7 @@ def _petals(folder: Path) -> list[Petal]:
 
 
 def _read_truth(folder: Path) -> dict[int, str]:
-    """Return what was injected by TARGETID; empty unless the sky is a simulated one."""
+    """Return what was injected by TARGETID; empty unless the sky is simulated."""
     truth: dict[int, str] = {}
     for path in sorted(folder.rglob("truth.csv")):
         with path.open(newline="", encoding="utf-8") as file:
@@ -91,7 +92,7 @@ def _read_truth(folder: Path) -> dict[int, str]:
 
 
 def _columns(spectra: Spectra, scores: Scores, rows: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Return the chosen rows by field of `Sample` and of `Images`, without `kind`."""
+    """Return the selected rows by field of `PlotSample` and `RestSpectra`, without `kind`."""
     known = spectra.columns()
     unknown = np.full(len(spectra), np.nan)
     given = {
@@ -100,6 +101,7 @@ def _columns(spectra: Spectra, scores: Scores, rows: NDArray[np.bool_]) -> dict[
         "dec": known.get("dec", unknown),
         "spectype": known.get("spectype", np.full(len(spectra), "")),
     }
+
     scored = scores.columns()
     given |= {name: scored[name] for name in _SCORES}
     given |= {"flux": scored["rest_flux"], "ivar": scored["rest_ivar"]}
@@ -107,37 +109,40 @@ def _columns(spectra: Spectra, scores: Scores, rows: NDArray[np.bool_]) -> dict[
     return {name: column[rows] for name, column in given.items()}
 
 
-def _sample(columns: dict[str, NDArray[Any]], folder: Path, source: Path) -> Sample:
-    images = Images(*(columns.pop(name) for name in ("flux", "ivar", "model")))
+def _sample(columns: dict[str, NDArray[Any]], folder: Path, source: Path) -> PlotSample:
+    spectra = RestSpectra(*(columns.pop(name) for name in ("flux", "ivar", "model")))
     size = len(columns["targetid"])
     if size == 0:
         raise TrainingError(
             f"{source} has no eligible spectrum to draw: a target with data, a redshift in the "
             "model's range, a coverage of 0.9 and an S/N of 1"
         )
+
     truth = _read_truth(folder)
     kind = np.array([truth.get(one, "") for one in columns["targetid"].tolist()], np.str_)
-    return Sample(**columns, kind=kind, place=np.arange(size), images=images)
+    return PlotSample(**columns, kind=kind, spectrum_row=np.arange(size), spectra=spectra)
 
 
 def _read_table(path: Path, sha256: str) -> dict[str, NDArray[Any]]:
-    """Return columns and images of a score table by field of `Sample` and of `Images`."""
+    """Return columns and spectra of a score table by field of `PlotSample` and `RestSpectra`."""
     try:
         with fits.open(path, memmap=False) as hdus:
-            by_name: dict[str, Any] = {str(hdu.name): hdu for hdu in hdus}
+            by_name: dict[str, Any] = {str(hdu.name): hdu for hdu in list[Any](hdus)}
             table = by_name["OUTLIERS"]
             found = str(table.header.get("MODELSHA", ""))
-            if not set(_IMAGES) <= set(by_name):
+            if not set(_SPECTRA_HDUS) <= set(by_name):
                 raise TrainingError(
                     f"{path} holds no spectra; write it again with `outcrop score --reconstruction`"
                 )
+
+            # Copied, because the data of an HDU are big-endian.
             columns = {
                 name: np.ascontiguousarray(table.data[name.upper()], dtype)
                 for name, dtype in _TABLE.items()
             }
             columns |= {
                 name.lower(): np.ascontiguousarray(by_name[name].data, np.float32)
-                for name in _IMAGES
+                for name in _SPECTRA_HDUS
             }
     except TrainingError:
         raise
@@ -146,20 +151,21 @@ def _read_table(path: Path, sha256: str) -> dict[str, NDArray[Any]]:
             f"{path} cannot be read as a score table ({error}); "
             "write it with `outcrop score --reconstruction`"
         ) from error
+
     if found != sha256:
         raise TrainingError(
-            f"{path} was written by the model {found[:12] or 'of no name'}, the bundle is "
+            f"{path} was written by the model {found[:12] or 'unknown'}, the bundle is "
             f"{sha256[:12]}; give the bundle that scored it"
         )
     columns["spectype"] = np.char.strip(columns["spectype"])
     return columns
 
 
-def _read_places(
+def _read_positions(
     folder: Path, targetid: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return right ascension and declination from the petals that hold the targets."""
-    place: dict[int, tuple[float, float]] = {}
+    """Return right ascension and declination of targets from the petals, degrees; NaN if absent."""
+    position: dict[int, tuple[float, float]] = {}
     for petal in _petals(folder):
         with fits.open(petal.coadd) as hdus:
             fibermap: Any = hdus["FIBERMAP"]
@@ -171,11 +177,14 @@ def _read_places(
                     rows[name].tolist() if name in names else [np.nan] * len(rows)
                     for name in ("TARGET_RA", "TARGET_DEC")
                 )
-                place |= zip(rows["TARGETID"].tolist(), zip(ra, dec, strict=True), strict=True)
-    if not place:
+                position |= zip(rows["TARGETID"].tolist(), zip(ra, dec, strict=True), strict=True)
+
+    if not position:
         raise TrainingError(
             f"none of the scored spectra is in the petals below {folder}; give the folder of the "
             "petal that was scored"
         )
-    places = np.array([place.get(one, (np.nan, np.nan)) for one in targetid.tolist()], np.float64)
-    return places[:, 0], places[:, 1]
+
+    unknown = (np.nan, np.nan)
+    positions = np.array([position.get(one, unknown) for one in targetid.tolist()], np.float64)
+    return positions[:, 0], positions[:, 1]

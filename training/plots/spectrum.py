@@ -1,8 +1,8 @@
-"""Spectrum: one spectrum with its reconstruction, and below it the residual in σ.
+"""Spectrum: a spectrum with its reconstruction, and the residual in σ.
 
-Bins without information and the joins between the cameras are shaded, because that is where a
-reader should doubt the data first. A spike must not flatten everything else: what lies beyond the
-panel is marked by an arrow at its edge, the highest with its value.
+Bad bins and the overlaps of the cameras are shaded, because the data are least reliable there. The
+limits of a panel are robust against spikes: values beyond them are marked by an arrow at the edge,
+the farthest with its value.
 """
 
 from typing import Final
@@ -14,18 +14,18 @@ from scipy.ndimage import median_filter
 
 from outcrop.spectra import WAVE
 
-from .sample import Sample
-from .style import BAD, BLACK, DATA, JOIN, MODEL, POINTS, number
+from .sample import PlotSample
+from .style import BAD, BLACK, DATA, MODEL, OVERLAP, POINTS, number
 
-JOINS: Final = (
+OVERLAPS: Final = (
     (float(WAVE["r"][0]), float(WAVE["b"][-1])),
     (float(WAVE["z"][0]), float(WAVE["r"][-1])),
 )
-"""Where two cameras overlap, observed frame, vacuum Å."""
+"""Overlaps of two cameras, observed frame, vacuum Å."""
 
 _BROAD = 15
 _STRETCH = 4.0
-# How much of a curve to show, as much as fits.
+# Shares of a curve to show, in order of preference.
 _SHARES = (1.0, 0.99, 0.75, 0.5)
 _SHOWN_RESIDUALS = 0.98
 _LEAST_RESIDUAL = 5.0
@@ -34,38 +34,43 @@ _LEAST_RESIDUAL = 5.0
 def flux_limits(
     flux: NDArray[np.float32], ivar: NDArray[np.float32], model: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """Return limits that show all broad features, and narrow ones unless they dwarf these.
+    """Return limits that show all broad features, and narrow ones unless they are far larger.
 
-    Broad is what a median over 15 bins leaves. Narrow lines and spikes, of the data or of the
-    reconstruction, may stretch the panel to five times as much and are else left out.
+    Broad features are those that a median filter over 15 bins keeps. Narrow lines and spikes, of
+    the data or of the reconstruction, extend the limits by up to four times that range upwards and
+    twice downwards; what is larger is cut off.
     """
     good = flux[ivar > 0] if (ivar > 0).any() else model
     broad = median_filter(good, _BROAD, mode="nearest")
     low, high = min(float(broad.min()), 0.0), float(broad.max())
     size = max(high - low, 1e-3 * float(np.abs(good).max()), 1e-6)
+
     top, bottom = high, low
     for values in (good, model):
         ups = [float(up) for up in np.quantile(values, _SHARES)]
         downs = [float(down) for down in np.quantile(values, [1 - share for share in _SHARES])]
         top = max(top, next((up for up in ups if up < high + _STRETCH * size), high))
         bottom = min(bottom, next((d for d in downs if d > low - _STRETCH / 2 * size), low))
-        # Room for the noise below what is cut off.
+        # Where a spike is cut off, leave room for the noise.
         if ups[0] > top:
             top = max(top, high + size / 3)
+
     margin = 0.06 * (top - bottom)
     return bottom - margin / 2, top + margin
 
 
-def draw_spectrum(axes: Axes, wave: NDArray[np.float64], sample: Sample, row: int) -> None:
+def draw_spectrum(axes: Axes, wave: NDArray[np.float64], sample: PlotSample, row: int) -> None:
     """Draw flux and reconstruction of one spectrum, robust against spikes."""
     flux, ivar, model = sample.spectrum(row)
     good = ivar > 0
     seen = np.where(good, flux, np.nan)
+
     axes.set_xlim(wave[0], wave[-1])
     axes.set_ylim(*flux_limits(flux, ivar, model))
     shade(axes, wave, good, float(sample.z[row]))
     axes.plot(wave, seen, color=DATA, linewidth=0.6, zorder=2)
-    # A reconstruction much rougher than the data would hide them.
+
+    # A reconstruction that is much rougher than the data is drawn thin and behind them.
     rough = _roughness(model) > 2 * _roughness(flux)
     axes.plot(
         wave,
@@ -75,23 +80,27 @@ def draw_spectrum(axes: Axes, wave: NDArray[np.float64], sample: Sample, row: in
         alpha=0.6 if rough else 1,
         zorder=1.9 if rough else 2.1,
     )
-    _mark_clipped(axes, wave, seen, tell=True)
+
+    _mark_clipped(axes, wave, seen, label=True)
     axes.locator_params(axis="y", nbins=4)
 
 
-def draw_residual(axes: Axes, wave: NDArray[np.float64], sample: Sample, row: int) -> None:
+def draw_residual(axes: Axes, wave: NDArray[np.float64], sample: PlotSample, row: int) -> None:
     """Draw (flux − reconstruction)·√ivar of one spectrum, in σ."""
     flux, ivar, model = sample.spectrum(row)
     good = ivar > 0
     residual = np.where(good, (flux - model) * np.sqrt(ivar), np.nan)
     usual = float(np.nanquantile(np.abs(residual), _SHOWN_RESIDUALS))
     limit = 1.2 * max(usual, _LEAST_RESIDUAL)
+
     axes.set_xlim(wave[0], wave[-1])
     axes.set_ylim(-limit, limit)
     shade(axes, wave, good, float(sample.z[row]))
     axes.axhline(0, color=BLACK, linewidth=0.5)
     axes.plot(wave, residual, color=DATA, linewidth=0.5)
-    _mark_clipped(axes, wave, residual, tell=False)
+    _mark_clipped(axes, wave, residual, label=False)
+
+    # One round tick on either side of zero.
     decade = 10 ** np.floor(np.log10(limit))
     step = max(decade * digit for digit in (0.5, 1, 2, 5) if decade * digit < 0.9 * limit)
     axes.set_yticks([-step, step])
@@ -99,14 +108,14 @@ def draw_residual(axes: Axes, wave: NDArray[np.float64], sample: Sample, row: in
 
 
 def shade(axes: Axes, wave: NDArray[np.float64], good: NDArray[np.bool_], z: float) -> None:
-    """Shade the bins (M,) that are not good, and the joins of the cameras at redshift z."""
+    """Shade the bins (M,) that are not good, and the camera overlaps for a redshift z."""
     half = (wave[1] - wave[0]) / 2
-    joins = [(low / (1 + z), (high - low) / (1 + z)) for low, high in JOINS]
+    overlaps = [(low / (1 + z), (high - low) / (1 + z)) for low, high in OVERLAPS]
     bad = [
         (wave[start] - half, wave[stop - 1] - wave[start] + 2 * half)
         for start, stop in _runs(~good)
     ]
-    for spans, colour in ((joins, JOIN), (bad, BAD)):
+    for spans, colour in ((overlaps, OVERLAP), (bad, BAD)):
         axes.broken_barh(
             spans,
             (0, 1),
@@ -128,14 +137,16 @@ def _runs(where: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _mark_clipped(
-    axes: Axes, wave: NDArray[np.float64], values: NDArray[np.floating], *, tell: bool
+    axes: Axes, wave: NDArray[np.float64], values: NDArray[np.floating], *, label: bool
 ) -> None:
+    """Mark each run of values (M,) beyond the panel by an arrow; label the farthest."""
     low, high = axes.get_ylim()
     for sign, edge, marker in ((1, high, "^"), (-1, low, "v")):
         beyond = np.nan_to_num(sign * values, nan=-np.inf) > sign * edge
         peaks = [start + int(np.argmax(sign * values[start:stop])) for start, stop in _runs(beyond)]
         if not peaks:
             continue
+
         axes.plot(
             wave[peaks],
             [edge] * len(peaks),
@@ -146,7 +157,8 @@ def _mark_clipped(
             linestyle="none",
             zorder=3,
         )
-        if tell:
+
+        if label:
             far = max(peaks, key=lambda i: sign * values[i])
             right = wave[far] < 0.5 * (wave[0] + wave[-1])
             axes.annotate(

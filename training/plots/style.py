@@ -1,7 +1,7 @@
-"""Style: what all pictures share, so that they look like figures of one paper.
+"""Style: sizes, colours and number formats that all figures share.
 
-Sizes are inches on the printed page, where no letter is smaller than 9 points. Colours are Okabe
-and Ito's, which colour-blind readers tell apart; a colour means the same thing in every picture.
+Sizes are inches on the printed page; the font size is 9 points. The colours are the colour-blind
+safe palette of Okabe and Ito, and each has one meaning in all figures.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ DATA, MODEL = "#666666", VERMILION
 CLASS_COLOURS: Final[Mapping[str, str]] = MappingProxyType(
     {"GALAXY": BLUE, "QSO": PURPLE, "STAR": GREEN}
 )
-BAD, JOIN = "#DADADA", "#CFE8F7"
-"""Shades of bad bins and of the joins between cameras."""
+BAD, OVERLAP = "#DADADA", "#CFE8F7"
+"""Shades of bad bins and of the overlaps of cameras."""
 
 PAGE: Final = 7.5
-"""Width of a page's text, inches."""
+"""Width of the text on a page, inches."""
 POINTS: Final = 9.0
-"""Size of the letters."""
+"""Font size, points."""
 DPI: Final = 150
 
 WAVELENGTH = "rest-frame wavelength / Å (vacuum)"
@@ -59,7 +59,7 @@ RC: Final[dict[Any, Any]] = {
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as a PNG of 256 colours, a third of the size of one with all colours."""
+    """Write a figure as a PNG of 256 colours, a third of the size of one with full colours."""
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -70,13 +70,13 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def width_inches(axes: Axes) -> float:
-    """Return the width of axes on the page."""
+    """Return the width of axes on the page, inches."""
     figure = axes.figure.get_figure(root=True)
     return axes.get_position().width * figure.get_size_inches()[0]
 
 
 def number(value: float) -> str:
-    """Return a number in three digits for print, as −4.28, 1530 or 1.2 × 10⁻⁷; NaN as a dash."""
+    """Format a number with three digits, as −4.28, 1530 or 1.2 × 10⁻⁷; NaN as a dash."""
     if not np.isfinite(value):
         return "–"
     size = abs(value)
@@ -89,7 +89,7 @@ def number(value: float) -> str:
 
 
 def redshift(z: float) -> str:
-    """Return a redshift for print, never −0.0000."""
+    """Format a redshift with four decimals, never as −0.0000."""
     return f"{round(z, 4) + 0.0:.4f}".replace("-", "−")
 
 

@@ -1,4 +1,4 @@
-"""Track page: the way through latent space and the spectra along it (Figs 14 to 19)."""
+"""Track page: a track through latent space and the spectra along it (Figs 14 to 19)."""
 
 import matplotlib as mpl
 import numpy as np
@@ -10,24 +10,25 @@ from numpy.typing import NDArray
 from .latents import latent_names
 from .lines import label_lines, mark_lines
 from .panel import FOOT, LABEL_HEIGHT
-from .sample import Sample
+from .sample import PlotSample
 from .style import BLACK, PAGE, WAVELENGTH, number, redshift
-from .tracks import Course, Track
+from .tracks import Track, TrackSpec
 
 _COLOURS = "viridis"
-# The darker half of the colours takes white letters.
+# Numbers are white on the darker colours.
 _WHITE_UNTIL = 0.6
-# Inches: the page's title, the maps of latent space, one step's spectrum.
+# Inches: the title, the maps of latent space, the spectrum of one step.
 _TITLE, _MAP, _STEP = 0.35, 2.5, 1.15
+_SIDES = {"left": 0.62 / PAGE, "right": 1 - 0.16 / PAGE}
 
 
-def stack(sample: Sample, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the ivar-weighted mean (M,) of spectra that are each scaled to an rms flux of 1.
+def stack(sample: PlotSample, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the ivar-weighted mean (M,) of spectra, each scaled to an rms flux of 1.
 
-    NaN where none of them has data.
+    NaN where none of the spectra has data.
     """
-    place = sample.place[rows]
-    flux, ivar = sample.images.flux[place], sample.images.ivar[place]
+    chosen = sample.spectrum_row[rows]
+    flux, ivar = sample.spectra.flux[chosen], sample.spectra.ivar[chosen]
     scale = sample.norm[rows, None].astype(np.float64) / np.sqrt(flux.shape[1])
     flux, weight = flux / scale, ivar * scale**2
     total = weight.sum(axis=0)
@@ -35,35 +36,42 @@ def stack(sample: Sample, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     return np.divide(summed, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
-def draw_track(wave: NDArray[np.float64], sample: Sample, course: Course, found: Track) -> Figure:
-    """Draw the way through latent space, and below it the spectra along the way.
+def draw_track(
+    wave: NDArray[np.float64], sample: PlotSample, spec: TrackSpec, found: Track
+) -> Figure:
+    """Draw the track in latent space, and below it the spectra along it.
 
     Parameters
     ----------
-    sample : Sample
-        What `found` was found in.
+    sample : PlotSample
+        The sample in which `found` was found.
     """
     steps = len(found.points)
     colours = mpl.colormaps[_COLOURS](np.linspace(0, 0.85, steps))
     head = _TITLE + _MAP + FOOT + LABEL_HEIGHT + 0.25
     height = head + _STEP * steps + FOOT
+
     figure = Figure(figsize=(PAGE, height))
     figure.suptitle(
-        f"A track from the {course.ends[0]} to the {course.ends[1]} of {len(sample)} "
-        f"{course.spectype} spectra",
+        f"A track from the {spec.ends[0]} to the {spec.ends[1]} of {len(sample)} "
+        f"{spec.spectype} spectra",
         y=1 - 0.08 / height,
         va="top",
         weight="bold",
     )
-    sides = {"left": 0.62 / PAGE, "right": 1 - 0.16 / PAGE}
+
+    # The track in the three latents that change most.
     maps = figure.add_gridspec(
         1,
         2,
-        **sides,
+        **_SIDES,
         top=1 - _TITLE / height,
         bottom=1 - (_TITLE + _MAP) / height,
         wspace=0.25,
     )
+    first, second, third = _dimensions(sample, found)
+    for i, y in enumerate((second, third)):
+        _draw_map(figure.add_subplot(maps[i]), sample, found, (first, y), colours)
     figure.text(
         0.5,
         1 - (head - LABEL_HEIGHT - 0.12) / height,
@@ -71,20 +79,20 @@ def draw_track(wave: NDArray[np.float64], sample: Sample, course: Course, found:
         f"{found.neighbours.shape[1]}",
         ha="center",
     )
-    first, second, third = _dimensions(sample, found)
-    for i, y in enumerate((second, third)):
-        _draw_map(figure.add_subplot(maps[i]), sample, found, (first, y), colours)
-    places = figure.add_gridspec(
-        steps, 1, **sides, top=1 - head / height, bottom=FOOT / height, hspace=0.1
+
+    # One spectrum for each step.
+    grid = figure.add_gridspec(
+        steps, 1, **_SIDES, top=1 - head / height, bottom=FOOT / height, hspace=0.1
     )
     for step in range(steps):
-        axes = figure.add_subplot(places[step])
+        axes = figure.add_subplot(grid[step])
         axes.set_xlabel(WAVELENGTH if step == steps - 1 else "")
         _draw_step(axes, wave, sample, found, step, colours[step])
         (mark_lines if step else label_lines)(axes)
         axes.tick_params(labelbottom=step == steps - 1)
-        ends = {0: f", {course.ends[0]}", steps - 1: f", {course.ends[1]}"}
+        ends = {0: f", {spec.ends[0]}", steps - 1: f", {spec.ends[1]}"}
         _name(axes, sample, int(found.nearest[step]), f"{step + 1}{ends.get(step, '')}")
+
     figure.text(
         0.06 / PAGE,
         (FOOT + _STEP * steps / 2) / height,
@@ -95,10 +103,10 @@ def draw_track(wave: NDArray[np.float64], sample: Sample, course: Course, found:
     return figure
 
 
-def _dimensions(sample: Sample, found: Track) -> tuple[int, int, int]:
-    """Return the dimensions along which the track runs farthest, in units of the class's spread.
+def _dimensions(sample: PlotSample, found: Track) -> tuple[int, int, int]:
+    """Return the three dimensions in which the track is longest, in units of their spread.
 
-    Where there are fewer than three the last one is repeated.
+    With fewer than three latents, dimensions are repeated.
     """
     spread = sample.latent.std(axis=0) + 1e-9
     order = np.argsort(-np.abs(found.points[-1] - found.points[0]) / spread).tolist()
@@ -108,12 +116,13 @@ def _dimensions(sample: Sample, found: Track) -> tuple[int, int, int]:
 
 def _draw_map(
     axes: Axes,
-    sample: Sample,
+    sample: PlotSample,
     found: Track,
     dimensions: tuple[int, int],
     colours: NDArray[np.float64],
 ) -> None:
     x, y = dimensions
+
     axes.plot(
         sample.latent[:, x],
         sample.latent[:, y],
@@ -137,6 +146,8 @@ def _draw_map(
             weight="bold",
             zorder=4,
         )
+
+    # Nearly all spectra and the whole track.
     for dimension, limit in ((x, axes.set_xlim), (y, axes.set_ylim)):
         values = np.concatenate([sample.latent[:, dimension], found.points[:, dimension]])
         low, high = np.quantile(values, [0.002, 0.998])
@@ -144,6 +155,7 @@ def _draw_map(
         high = max(high, found.points[:, dimension].max())
         margin = 0.1 * (high - low) or 1.0
         limit(low - margin, high + margin)
+
     names = latent_names(sample.latent.shape[1])
     axes.set_xlabel(names[x])
     axes.set_ylabel(names[y])
@@ -152,7 +164,7 @@ def _draw_map(
 def _draw_step(
     axes: Axes,
     wave: NDArray[np.float64],
-    sample: Sample,
+    sample: PlotSample,
     found: Track,
     step: int,
     colour: NDArray[np.float64],
@@ -162,8 +174,10 @@ def _draw_step(
     flux, ivar, _ = sample.spectrum(row)
     good = ivar > 0
     mean = stack(sample, found.neighbours[step])
+
     axes.plot(wave, np.where(good, flux / scale, np.nan), color="#A8A8A8", linewidth=0.5)
     axes.plot(wave, mean, color=colour, linewidth=0.9)
+
     seen = flux[good] / scale
     low = min(np.nanmin(mean), np.quantile(seen, 0.005), 0.0)
     high = max(np.nanmax(mean), np.quantile(seen, 0.995))
@@ -172,7 +186,7 @@ def _draw_step(
     axes.yaxis.set_major_locator(MaxNLocator(3))
 
 
-def _name(axes: Axes, sample: Sample, row: int, name: str) -> None:
+def _name(axes: Axes, sample: PlotSample, row: int, name: str) -> None:
     axes.text(0.005, 0.99, name, transform=axes.transAxes, va="top", weight="bold")
     axes.text(
         0.995,

@@ -1,10 +1,9 @@
 """Tracks: how spectra change along a line through latent space (Figs 14 to 19 of the paper).
 
-A track runs straight from one end to the other in equal steps. At each step stand the observed
-spectrum nearest to it in latent space, and the stack of its nearest neighbours, which shows that
-the one is like the others. The ends are medians of the extreme spectra of a class: of those that
-are least and most of what the track is named after, measured on the reconstructions, which have
-no noise.
+A track is a straight line between two points of latent space, divided into equal steps. Each step
+shows the observed spectrum nearest to it and the stack of its nearest neighbours, which tells
+whether that spectrum is typical. The ends are medians of the extreme spectra of a class: those
+with the smallest and the largest spectral index, measured on the noise-free reconstructions.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .indices import of_reconstructions
-from .sample import Sample
+from .sample import PlotSample
 
 STEPS: Final = 5
 MIN_MEMBERS: Final = 20
@@ -25,8 +24,8 @@ _STACKED = (5, 20)
 
 
 @dataclass(frozen=True)
-class Course:
-    """What a track follows.
+class TrackSpec:
+    """Class of the spectra of a track, and the spectral index along which it runs.
 
     Attributes
     ----------
@@ -36,7 +35,7 @@ class Course:
     rising : bool
         Whether the index grows along the track.
     ends : (str, str)
-        What the first and the last step look like.
+        Adjectives for the first and the last step.
     """
 
     spectype: str
@@ -45,10 +44,10 @@ class Course:
     ends: tuple[str, str]
 
 
-COURSES: Final[Mapping[str, Course]] = {
-    "galaxies": Course("GALAXY", "colour", True, ("bluest", "reddest")),
-    "quasars": Course("QSO", "broad Hα", True, ("narrowest", "broadest")),
-    "stars": Course("STAR", "colour", False, ("coolest", "hottest")),
+TRACKS: Final[Mapping[str, TrackSpec]] = {
+    "galaxies": TrackSpec("GALAXY", "colour", True, ("bluest", "reddest")),
+    "quasars": TrackSpec("QSO", "broad Hα", True, ("narrowest", "broadest")),
+    "stars": TrackSpec("STAR", "colour", False, ("coolest", "hottest")),
 }
 
 
@@ -60,7 +59,7 @@ class Track:
     ----------
     points : (S, L) float32
     nearest : (S,) int
-        Rows of the sample; no spectrum twice.
+        Rows of the sample, all different.
     neighbours : (S, K) int
         The K rows nearest to each point.
     """
@@ -77,13 +76,14 @@ def track(
     steps: int = STEPS,
     neighbours: int | None = None,
 ) -> Track:
-    """Go from `start` to `end` in equal steps and find the nearest of the latents (N, L).
+    """Find the latents (N, L) nearest to equal steps from `start` to `end`, (L,) each.
 
-    By default the neighbours are a twentieth of the spectra, but at least 5 and at most 20.
+    By default the neighbours are a twentieth of the spectra, between 5 and 20.
     """
     count = neighbours or int(np.clip(len(latent) // 20, *_STACKED))
     share = np.linspace(0, 1, steps)[:, None]
     points = ((1 - share) * start + share * end).astype(np.float32)
+
     distance = np.linalg.norm(latent[None] - points[:, None], axis=2)
     order = np.argsort(distance, axis=1, kind="stable")
     taken: list[int] = []
@@ -92,26 +92,27 @@ def track(
     return Track(points, np.array(taken), order[:, :count])
 
 
-def course_ends(
-    sample: Sample, wave: NDArray[np.float64], course: Course
+def track_ends(
+    sample: PlotSample, wave: NDArray[np.float64], spec: TrackSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return the latents that a course starts and ends at, or None without enough spectra.
+    """Return the latents (L,) at both ends of a track, or None if there are too few spectra.
 
-    They are the medians of the twentieths of the sample, but at least three spectra, with the
-    smallest and the largest index.
+    They are the medians of the spectra with the smallest and the largest index: a twentieth of
+    the sample, at least three spectra.
     """
-    index = of_reconstructions(sample, wave, course.index)
+    index = of_reconstructions(sample, wave, spec.index)
     known = np.flatnonzero(np.isfinite(index))
     if len(known) < MIN_MEMBERS:
         return None
+
     order = known[np.argsort(index[known], kind="stable")]
     count = max(_MIN_ENDS, round(_ENDS_SHARE * len(order)))
     least = np.median(sample.latent[order[:count]], axis=0)
     most = np.median(sample.latent[order[-count:]], axis=0)
-    return (least, most) if course.rising else (most, least)
+    return (least, most) if spec.rising else (most, least)
 
 
-def followed(sample: Sample, course: Course) -> Sample:
-    """Return the spectra a course may pass: of its class, with S/N >= 5, no anomalies."""
+def track_members(sample: PlotSample, spec: TrackSpec) -> PlotSample:
+    """Return the spectra a track may show: of its class, S/N >= 5, not flagged as anomalies."""
     bright = sample.bright
-    return bright.rows((bright.spectype == course.spectype) & ~bright.anomaly)
+    return bright.rows((bright.spectype == spec.spectype) & ~bright.anomaly)

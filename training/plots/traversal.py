@@ -1,8 +1,8 @@
-"""Traversal: what the decoder makes of each latent dimension alone (Fig. 20).
+"""Traversal: decoded spectra along each latent dimension (Fig. 20).
 
-All dimensions stay at the median of the training latents but one, which goes from 2 σ below its
-median to 2 σ above: the decoder is asked only about places where it was trained. σ is half the
-width of the central 68 %, so that a few stars far out do not set it.
+All dimensions but one are at the median of the training latents; that one goes from 2 σ below its
+median to 2 σ above, within the range of the training set. σ is half the width of the central 68 %,
+so that a few distant stars do not determine it.
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ from .panel import FOOT, LABEL_HEIGHT
 from .style import PAGE, WAVELENGTH
 
 STEPS: Final = (-2.0, -1.0, 0.0, 1.0, 2.0)
-"""In units of σ, from the median."""
+"""Steps from the median, in units of σ."""
 
 _COLUMNS = 2
 _PANEL = 1.75
@@ -31,7 +31,7 @@ _TITLE = 0.62
 _COLOURS = ("#003A5C", "#3A8FC2", "#555555", "#E58A3A", "#8A3A00")
 
 
-def spread(values: NDArray[np.floating]) -> NDArray[np.float64]:
+def robust_sigma(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return σ of each column of (N, K), (K,): half the width of the central 68 %."""
     low, high = np.quantile(values, [0.1587, 0.8413], axis=0)
     return (high - low) / 2
@@ -40,28 +40,29 @@ def spread(values: NDArray[np.floating]) -> NDArray[np.float64]:
 def traverse(
     vae: OnnxVAE, latents: NDArray[np.float32], steps: tuple[float, ...] = STEPS
 ) -> NDArray[np.float32]:
-    """Decode along each dimension; (L, S, M), normalised flux.
+    """Return the spectra decoded along each dimension: normalised flux (L, S, M).
 
     Parameters
     ----------
     latents : (R, L) float32
-        Training latents, which fix centre and spread.
+        Training latents, which give median and σ.
     """
     size = latents.shape[1]
-    shift = np.asarray(steps)[None, :, None] * np.diag(spread(latents))[:, None, :]
+    shift = np.asarray(steps)[None, :, None] * np.diag(robust_sigma(latents))[:, None, :]
     points = (np.median(latents, axis=0) + shift).astype(np.float32)
     return vae.decode(points.reshape(-1, size)).reshape(size, len(steps), -1)
 
 
 def draw_traversal(wave: NDArray[np.float64], spectra: NDArray[np.float32]) -> Figure:
-    """Draw the spectra (L, 5, M) of all dimensions, one above the other in each panel."""
+    """Draw decoded spectra (L, 5, M): one panel for each dimension, the steps offset upwards."""
     size = len(spectra)
     rows = -(-size // _COLUMNS)
     head = _TITLE + LABEL_HEIGHT + 0.2
     height = head + rows * (_PANEL + _GAP) - _GAP + FOOT
+
     figure = Figure(figsize=(PAGE, height))
-    figure.suptitle("One latent at a time", y=1 - 0.08 / height, va="top", weight="bold")
-    places = figure.add_gridspec(
+    figure.suptitle("Latent traversal", y=1 - 0.08 / height, va="top", weight="bold")
+    grid = figure.add_gridspec(
         rows,
         _COLUMNS,
         left=0.58 / PAGE,
@@ -71,18 +72,21 @@ def draw_traversal(wave: NDArray[np.float64], spectra: NDArray[np.float32]) -> F
         wspace=0.14,
         hspace=_GAP / _PANEL,
     )
-    # From unit norm to an rms flux of 1; then each step above the last.
+
+    # From unit norm to an rms flux of 1, each step above the previous one.
     flux = spectra * np.sqrt(len(wave)) + _OFFSET * np.arange(len(STEPS))[:, None]
     low, high = np.quantile(flux, [0.001, 0.998])
     for dimension in range(size):
         line, column = divmod(dimension, _COLUMNS)
-        axes = figure.add_subplot(places[line, column])
+        axes = figure.add_subplot(grid[line, column])
         for step, colour in zip(flux[dimension], _COLOURS, strict=True):
             axes.plot(wave, step, color=colour, linewidth=0.7)
         axes.set_xlim(wave[0], wave[-1])
         axes.set_ylim(low - 0.3, high + 0.6)
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         (label_lines if line == 0 else mark_lines)(axes)
+
+        # Ticks and names at the outer edges only.
         last = dimension + _COLUMNS >= size
         axes.tick_params(labelbottom=last, labelleft=column == 0)
         if last:
@@ -95,19 +99,19 @@ def draw_traversal(wave: NDArray[np.float64], spectra: NDArray[np.float32]) -> F
             textcoords="offset points",
             weight="bold",
         )
+
     figure.text(
         0.06 / PAGE,
         0.5,
-        f"flux / rms flux, each step {_OFFSET:g} above the last",
+        f"flux / rms flux, offset by {_OFFSET:g} per step",
         rotation=90,
         va="center",
     )
+    names = [f"{step:+.0f} σ".replace("-", "−") if step else "median" for step in STEPS]
     figure.legend(
         handles=[
-            Line2D(
-                [], [], color=colour, label=f"{step:+.0f} σ".replace("-", "−") if step else "median"
-            )
-            for step, colour in zip(STEPS, _COLOURS, strict=True)
+            Line2D([], [], color=colour, label=name)
+            for name, colour in zip(names, _COLOURS, strict=True)
         ],
         loc="upper center",
         bbox_to_anchor=(0.5, 1 - 0.3 / height),

@@ -1,1 +1,1 @@
-"""What a simulated sky is made of: templates, targets, anomalies, noise and files."""
+"""The simulated sky: templates, targets, anomalies, noise and files."""

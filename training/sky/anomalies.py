@@ -1,8 +1,8 @@
 """The anomalies that are injected, of the kinds that people found in DESI by eye.
 
-An injected object is an ordinary galaxy of ordinary S/N above 5 with one thing wrong, or something
-else that redrock takes for a galaxy. Strengths are drawn evenly in the logarithm. `plant` changes
-what is observed, or what redrock says of it; `spoil` changes the observed pixels.
+An injected object is a galaxy with S/N above 5 that has one thing wrong, or another object that
+redrock takes for a galaxy. Strengths are drawn evenly in the logarithm. `inject` changes the true
+spectrum or redrock's redshift and class; `inject_pixel_faults` changes the observed pixels.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,7 +52,7 @@ def _wrong_z(rng: np.random.Generator, objects: Targets, rows: Rows, size: Array
     outside = (true_z + sign * size < 0.005) | (true_z + sign * size > 0.295)
     given = true_z + np.where(outside, -sign, sign) * size
     anywhere = (rng.random(len(rows)) < 0.25) | (given < 0.005) | (given > 0.295)
-    # by any amount, but not by less than what counts as wrong
+    # By any amount, but not by less than what counts as wrong
     lost = (true_z + rng.uniform(0.02, 0.27, len(rows)) - 0.005) % 0.29 + 0.005
     objects.z[rows] = np.where(anywhere, lost, given)
     return np.abs(objects.z[rows] - true_z)
@@ -95,7 +95,7 @@ def _cv_or_wd(rng: np.random.Generator, objects: Targets, rows: Rows, size: Arra
     dwarf = rng.random(len(rows)) < 0.4
     flux = cataclysmic_variables(rng, z, size)
     flux[dwarf] = white_dwarfs(rng, z[dwarf])
-    # half are taken for the stars they are, half for galaxies somewhere
+    # Redrock classifies half of them as the stars they are, the others as galaxies
     known = rng.random(len(rows)) < 0.5
     objects.flux[rows], objects.true_z[rows] = flux, z
     objects.z[rows] = np.where(known, z, rng.uniform(0.01, 0.29, len(rows)))
@@ -126,7 +126,9 @@ _INJECTED: Final[Mapping[str, Callable[[np.random.Generator, Targets, Rows, Arra
 }
 
 
-def plant(rng: np.random.Generator, targets: Targets, where: Rows, kinds: NDArray[np.str_]) -> None:
+def inject(
+    rng: np.random.Generator, targets: Targets, where: Rows, kinds: NDArray[np.str_]
+) -> None:
     """Make targets anomalous in place.
 
     Parameters
@@ -141,6 +143,8 @@ def plant(rng: np.random.Generator, targets: Targets, where: Rows, kinds: NDArra
     count = len(where)
     if count == 0:
         return
+
+    # Galaxies to start from
     snr = draw_snr(rng, count)
     while (low := snr < LOWEST_SNR).any():
         snr[low] = draw_snr(rng, int(low.sum()))
@@ -148,6 +152,7 @@ def plant(rng: np.random.Generator, targets: Targets, where: Rows, kinds: NDArra
     given = z + rng.normal(0, 3e-5, count)
     spectype = np.full(count, "GALAXY")
     objects = Targets(galaxies(rng, z), given, z, snr, spectype, kinds, np.full(count, np.nan))
+
     for kind, (low, high) in STRENGTHS.items():
         rows = np.flatnonzero(kinds == kind)
         if not len(rows):
@@ -155,6 +160,7 @@ def plant(rng: np.random.Generator, targets: Targets, where: Rows, kinds: NDArra
         size = np.exp(rng.uniform(np.log(low), np.log(high), len(rows)))
         change = _INJECTED.get(kind)
         objects.strength[rows] = size if change is None else change(rng, objects, rows, size)
+
     targets.flux[where] = unit_mean(objects.flux)
     targets.z[where], targets.true_z[where] = objects.z, objects.true_z
     targets.snr[where], targets.spectype[where] = objects.snr, objects.spectype
@@ -162,21 +168,23 @@ def plant(rng: np.random.Generator, targets: Targets, where: Rows, kinds: NDArra
 
 
 def _dip(rng: np.random.Generator, flux: Array, z: float) -> Array:
-    """Return what a failed sky subtraction takes away, in units of its depth, (7781,)."""
+    """Return the flux that a failed sky subtraction removes, at unit depth, (7781,)."""
     rest = OBSERVED / (1 + z)
     inside = np.flatnonzero((rest > 3620) & (rest < 7530))
     width = int(np.exp(rng.uniform(np.log(40), np.log(250))))
     start = rng.integers(inside[0], inside[-1] - width)
-    # steep sides and a ragged floor
+
+    # Steep sides and a ragged floor
     step, knots = np.arange(width), np.arange(0, width + 12, 12)
     edge = np.clip(np.minimum(step, step[::-1]) / (0.1 * width), 0, 1)
     ragged = np.interp(step, knots, rng.uniform(0.8, 1.0, len(knots)))
+
     dip = np.zeros(len(OBSERVED))
     dip[start : start + width] = np.median(flux[start : start + width]) * edge * ragged
     return dip
 
 
-def spoil(
+def inject_pixel_faults(
     rng: np.random.Generator, targets: Targets, fibre: Rows, frames: Mapping[str, Frame]
 ) -> None:
     """Damage the observed pixels of camera_step, bad_sky and cosmic targets in place.
@@ -196,10 +204,12 @@ def spoil(
         factor = 1 + rng.choice([-1, 1]) * targets.strength[i]
         frame.flux[row] *= factor
         frame.ivar[row] /= factor**2
+
     for i in np.flatnonzero(targets.kind == "bad_sky"):
         dip = targets.strength[i] * _dip(rng, targets.flux[i], targets.z[i])
         for camera, span in CAMERAS.items():
             frames[camera].flux[fibre[i]] -= dip[span].astype(np.float32)
+
     for i in np.flatnonzero(targets.kind == "cosmic"):
         height = targets.strength[i] * np.append(1, rng.uniform(0.4, 1.0, rng.integers(0, 3)))
         for sigmas in height:

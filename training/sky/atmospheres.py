@@ -1,9 +1,9 @@
 """Spectra of stars from grey atmospheres with the opacities that matter in the optical.
 
-A star's spectrum is the Planck function at the depth one sees down to: the temperature follows
-the grey law, T⁴ = 3/4 Teff⁴ (τ + 2/3), and at each wavelength one sees to τ = 2/3 (Eddington and
-Barbier). It is the physics of a textbook, good enough for spectra that look right from M to B,
-with features that grow and fade with temperature, gravity and abundance as real ones do.
+A star's spectrum is the Planck function at the depth from which its light comes: the temperature
+follows the grey law, T⁴ = 3/4 Teff⁴ (τ + 2/3), and the light of each wavelength comes from τ = 2/3
+(Eddington and Barbier). This is textbook physics, good enough for plausible spectra from M to B,
+whose features grow and fade with temperature, gravity and abundance as real ones do.
 """
 
 from functools import cache
@@ -108,20 +108,25 @@ def atmospheres(teff: Array, logg: Array, metals: Array, alpha: Array) -> NDArra
     theta, electrons = 5040 / teff, pressure / (BOLTZMANN * teff)
     neutral = 1 / (1 + saha(theta, pressure, 13.598, 0.5))
     grey = _grey(teff, pressure)[:, None]
+
+    # Metal lines and molecular bands: cores on the flat part of the curve of growth, damped wings
     core, wing, bands, sun = _templates()
     atoms, molecules = absorbers(teff, pressure, nuclei, metals, alpha)
     flat = grey * (atoms / grey) ** _GROWTH * sun ** (1 - _GROWTH)
     damped = atoms * (nuclei[:, None] / SOLAR_DENSITY) ** 0.4
     opacity = np.hstack([flat, damped, molecules]).astype("f4") @ np.vstack([core, wing, bands])
+
     out = np.empty((len(teff), len(WAVE)), np.float32)
     for i in range(len(teff)):
         hydrogen = h_minus(WAVE, theta[i], pressure[i])
         hydrogen += hydrogen_continuum(WAVE, theta[i], last_level(electrons[i]))
         hydrogen += hydrogen_lines(theta[i], electrons[i])
         total = neutral[i] * hydrogen + THOMSON * electrons[i] / nuclei[i] + opacity[i]
+
+        # Optical depth at each wavelength where the mean opacity reaches τ = 2/3
         weight = planck(WAVE, teff[i])
         depth = 2 / 3 * weight.sum() / (weight / total).sum() / total
-        # metal lines cool the surface below the grey law's
+        # Metal lines cool the surface below the grey law's temperature
         law = depth + 2 / 3 - 0.25 * np.exp(-8 * depth)
         out[i] = planck(WAVE, teff[i] * (0.75 * law) ** 0.25)
     return out

@@ -1,12 +1,11 @@
 """Distil the reference data into the two tables that the simulated sky is drawn from.
 
-Nobody needs this to run the software: ``python -m training.sky.distil FOLDER`` was run once on a
-folder with ``desi_noise_shape.npz`` (median noise of faint fibres in real DESI coadds) and
-``sv3_bgs_emission_line_ew.npz`` (equivalent widths of lines in DESI SV3 galaxies, Khederlarian
-et al. 2024), and its output is what ``training/sky/data`` holds. The equivalent widths are
-described by a mixture of Gaussians in their logarithms with the measurement errors taken out
-("extreme deconvolution", Bovy, Hogg & Roweis 2011), because half of the weak lines are mostly
-noise.
+The software does not need this at run time: ``python -m training.sky.distil FOLDER`` was run once
+on a folder with ``desi_noise_shape.npz`` (median noise of faint fibres in real DESI coadds) and
+``sv3_bgs_emission_line_ew.npz`` (equivalent widths of lines in DESI SV3 galaxies, Khederlarian et
+al. 2024), and its output is stored in ``training/sky/data``. The equivalent widths are described
+by a mixture of Gaussians in their logarithms, deconvolved from the measurement errors ("extreme
+deconvolution", Bovy, Hogg & Roweis 2011), because half of the weak lines are mostly noise.
 """
 
 import json
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from training.sky.grid import DATA
 
 LINES: Final = ("HALPHA", "HBETA", "NII_6584", "OIII_5007", "OII_DOUBLET", "SII_6716", "SII_6731")
-_WEAK: Final = np.log10(0.3)  # Å; what a line too weak to be fitted is taken to have
+_WEAK: Final = np.log10(0.3)  # Å; assumed for a line too weak to be fitted
 
 
 def noise_table(folder: Path) -> str:
@@ -42,8 +41,8 @@ def noise_table(folder: Path) -> str:
 def log_widths(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return log10 of the equivalent widths and their variances, (N, 7); NaN filled in.
 
-    A width that is missing or minute beside a weak Hα is weak itself; beside a strong Hα it is
-    unknown, which a large variance says. Galaxies with a good Hβ but no Hα are left out.
+    A line whose width is missing or minute is taken as weak where Hα is weak, and as unknown, with
+    a large variance, where Hα is strong. Galaxies with a good Hβ but no Hα are left out.
     """
     table = np.load(folder / "sv3_bgs_emission_line_ew.npz")
     column = [list(table["lines"]).index(line) for line in LINES]
@@ -51,9 +50,11 @@ def log_widths(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     measured = np.isfinite(width) & (width > 0.05) & (ivar > 0)
     kept = measured[:, 0] | ~(measured[:, 1] & (width[:, 1] > 0.8))
     width, ivar, measured = width[kept], ivar[kept], measured[kept]
+
     width, ivar = np.where(measured, width, 1.0), np.where(measured, ivar, 1.0)
     value = np.log10(width)
     error = np.minimum(1 / (np.sqrt(ivar) * width * np.log(10)), 0.6)
+
     weak = ~measured[:, 0] | (value[:, 0] < 0.3)
     value = np.where(measured, value, _WEAK)
     error = np.where(measured, error, np.where(weak[:, None], 0.5, 10.0))
@@ -81,14 +82,18 @@ def deconvolve(
     """
     rng = np.random.default_rng(seed)
     size = value.shape[1]
+    noise = np.einsum("nd,de->nde", variance, np.eye(size))
+
+    # Start: groups of galaxies by the first value
     order = np.argsort(value[:, 0])
     groups = np.array_split(order, components)
     mean = np.array([np.median(value[g], axis=0) for g in groups])
     mean += rng.normal(0, 0.05, mean.shape)
     covariance = np.array([np.diag(np.full(size, 0.1))] * components)
     weight = np.full(components, 1 / components)
-    noise = np.einsum("nd,de->nde", variance, np.eye(size))
+
     for _ in range(150):
+        # Expectation: each galaxy's probabilities, and its true values under each Gaussian
         logp, first, second = [], [], []
         for w, m, c in zip(weight, mean, covariance, strict=True):
             total = c + noise
@@ -98,6 +103,8 @@ def deconvolve(
             first.append(m + solved @ c)
             second.append(c - c @ np.linalg.solve(total, np.broadcast_to(c, total.shape)))
         share = np.exp(logp - np.logaddexp.reduce(logp, axis=0))
+
+        # Maximisation
         weight = share.mean(1)
         for k in range(components):
             mean[k] = share[k] @ first[k] / share[k].sum()

@@ -1,4 +1,4 @@
-"""Dust: what of the light gets through."""
+"""Dust: the share of the light that it transmits."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Emission lines of galaxies, with the strengths that real galaxies have together.
+"""Emission lines of galaxies, with the joint distribution of strengths of real galaxies.
 
 Seven lines are drawn from the joint distribution of equivalent widths in DESI's bright galaxy
 survey (``data/emission_lines.json``); weaker lines follow one of them, by the ratios of
@@ -53,7 +53,7 @@ class Mixture:
         """Return equivalent widths (count, 7), Å."""
         kind = rng.choice(len(self.weight), count, p=self.weight / self.weight.sum())
         normal = rng.standard_normal((count, self.mean.shape[1]))
-        # beyond 3 σ a Gaussian's tail describes the fit, not galaxies
+        # Beyond 3 σ a Gaussian's tail describes the fit, not galaxies
         normal *= np.minimum(1, 4.5 / np.linalg.norm(normal, axis=1))[:, None]
         value = self.mean[kind] + np.einsum("nij,nj->ni", self.root[kind], normal)
         return 10 ** np.clip(value, -1.5, 2.5)
@@ -61,7 +61,7 @@ class Mixture:
 
 @cache
 def mixture() -> Mixture:
-    """Read the distribution of equivalent widths that ``training/sky/data`` holds."""
+    """Read the distribution of equivalent widths in ``training/sky/data``."""
     table = json.loads((DATA / "emission_lines.json").read_text())
     if tuple(table["lines"]) != tuple(LINES):
         raise ValueError(f"emission_lines.json has lines {table['lines']}; expected {list(LINES)}")
@@ -100,18 +100,23 @@ def add_emission(
         name: np.median(light[:, np.abs(WAVE - wave) < 30], axis=1) for name, wave in LINES.items()
     }
     strength = {name: widths[:, i] * level[name] * (1 + z) for i, name in enumerate(LINES)}
+
+    # The drawn lines, the [O II] doublet split in two
     found = [(wave, strength[name]) for name, wave in LINES.items() if name != "OII_DOUBLET"]
     ratio = rng.uniform(1.05, 1.45, count)
     found += [
         (3727.09, strength["OII_DOUBLET"] / (1 + ratio)),
         (3729.88, strength["OII_DOUBLET"] * ratio / (1 + ratio)),
     ]
+
+    # The lines that follow them
     scatter = rng.standard_normal(count)
     for wave, leader, share, width in _FOLLOWERS:
         at = np.array([wave, LINES[leader]])
         dust = attenuation(at, gas, np.zeros(count))
-        # recombination and auroral lines far from the one they follow are reddened with the gas
+        # Far from the line they follow, they are reddened differently by the gas's dust
         factor = share * 10 ** (width * scatter) * dust[:, 0] / dust[:, 1]
         found.append((wave, strength[leader] * factor))
+
     for wave, power in found:
         add_line(flux, wave * (1 + z), power, wave * (1 + z) * motion / LIGHT_SPEED)

@@ -1,4 +1,4 @@
-"""Petal files as DESI writes them: a coadd and the redrock table that goes with it."""
+"""Petal files in DESI's format: a coadd and its redrock table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ SIMULATED: Final = "a simulated sky of Outcrop, not DESI data"
 
 
 @dataclass(frozen=True, eq=False)
-class Petal:
-    """Everything that goes into the two files of a petal, N rows each.
+class SimulatedPetal:
+    """The content of the two files of a petal, N rows each.
 
     Attributes
     ----------
     tile, night, number : int
-        TILEID, NIGHT (YYYYMMDD) and the petal's place on the tile, 0 to 9.
+        TILEID, NIGHT (YYYYMMDD) and the petal's number on the tile, 0 to 9.
     frames : mapping of str to Frame
         Cameras b, r, z.
     fibermap, redshifts : structured arrays
@@ -47,7 +47,7 @@ def structured(columns: Mapping[str, tuple[str, ArrayLike]]) -> NDArray[np.void]
     return out
 
 
-def _primary(petal: Petal) -> fits.PrimaryHDU:
+def _primary(petal: SimulatedPetal) -> fits.PrimaryHDU:
     header = fits.Header()
     header["SIMULATD"] = (True, SIMULATED)
     header["SPGRP"], header["SPGRPVAL"] = "cumulative", petal.night
@@ -61,7 +61,7 @@ def _table(rows: NDArray[np.void], name: str) -> fits.BinTableHDU:
     return fits.BinTableHDU(rows, name=name)
 
 
-def _scores(petal: Petal) -> NDArray[np.void]:
+def _scores(petal: SimulatedPetal) -> NDArray[np.void]:
     """Return medians of flux and S/N by camera, as in a coadd's SCORES."""
     columns: dict[str, tuple[str, ArrayLike]] = {"TARGETID": ("i8", petal.fibermap["TARGETID"])}
     for camera, frame in petal.frames.items():
@@ -72,8 +72,8 @@ def _scores(petal: Petal) -> NDArray[np.void]:
     return structured(columns)
 
 
-def _tsnr2(petal: Petal) -> NDArray[np.void]:
-    """Return squared template S/N, taken to go with the median inverse variance."""
+def _tsnr2(petal: SimulatedPetal) -> NDArray[np.void]:
+    """Return squared template S/N, taken as proportional to the median inverse variance."""
     columns: dict[str, tuple[str, ArrayLike]] = {"TARGETID": ("i8", petal.fibermap["TARGETID"])}
     ivar = {c: np.median(frame.ivar, axis=1) for c, frame in petal.frames.items()}
     for target, scale in (
@@ -99,22 +99,23 @@ def _write(path: Path, hdus: list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTabl
         temporary.unlink(missing_ok=True)
 
 
-def write_petal(folder: Path, petal: Petal) -> tuple[Path, Path]:
+def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
     """Write the coadd and the redrock file of a petal below a folder.
 
     Parameters
     ----------
     folder : Path
         Root; files go to ``tiles/cumulative/TILEID/NIGHT/``.
-    petal : Petal
+    petal : SimulatedPetal
 
     Returns
     -------
     coadd, redrock : Path
     """
-    place = folder / "tiles" / "cumulative" / str(petal.tile) / str(petal.night)
-    place.mkdir(parents=True, exist_ok=True)
+    night = folder / "tiles" / "cumulative" / str(petal.tile) / str(petal.night)
+    night.mkdir(parents=True, exist_ok=True)
     name = f"{petal.number}-{petal.tile}-thru{petal.night}.fits"
+
     coadd = [_primary(petal), _table(petal.fibermap, "FIBERMAP")]
     for camera, frame in petal.frames.items():
         for part, data, unit in (
@@ -128,15 +129,16 @@ def write_petal(folder: Path, petal: Petal) -> tuple[Path, Path]:
                 image.header["BUNIT"] = unit
             coadd.append(image)
     coadd.append(_table(_scores(petal), "SCORES"))
-    _write(place / f"coadd-{name}", coadd)
+    _write(night / f"coadd-{name}", coadd)
+
     redrock = [
         _primary(petal),
         _table(petal.redshifts, "REDSHIFTS"),
         _table(petal.fibermap, "FIBERMAP"),
         _table(_tsnr2(petal), "TSNR2"),
     ]
-    _write(place / f"redrock-{name}", redrock)
-    return place / f"coadd-{name}", place / f"redrock-{name}"
+    _write(night / f"redrock-{name}", redrock)
+    return night / f"coadd-{name}", night / f"redrock-{name}"
 
 
 def magnitudes(flux: Array) -> Array:
@@ -145,6 +147,6 @@ def magnitudes(flux: Array) -> Array:
     out = []
     for low, high in ((4000, 5500), (5650, 7200), (8400, 9800)):
         inside = (wave > low) & (wave < high)
-        # 1e-17 erg/s/cm²/Å to nanomaggies at the band's middle
+        # From 1e-17 erg/s/cm²/Å to nanomaggies at the band's middle
         out.append(flux[:, inside].mean(axis=1) * ((low + high) / 2) ** 2 / 1.0885e7)
     return np.stack(out, axis=1)

@@ -1,7 +1,7 @@
 """From the rest frame of a template to the pixels of DESI: dispersion, redshift, lines.
 
-Everything a petal holds is built on the common grid of the three cameras, observed frame, vacuum
-Å, before it is split into cameras and given its noise.
+Spectra are built on the common grid of the three cameras, observed frame, vacuum Å, before they
+are split into cameras and noise is added.
 """
 
 from typing import Final
@@ -26,9 +26,10 @@ def disperse(flux: NDArray[np.float32], dispersion: Array) -> NDArray[np.float32
     pixels = len(WAVE)
     padded = np.empty((len(flux), _PADDED), np.float32)
     padded[:, :pixels] = flux
-    # a ramp from the last pixel to the first keeps the ends from leaking into each other
+    # A ramp from the last pixel to the first keeps the ends from leaking into each other
     ramp = np.linspace(0, 1, _PADDED - pixels, dtype=np.float32)
     padded[:, pixels:] = flux[:, -1:] * (1 - ramp) + flux[:, :1] * ramp
+
     sigma = np.asarray(dispersion) / LIGHT_SPEED / DLNWAVE
     window = np.exp(-2 * (np.pi * sigma[:, None] * np.fft.rfftfreq(_PADDED)) ** 2)
     smooth = np.fft.irfft(np.fft.rfft(padded) * window, _PADDED)
@@ -62,6 +63,7 @@ def add_line(flux: Array, centre: Array, strength: Array, sigma: Array) -> None:
         -reach, reach + 1
     )
     inside = (pixel >= 0) & (pixel < len(OBSERVED))
+
     offset = OBSERVED[0] + STEP * pixel - centre[:, None]
     height = strength / (np.sqrt(2 * np.pi) * sigma)
     profile = height[:, None] * np.exp(-0.5 * (offset / sigma[:, None]) ** 2)

@@ -1,4 +1,4 @@
-"""The wavelengths of all templates, and the constants that the modules of the sky share."""
+"""Grid: the wavelengths of all templates, and the constants that these modules share."""
 
 from pathlib import Path
 from typing import Final

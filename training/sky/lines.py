@@ -1,8 +1,8 @@
-"""What absorbs in stars: atomic lines, a forest of weak ones, and the bands of molecules.
+"""Absorption in stars: atomic lines, a forest of weak ones, and the bands of molecules.
 
 The named lines are in ``data/stellar_lines.csv`` and the band heads in
-``data/molecular_bands.csv``. The forest of weak iron-peak lines, dense in the blue, is drawn once
-and for all: every simulated sky has the same atoms.
+``data/molecular_bands.csv``. The forest of weak iron-peak lines, dense in the blue, is drawn with
+a fixed seed: every simulated sky has the same atoms.
 """
 
 import csv
@@ -81,6 +81,7 @@ def atomic_lines() -> tuple[Lines, ...]:
     for (species, _), members in groups.items():
         wave, energy, loggf = np.array(members).T
         found.append(Lines(species, float(energy.mean()), wave, 10**loggf, True))
+
     rng = np.random.default_rng(1925)
     for species, count, scale, levels in _FOREST:
         for energy, loggf in levels:
@@ -114,7 +115,7 @@ def wings(lines: Lines) -> Array:
     if not lines.damped:
         return np.zeros(len(WAVE))
     pixel, offset = _spread(lines.wave, 900)
-    # van der Waals broadening of a strong line in the Sun, 8e8 per second
+    # Van der Waals broadening of a strong line in the Sun, 8e8 per second
     damping = 8e8 * (lines.wave * ANGSTROM) ** 2 / (4 * np.pi * 2.998e10) / ANGSTROM
     core = lines.wave[:, None] * DOPPLER / LIGHT_SPEED
     profile = (lines.area * damping / np.pi)[:, None] / (offset**2 + core**2)

@@ -1,9 +1,9 @@
-"""Noise, masks and small faults: what turns a flux into what a DESI coadd reports.
+"""Noise, masks and small faults: from a true flux to the pixels of a DESI coadd.
 
 The noise of a faint fibre follows the curve measured in real coadds (``data/noise.csv``), with
 the sky's lines and the edges of the cameras; the object's own photons add to it. The reported
-inverse variance is the true one. Inliers are calibrated to a few parts in a thousand,
-keep a trace of the sky's lines, and lose under one per cent of their pixels.
+inverse variance is the true one. Spectra are calibrated to a few parts in a thousand, keep
+residuals of the sky's lines, and lose under one per cent of their pixels.
 """
 
 import csv
@@ -25,7 +25,7 @@ CAMERAS: Final[Mapping[str, slice]] = {
     "r": slice(2700, 5026),
     "z": slice(4900, 7781),
 }
-"""Where each camera's pixels lie on the common grid."""
+"""Each camera's pixels on the common grid."""
 LEVEL: Final[Mapping[str, float]] = {"b": 1.9, "r": 1.0, "z": 0.8}
 """Median noise of a faint fibre, 1e-17 erg/s/cm²/Å per pixel, in a bright-time exposure."""
 SKY: Final = 6.0
@@ -93,14 +93,16 @@ def signal_to_noise(flux: Array, z: Array, level: Array) -> Array:
     Estimated from every eleventh pixel, scaled to the pixels that a bin holds.
     """
     width = 3.956 * (1 + z) / STEP
-    # shares of pixels at either end of a bin average down the noise a little further
+    # Shares of pixels at either end of a bin average down the noise a little further
     pixels = width**2 / (width - 1 / 3)
+
     ratio, wave = [], []
     for camera, span in CAMERAS.items():
         part, curve = flux[:, span][:, ::11], curves()[camera]
         own = np.maximum(part, 0) / SKY * curve.floor[::11] ** 2
         ratio.append(part / np.sqrt(curve.total[::11] ** 2 + own) / LEVEL[camera])
         wave.append(OBSERVED[span][::11])
+
     rest = np.concatenate(wave) / (1 + z[:, None])
     inside = (rest > 3600) & (rest < 7556)
     ranked = np.sort(np.where(inside, np.hstack(ratio), np.inf), axis=1)
@@ -109,7 +111,7 @@ def signal_to_noise(flux: Array, z: Array, level: Array) -> Array:
 
 
 def scaled_to(flux: Array, z: Array, snr: Array, level: Array) -> Array:
-    """Scale spectra so that they are seen with the wanted S/N (`signal_to_noise`)."""
+    """Scale spectra so that they are observed with the wanted S/N (`signal_to_noise`)."""
     # S/N grows with flux at first, with its root where the object outshines the sky
     amplitude = np.ones(len(flux))
     for _ in range(7):
@@ -129,7 +131,7 @@ def _calibration(rng: np.random.Generator, count: int, camera: str) -> Array:
 
 
 def _sky_residual(rng: np.random.Generator, count: int, camera: str) -> Array:
-    """Return what sky subtraction leaves under the lines, in units of the noise, (N, P)."""
+    """Return the residuals of subtracted sky lines, in units of the noise, (N, P)."""
     curve = curves()[camera]
     strength = np.clip(curve.total / curve.floor - 1.3, 0, 3) / 3
     slope = np.gradient(curve.total) / curve.total
@@ -139,10 +141,17 @@ def _sky_residual(rng: np.random.Generator, count: int, camera: str) -> Array:
 
 
 def _faults(rng: np.random.Generator, frame: Frame) -> None:
-    """Damage pixels in place: junk without information, cosmics that only the mask knows."""
-    count, pixels = frame.flux.shape
+    """Damage pixels in place: some without information, some marked in the mask only."""
     scale = np.maximum(np.abs(np.median(frame.flux, axis=1)), 1.0)
-    # single pixels without information
+    _bad_pixels(rng, frame, scale)
+    _cosmics(rng, frame, scale)
+    _bad_columns(rng, frame)
+    _gaps(rng, frame)
+
+
+def _bad_pixels(rng: np.random.Generator, frame: Frame, scale: Array) -> None:
+    """Replace single pixels by values without information; half of them are in the mask."""
+    count, pixels = frame.flux.shape
     hits = rng.poisson(0.002 * count * pixels)
     row, column = rng.integers(count, size=hits), rng.integers(pixels, size=hits)
     frame.ivar[row, column] = 0
@@ -150,13 +159,21 @@ def _faults(rng: np.random.Generator, frame: Frame) -> None:
     frame.flux[row, column] = junk
     known = rng.random(len(row)) < 0.5
     frame.mask[row[known], column[known]] |= COSMIC
-    # cosmic rays: short trails, flagged, the inverse variance left as it was
+
+
+def _cosmics(rng: np.random.Generator, frame: Frame, scale: Array) -> None:
+    """Add cosmic rays: short trails in flux and mask, with the inverse variance unchanged."""
+    count, pixels = frame.flux.shape
     for _ in range(rng.poisson(1.2 * count)):
         i, start, length = rng.integers(count), rng.integers(pixels), rng.integers(1, 6)
         trail = slice(start, start + length)
         frame.flux[i, trail] += scale[i] * 10 ** rng.uniform(0.3, 2.5)
         frame.mask[i, trail] |= COSMIC
-    # bad columns: the same few pixels in a block of fibres, or a longer run in one fibre
+
+
+def _bad_columns(rng: np.random.Generator, frame: Frame) -> None:
+    """Mask the same few pixels in a block of fibres, and longer runs in single fibres."""
+    count, pixels = frame.flux.shape
     for _ in range(rng.poisson(2)):
         first, start = rng.integers(count), rng.integers(pixels)
         block = (
@@ -165,6 +182,7 @@ def _faults(rng: np.random.Generator, frame: Frame) -> None:
         )
         frame.mask[block] |= BAD_COLUMN
         frame.ivar[block] = 0
+
     for i in np.flatnonzero(rng.random(count) < 0.15):
         start = rng.integers(pixels)
         run = slice(start, start + rng.integers(5, 40))
@@ -172,7 +190,11 @@ def _faults(rng: np.random.Generator, frame: Frame) -> None:
         if rng.random() < 0.5:
             frame.ivar[i, run] = 0
         frame.flux[i, run] *= rng.uniform(-1, 3)
-    # a few spectra lose a large part of a camera
+
+
+def _gaps(rng: np.random.Generator, frame: Frame) -> None:
+    """Remove a large part of a camera from a few spectra."""
+    count, pixels = frame.flux.shape
     for i in np.flatnonzero(rng.random(count) < 0.002):
         start = rng.integers(pixels)
         run = slice(start, start + rng.integers(400, 1500))
@@ -195,16 +217,18 @@ def observe(rng: np.random.Generator, flux: Array, level: Array) -> dict[str, Fr
     Returns
     -------
     dict of str to Frame
-        Cameras b, r, z, noise and ordinary faults included.
+        Cameras b, r, z, noise and small faults included.
     """
     frames = {}
     for camera, span in CAMERAS.items():
         true = flux[:, span]
         var = variance(true, camera, level)
+
         seen = true * _calibration(rng, len(true), camera)
         faint = LEVEL[camera] * level[:, None] * curves()[camera].total
         seen = seen + faint * _sky_residual(rng, len(true), camera)
         seen = seen + np.sqrt(var) * rng.standard_normal(var.shape, dtype=np.float32)
+
         frame = Frame(
             seen.astype(np.float32), (1 / var).astype(np.float32), np.zeros(var.shape, np.int32)
         )

@@ -1,8 +1,8 @@
 """The opacity of a stellar photosphere in the optical, in the manner of Gray (2005), chapter 8.
 
 H⁻, bound-free absorption and Rayleigh scattering by hydrogen, its Balmer and Paschen lines with
-their Stark wings, and how many of each absorber there are after Boltzmann and Saha. Temperatures
-enter as θ = 5040 K / T and electron pressures in dyn/cm², as is usual in this field.
+their Stark wings, and the number of each absorber after Boltzmann and Saha. As is usual in this
+field, temperatures are given as θ = 5040 K / T and electron pressures in dyn/cm².
 """
 
 from typing import Final
@@ -91,13 +91,17 @@ def hydrogen_lines(theta: float, electrons: float) -> Array:
         for upper in range(lower + 1, int(last_level(electrons)) + 1):
             gap = 1 / lower**2 - 1 / upper**2
             wave = 911.763 / gap
+
             # Kramers' oscillator strength, with Gaunt factors that fit the first lines
             gaunt = 0.72 if upper == lower + 1 else 0.85
             strength = gaunt * 1.96 / (lower**5 * upper**3 * gap**3)
+
+            # Widths, Å: the linear Stark effect and the Doppler core
             shift = (wave * ANGSTROM) ** 2 / 2.998e10 * 0.6 * 3.836e8 * upper * (upper - lower)
             width = shift / ANGSTROM * field
             doppler = wave * DOPPLER / LIGHT_SPEED
             inner = max(2.51 * width, doppler)
+
             near = slice(*np.searchsorted(WAVE, (wave - 350, wave + 350)))
             offset = np.abs(WAVE[near] - wave)
             wing = 1.5 * width**1.5 / (offset**2.5 + inner**2.5)
@@ -111,7 +115,7 @@ def hydrogen_lines(theta: float, electrons: float) -> Array:
 def absorbers(
     teff: Array, pressure: Array, nuclei: Array, metals: Array, alpha: Array
 ) -> tuple[Array, Array]:
-    """Return what absorbs in lines and bands, per hydrogen nucleus.
+    """Return the absorbers in lines and bands, per hydrogen nucleus.
 
     Parameters
     ----------
@@ -126,6 +130,7 @@ def absorbers(
         Opacity of each of `molecular_bands` at full strength, cm².
     """
     theta = 5040 / (0.93 * teff)  # lines form higher up than the continuum
+
     atoms = []
     for lines in atomic_lines():
         element, stage = lines.species.split()
@@ -135,6 +140,7 @@ def absorbers(
         abundance = _ABUNDANCE[element] - 12 + alpha * _ALPHA.get(element, 0.0)
         abundance = abundance + (0 if element == "He" else metals)
         atoms.append(10 ** (abundance - theta * lines.energy) * share / _PARTITION[lines.species])
+
     molecules = []
     for name in molecular_bands():
         energy, strength, limit, heavy, enhanced = _MOLECULES[name]

@@ -1,12 +1,11 @@
-"""A simulated sky in DESI's files, for the demo, the tests and benchmarks without DESI data.
+"""Petals of a simulated sky in DESI's files, for the demo, tests and benchmarks without DESI data.
 
-Petals of 500 fibres: galaxies, quasars and stars in the proportions of the paper's sample, sky
-fibres and dead ones, with noise, masks and, where asked for, injected anomalies. ``training.sky``
-makes the pieces; this module puts a petal together. Numbers from this sky are not DESI's
-performance, and every file says so.
+A petal has 500 fibres: galaxies, quasars and stars in the proportions of the paper's sample, sky
+fibres and dead ones, with noise, masks and, optionally, injected anomalies. The other modules of
+``training.sky`` make the parts; this one assembles them. Numbers from this sky are not DESI
+performance, and every file is marked as simulated.
 """
 
-import csv
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -15,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from training.sky.anomalies import STRENGTHS, plant, spoil
-from training.sky.files import BGS_ANY, Petal, magnitudes, structured, write_petal
+from training.sky.anomalies import STRENGTHS, inject, inject_pixel_faults
+from training.sky.files import BGS_ANY, SimulatedPetal, magnitudes, structured, write_petal
 from training.sky.frame import OBSERVED
 from training.sky.grid import Array
 from training.sky.noise import NO_DATA, observe, scaled_to
 from training.sky.targets import Targets, draw_targets
+from training.truth import write_truth
 
 FIBRES: Final = 500
 PETALS_PER_TILE: Final = 10
@@ -46,8 +46,8 @@ def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> No
 
     A petal depends on the seed and its own number only, so a larger sky begins with the same
     petals as a smaller one. ``truth.csv`` lists every target (OBJTYPE TGT) with TARGETID, KIND
-    (empty for an inlier), TRUE_Z and STRENGTH (empty for an inlier; what it
-    measures, by kind, is said at `training.sky.anomalies.STRENGTHS`).
+    (empty for an inlier), TRUE_Z and STRENGTH (empty for an inlier; its unit by kind is given at
+    `training.sky.anomalies.STRENGTHS`).
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> No
     seed : int
         Not negative. Other seeds give other TARGETIDs and TILEIDs.
     anomalies : float
-        Share of the targets in which something is injected, every kind equally often.
+        Share of the targets in which an anomaly is injected, every kind equally often.
 
     Raises
     ------
@@ -71,59 +71,57 @@ def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> No
         raise ValueError(f"seed is {seed}; expected 0 or more")
     if not 0 <= anomalies <= 1:
         raise ValueError(f"anomalies is {anomalies}; expected a share between 0 and 1")
+
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[tuple[int, str, str, str]] = []
+    rows: list[tuple[int, str, float, float]] = []
     for number in tqdm(range(petals), desc="simulate", unit="petal"):
         petal, targets = make_petal(seed, number, anomalies)
         write_petal(folder, petal)
         ids = petal.fibermap["TARGETID"][petal.fibermap["OBJTYPE"] == "TGT"]
-        for i, kind, true_z, strength in zip(
-            ids, targets.kind, targets.true_z, targets.strength, strict=True
-        ):
-            injected = "" if np.isnan(strength) else f"{strength:.6g}"
-            rows.append((int(i), str(kind), f"{true_z:.7f}", injected))
-    temporary = folder / ".truth.csv.part"
-    with temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("TARGETID", "KIND", "TRUE_Z", "STRENGTH"))
-        writer.writerows(rows)
-    temporary.replace(folder / "truth.csv")
+        rows += zip(ids, targets.kind, targets.true_z, targets.strength, strict=True)
+    write_truth(folder, rows)
 
 
-def make_petal(seed: int, number: int, anomalies: float = 0.0) -> tuple[Petal, Targets]:
+def make_petal(seed: int, number: int, anomalies: float = 0.0) -> tuple[SimulatedPetal, Targets]:
     """Make one petal, and the truth about its targets in the order of its TGT rows."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
     target = rng.random(FIBRES) >= SKY_SHARE
     dead = target & (rng.random(FIBRES) < DEAD_SHARE)
     fibre = np.flatnonzero(target)
     targets = draw_targets(rng, len(fibre))
+
+    # Injected anomalies, on fibres that work: every kind in turn, from a random first one
     share = anomalies * len(fibre)
     live = rng.permutation(np.flatnonzero(~dead[fibre]))
     rows = live[: int(share) + int(rng.random() < share % 1)]
-    # every kind in turn, from a random first one
     kinds = np.roll(list(STRENGTHS), rng.integers(len(STRENGTHS)))
-    plant(rng, targets, rows, np.resize(kinds, len(rows)))
-    # the exposure's depth, and the fibres' own throughputs
+    inject(rng, targets, rows, np.resize(kinds, len(rows)))
+
+    # The exposure's depth, and the fibres' own throughputs
     level = 10 ** (rng.normal(0, 0.05) + rng.normal(0, 0.03, FIBRES))
     targets.flux = scaled_to(targets.flux, targets.z, targets.snr, level[fibre])
+
+    # Observed pixels
     flux = np.zeros((FIBRES, len(OBSERVED)))
     flux[fibre] = targets.flux
     frames = observe(rng, flux, level)
-    spoil(rng, targets, fibre, frames)
+    inject_pixel_faults(rng, targets, fibre, frames)
     for frame in frames.values():
         frame.flux[dead], frame.ivar[dead], frame.mask[dead] = 0, 0, NO_DATA
+
     tile, night = _tile(seed, number)
     fibermap = _fibermap(rng, seed, number, target, dead, flux)
     redshifts = _redshifts(rng, fibermap["TARGETID"], target, dead, targets)
     petal = number % PETALS_PER_TILE
-    return Petal(tile, night, petal, frames, fibermap, redshifts), targets
+    return SimulatedPetal(tile, night, petal, frames, fibermap, redshifts), targets
 
 
 def _tile(seed: int, number: int) -> tuple[int, int]:
     """Return TILEID and NIGHT of a petal; the TILEIDs are above those of DESI's surveys."""
-    place = number // PETALS_PER_TILE
-    tile = 1_000_000 + seed % 20_000 * 100 + place
-    return tile, int((date(2021, 5, 14) + timedelta(days=seed % 1000 + place)).strftime("%Y%m%d"))
+    pointing = number // PETALS_PER_TILE
+    tile = 1_000_000 + seed % 20_000 * 100 + pointing
+    night = date(2021, 5, 14) + timedelta(days=seed % 1000 + pointing)
+    return tile, int(night.strftime("%Y%m%d"))
 
 
 def _targetids(
@@ -147,21 +145,23 @@ def _fibermap(
     dead: NDArray[np.bool_],
     flux: Array,
 ) -> NDArray[np.void]:
-    """Return the columns of a coadd's FIBERMAP that say something about a simulated object."""
+    """Return those columns of a coadd's FIBERMAP that a simulated object has values for."""
     tile, _ = _tile(seed, number)
     petal = number % PETALS_PER_TILE
     device = np.arange(FIBRES) + 10
-    place = np.random.default_rng(
-        np.random.SeedSequence([seed, 1 << 40, number // PETALS_PER_TILE])
-    )
-    ra, dec = place.uniform(120, 260), place.uniform(0, 60)
-    # a petal is a tenth of a disc of 1.6 degrees
+
+    # Positions: all petals of a tile share its centre; each is a tenth of a disc of 1.6 degrees
+    of_tile = np.random.SeedSequence([seed, 1 << 40, number // PETALS_PER_TILE])
+    centre = np.random.default_rng(of_tile)
+    ra, dec = centre.uniform(120, 260), centre.uniform(0, 60)
     angle = np.deg2rad(36 * (petal + rng.random(FIBRES)))
     radius = 1.6 * np.sqrt(rng.random(FIBRES))
+
     status = np.where(rng.random(FIBRES) < 0.08, 1 << 3, 0)  # RESTRICTED, harmless
     status = np.where(dead, rng.choice([1 << 1, 1 << 9, 1 << 16], FIBRES), status)
     photometry = magnitudes(flux)
     faint = photometry[:, 1] < 15.8  # r = 19.5
+
     columns: dict[str, tuple[str, ArrayLike]] = {
         "TARGETID": ("i8", _targetids(rng, seed, number, target)),
         "PETAL_LOC": ("i2", petal),
@@ -195,16 +195,19 @@ def _redshifts(
     dead: NDArray[np.bool_],
     targets: Targets,
 ) -> NDArray[np.void]:
-    """Return redrock's table: its word on the targets, guesses for the sky, zeros for the dead."""
+    """Return redrock's table: random redshifts for sky fibres, zeros for dead ones."""
     z, snr = rng.uniform(0, 1.6, FIBRES), np.zeros(FIBRES)
     spectype = rng.choice(["GALAXY", "QSO"], FIBRES, p=[0.9, 0.1]).astype("<U6")
     z[target], snr[target], spectype[target] = targets.z, targets.snr, targets.spectype
     z[dead], spectype[dead] = 0.0, "GALAXY"
+
+    # How much better redrock's best fit is than the next one, and its other columns
     gain = 30 * snr**2 * np.exp(rng.normal(0, 0.5, FIBRES)) + rng.exponential(4, FIBRES)
     zwarn = np.where(gain < 9, ZWARN_SMALL_DELTA_CHI2, 0)
     subtype = np.where(spectype == "STAR", rng.choice(["G", "K", "M"], FIBRES), "")
     terms = np.select([spectype == "GALAXY", spectype == "QSO"], [10, 4], 5)
     coefficients = rng.normal(0, 30, (FIBRES, 10)) * (np.arange(10) < terms[:, None])
+
     rows = np.zeros(FIBRES, REDSHIFTS)
     rows["TARGETID"], rows["Z"], rows["SPECTYPE"], rows["SUBTYPE"] = targetid, z, spectype, subtype
     rows["ZERR"] = 3e-5 * np.clip(12 / np.maximum(snr, 1), 0.2, 5)

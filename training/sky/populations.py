@@ -1,4 +1,4 @@
-"""Single-age stellar populations: what a galaxy's starlight is a sum of.
+"""Single-age stellar populations: the terms of a galaxy's starlight.
 
 A population is made of the main sequence up to the turn-off of its age, with the initial mass
 function of Kroupa (2001), and of the giants beyond it, which give a share of the light that
@@ -96,21 +96,25 @@ def populations() -> NDArray[np.float32]:
     teff = np.tile(_NODES, 2)
     giant = np.clip(0.6 + (teff - 3500) * 1.5e-3, 0.2, 3.2)
     logg = np.where(kinds == 0, np.where(teff < 4000, 4.8, np.where(teff < 7000, 4.4, 4.0)), giant)
+
     light = np.empty((len(AGES), len(METALS), len(ALPHA), len(WAVE)), np.float32)
     for j, metals in enumerate(METALS):
         for k, alpha in enumerate(ALPHA):
             ones = np.ones(len(teff))
             stars = atmospheres(teff, logg, metals * ones, alpha * ones)
             stars /= (5.67e-5 * teff**4)[:, None].astype(np.float32)
+
             weight = np.zeros((len(AGES), len(teff)))
             for i, age in enumerate(AGES):
                 temperature, power = _main_sequence(age, metals)
-                share = np.interp(np.log10(age), _GIANT_AGE, _GIANT_SHARE)
                 weight[i, : len(_NODES)] = power @ interpolation(
                     np.log(_NODES), np.log(temperature)
                 )
+
+                share = np.interp(np.log10(age), _GIANT_AGE, _GIANT_SHARE)
                 cool, part = _giants(age, metals)
                 evolved = power.sum() * share / (1 - share) * part
                 weight[i, len(_NODES) :] = evolved @ interpolation(np.log(_NODES), np.log(cool))
+
             light[:, j, k] = weight.astype(np.float32) @ stars
     return light

@@ -58,7 +58,7 @@ def broad_lines(
     shift = rng.normal(0, 200, len(z)) / LIGHT_SPEED
     for wave, share in _BROAD:
         strength = power * share * 10 ** rng.normal(0, 0.06, len(z))
-        # a core and wings together are closer to real profiles than one Gaussian
+        # A core and wings together are closer to real profiles than one Gaussian
         for part, wide in ((0.65, 0.75), (0.35, 1.7)):
             add_line(
                 flux,
@@ -78,12 +78,15 @@ def quasars(rng: np.random.Generator, z: Array) -> Array:
     """
     count = len(z)
     rest = OBSERVED / (1 + z[:, None])
+
+    # Continuum, with the small blue bump: blended Balmer lines and continuum
     slope = rng.normal(-1.6, 0.4, count)[:, None]
     nucleus = np.where(rest < 5700, (rest / 5700) ** slope, (rest / 5700) ** (0.5 * slope - 0.2))
-    # the small blue bump: blended Balmer lines and continuum
     edge = rest - 3650
     bump = np.exp(-np.maximum(edge, 0) / 40) * np.exp(np.minimum(edge, 0) / 900)
     nucleus = nucleus * (1 + rng.uniform(0.05, 0.25, count)[:, None] * bump)
+
+    # Lines: iron, broad, narrow
     iron = rng.gamma(1.5, 18.0, count)  # Å, equivalent width over all multiplets
     sigma = np.exp(rng.normal(np.log(1600), 0.5, count)).clip(600, 3500)
     shares = np.array([share for _, share in _IRON]) / sum(share for _, share in _IRON)
@@ -92,12 +95,15 @@ def quasars(rng: np.random.Generator, z: Array) -> Array:
         add_line(
             nucleus, centre, iron * share * (1 + z), centre * np.minimum(sigma, 1200) / LIGHT_SPEED
         )
+
     broad_lines(rng, nucleus, z, sigma, np.exp(rng.normal(np.log(55), 0.35, count)) * (1 + z))
     narrow = np.exp(rng.normal(np.log(22), 0.7, count)) * (1 + z)
     motion = rng.uniform(90, 300, count) / LIGHT_SPEED
     for wave, share in _NARROW:
         strength = narrow * share * 10 ** rng.normal(0, 0.12, count)
         add_line(nucleus, wave * (1 + z), strength, wave * (1 + z) * motion)
+
+    # Dust, and the host galaxy
     dust = rng.exponential(0.06, count)
     for row, wave, ebv in zip(nucleus, rest, dust, strict=True):
         row *= attenuation(wave, np.array([ebv]), np.array([0.0]))[0]
@@ -115,10 +121,14 @@ def distant_quasars(rng: np.random.Generator, z: Array) -> Array:
     """
     count = len(z)
     rest = OBSERVED / (1 + z[:, None])
+
+    # Continuum and blended iron
     flux = (rest / 2000) ** rng.normal(-1.5, 0.35, count)[:, None]
     for wave, width, height in _UV_IRON:
         strength = height * 10 ** rng.normal(0, 0.15, count)[:, None]
         flux = flux * (1 + strength * np.exp(-0.5 * ((rest - wave) / width) ** 2))
+
+    # Emission lines
     sigma = np.exp(rng.normal(np.log(2000), 0.3, count))
     baldwin = 10 ** rng.normal(0, 0.2, count)  # lines of one quasar are strong or weak together
     for wave, width, wide in _ULTRAVIOLET:
@@ -127,12 +137,15 @@ def distant_quasars(rng: np.random.Generator, z: Array) -> Array:
         for part, extent in ((0.6, 0.6), (0.4, 1.6)):
             spread = wave * (1 + z) * extent * wide * sigma / LIGHT_SPEED
             add_line(flux, wave * (1 + z) * (1 - 0.0015), part * strength, spread)
-    for i in np.flatnonzero(rng.random(count) < 0.15):  # broad absorption troughs
+
+    # Broad absorption troughs
+    for i in np.flatnonzero(rng.random(count) < 0.15):
         speed, width, depth = rng.uniform((5000, 1500, 0.3), (12000, 4000, 0.9))
         for wave in (1549.5, 1396.8, 1240.8):
             velocity = (1 - rest[i] / wave) * LIGHT_SPEED
             flux[i] *= 1 - depth * np.exp(-0.5 * ((velocity - speed) / width) ** 4)
-    # the forest: many narrow Lyα absorbers between here and there
+
+    # The forest: many narrow Lyα absorbers along the line of sight
     for i in range(count):
         lines = rng.poisson(120)
         centre = 1215.67 * (1 + z[i] * rng.uniform(0.6, 0.995, lines))

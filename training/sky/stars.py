@@ -1,8 +1,8 @@
-"""Stars: the few per cent of targets that are no galaxies, from M dwarfs to white dwarfs.
+"""Stars: the few per cent of targets that are not galaxies, from M dwarfs to white dwarfs.
 
-The mix is that of faint stars that a galaxy survey takes for galaxies: mostly K and M dwarfs and
-G stars of the disc and halo, some giants, few hot ones; and the cataclysmic variables, which are
-injected only.
+The mix is that of faint stars that a galaxy survey mistakes for galaxies: mostly K and M dwarfs
+and G stars of the disc and halo, some giants, few hot ones. Cataclysmic variables are injected
+only.
 """
 
 from functools import cache
@@ -80,6 +80,8 @@ def cataclysmic_variables(rng: np.random.Generator, z: Array, width: Array) -> A
         Mean 1 over 4000 to 9000 Å, observed frame.
     """
     count = len(z)
+
+    # Disc and companion
     slope = rng.uniform(-2.4, -1.2, count)
     light = np.exp(np.multiply.outer(slope, np.log(WAVE / 6500)))
     light *= 1 + np.multiply.outer(rng.uniform(0.0, 0.4, count), WAVE < 3680)
@@ -87,6 +89,8 @@ def cataclysmic_variables(rng: np.random.Generator, z: Array, width: Array) -> A
     companion = companion / companion[:, [np.searchsorted(WAVE, 6500)]]
     light += rng.uniform(0, 0.5, count)[:, None] * companion
     flux = redshifted(disperse(light.astype(np.float32), np.full(count, 60.0)), z)
+
+    # Emission lines: Balmer, helium, and blends
     sigma = rng.uniform(300, 1000, count) / LIGHT_SPEED
     split = rng.uniform(0, 1.2, count) * sigma  # two horns where the disc is seen edge-on
     flat = rng.uniform(0.55, 1.0, count)  # Balmer decrement of an opaque disc
@@ -95,6 +99,7 @@ def cataclysmic_variables(rng: np.random.Generator, z: Array, width: Array) -> A
     lines += [(wave, helium) for wave in (5877.2, 6680.0, 7067.2, 4472.7)]
     lines.append((4687.0, helium * rng.uniform(0, 2, count)))  # He II
     lines.append((4645.0, helium * rng.uniform(0, 1, count)))  # Bowen's blend
+
     continuum = flux.copy()
     for wave, share in lines:
         power = 0.5 * width * share * continuum[:, np.searchsorted(OBSERVED, wave)]
@@ -104,7 +109,7 @@ def cataclysmic_variables(rng: np.random.Generator, z: Array, width: Array) -> A
 
 
 def stars(rng: np.random.Generator, z: Array) -> Array:
-    """Draw ordinary stars at given radial velocities over the speed of light.
+    """Draw common stars at given radial velocities over the speed of light.
 
     Returns
     -------
@@ -112,6 +117,8 @@ def stars(rng: np.random.Generator, z: Array) -> Array:
         Flux without noise on the common grid, observed frame, mean 1 over 4000 to 9000 Å.
     """
     count = len(z)
+
+    # Parameters
     kind = rng.choice(5, count, p=[0.36, 0.33, 0.24, 0.05, 0.02])
     centre = np.array([3480.0, 4500, 5700, 7300, 10000])[kind]
     spread = np.array([230.0, 380, 450, 600, 2500])[kind]
@@ -120,6 +127,8 @@ def stars(rng: np.random.Generator, z: Array) -> Array:
     metals = rng.normal(np.where(cool, -0.2, -0.6), np.where(cool, 0.2, 0.6))
     metals = np.clip(metals, -2, np.where(cool, 0.1, 0.3))
     giant = (rng.random(count) < 0.12) & (teff < 5600)
+
+    # Spectra, dwarfs and giants apart
     light = np.empty((count, len(WAVE)), np.float32)
     for evolved in (False, True):
         rows = np.flatnonzero(giant == evolved)
@@ -127,11 +136,15 @@ def stars(rng: np.random.Generator, z: Array) -> Array:
         weight = weight * interpolation(_METALS, metals[rows])[:, None, :]
         grid = _grid(evolved).reshape(-1, len(WAVE))
         light[rows] = weight.reshape(len(rows), len(grid)).astype(np.float32) @ grid
+
+    # Dust, rotation and resolution
     light *= attenuation(WAVE, rng.exponential(0.06, count), np.zeros(count)).astype(np.float32)
     spin = np.where(teff > 6500, rng.uniform(20, 200, count), 10)
     resolution = RESOLUTION / 5500 * LIGHT_SPEED
     flux = unit_mean(redshifted(disperse(light, np.hypot(spin, resolution)), z))
-    active = (teff < 3700) & (rng.random(count) < 0.25)  # flaring M dwarfs
+
+    # Flaring M dwarfs, and a few white dwarfs
+    active = (teff < 3700) & (rng.random(count) < 0.25)
     halpha = np.where(active, rng.gamma(2.0, 2.0, count), 0.0)
     for wave in _BALMER:
         level = flux[:, np.searchsorted(OBSERVED, wave)]

@@ -1,4 +1,4 @@
-"""The targets of a petal: what each fibre points at, before anything is injected or observed."""
+"""Targets of a petal: the objects behind its fibres, before anything is injected or observed."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +22,7 @@ MISTAKEN: Final = 0.001
 
 @dataclass(eq=False)
 class Targets:
-    """N objects, each with a spectrum of any brightness and what redrock will say of it.
+    """N objects, each with a spectrum of any brightness and redrock's result for it.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Targets:
     spectype : (N,) str
         redrock's class.
     kind : (N,) str
-        What is injected; empty for an inlier.
+        The injected kind; empty for an inlier.
     strength : (N,) float64
-        Of what is injected; NaN for an inlier.
+        Of the injected anomaly; NaN for an inlier.
     """
 
     flux: Array
@@ -60,7 +60,7 @@ def draw_redshifts(rng: np.random.Generator, snr: Array, distant: float = DISTAN
     z = np.linspace(0.008, 0.3, 600)
     density = z**1.3 * np.exp(-((z / 0.27) ** 3.5))
     chance = np.cumsum(density) / density.sum()
-    # a rank that is even on average and leans to small z where the S/N is high
+    # A rank that is uniform on average and tends to small z where the S/N is high
     lean = -0.4 * np.log(snr / 12) / 0.65 + 0.92 * rng.standard_normal(len(snr))
     rank = 1 / (1 + np.exp(-1.702 * lean))
     near = np.interp(rank, chance, z)
@@ -74,7 +74,7 @@ def draw_velocities(rng: np.random.Generator, count: int) -> Array:
 
 
 def draw_targets(rng: np.random.Generator, count: int) -> Targets:
-    """Draw ordinary targets in the proportions of the paper's sample."""
+    """Draw inliers in the proportions of the paper's sample."""
     snr = draw_snr(rng, count)
     spectype = rng.choice(list(SHARES), count, p=list(SHARES.values()))
     true_z = draw_redshifts(rng, snr)
@@ -82,11 +82,13 @@ def draw_targets(rng: np.random.Generator, count: int) -> Targets:
     true_z[star] = draw_velocities(rng, int(star.sum()))
     near = spectype == "QSO"
     true_z[near] = rng.uniform(0.03, 0.3, near.sum())
+
     nucleus = near | ((spectype == "GALAXY") & (rng.random(count) < MISTAKEN))
     flux = np.empty((count, len(OBSERVED)))
     for chosen, draw in ((nucleus, quasars), (star, stars), (~nucleus & ~star, galaxies)):
         if chosen.any():
             flux[chosen] = draw(rng, true_z[chosen])
+
     z = true_z + rng.normal(0, 1, count) * 3e-5 * np.clip(12 / snr, 0.2, 5)
     return Targets(
         flux, z, true_z, snr, spectype, np.full(count, "", "<U16"), np.full(count, np.nan)

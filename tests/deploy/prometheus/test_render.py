@@ -1,4 +1,4 @@
-"""The committed rules are those of the source, at every scale the same but for their time."""
+"""The committed rules are those of the source; a scale changes only their spans of time."""
 
 import re
 from pathlib import Path
@@ -34,14 +34,14 @@ def test_the_committed_resource_holds_the_same_rules() -> None:
 
 def test_a_scale_changes_every_span_of_time_and_nothing_else() -> None:
     slow, fast = render(1), render(1 / 60)
-    for plain, quick in (("10m", "10s"), ("1h", "1m"), ("30s", "500ms"), ("> 3600", "> 60")):
-        assert plain in slow
-        assert plain not in fast
-        assert fast.count(quick) == slow.count(plain)
+    for long, short in (("10m", "10s"), ("1h", "1m"), ("30s", "500ms"), ("> 3600", "> 60")):
+        assert long in slow
+        assert long not in fast
+        assert fast.count(short) == slow.count(long)
     assert _SPANS.sub("", slow) == _SPANS.sub("", fast)
 
 
-def test_the_command_line_renders_a_fraction_for_a_runbook_elsewhere(
+def test_the_command_line_takes_a_fraction_and_the_address_of_a_runbook(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     main(["--scale", "1/60", "--runbook", "https://docs.example.org/runbook"])
@@ -59,7 +59,7 @@ def test_every_alert_links_to_its_entry_in_the_runbook() -> None:
         assert parts == ["Means", "Look", "Do"], name
 
 
-def test_the_runbook_knows_who_is_woken() -> None:
+def test_the_runbook_names_the_critical_alerts() -> None:
     for name, alert in alerts().items():
         entry = RUNBOOK.split(f"## {name}\n")[1].split("\n## ")[0]
         assert ("Critical." in entry) == (alert["labels"]["severity"] == "critical"), name

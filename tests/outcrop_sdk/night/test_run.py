@@ -1,7 +1,6 @@
-"""A night is scored whole: whatever is broken, stopped, killed or full, and however often."""
+"""A night is scored completely, whatever is broken or full, and however often it is stopped."""
 
 import dataclasses
-import itertools
 import os
 import resource
 import signal
@@ -9,57 +8,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
-from astropy.io import fits
 from astropy.table import Table
 
-from outcrop import Petal, Scores
+from outcrop import Petal
 from outcrop.cli import main
 from outcrop.night.run import Night
-from outcrop.night.tables import make_table
-from tests.outcrop_sdk.sample import read_table, some_model, write_coadd, write_redrock
-from tests.outcrop_sdk.served import Served
-from tests.outcrop_sdk.server import Service, failing
+from tests.outcrop_sdk.fault_server import FaultInjectingServer, failing, no_fault
+from tests.outcrop_sdk.sample import (
+    read_header,
+    read_table,
+    some_model,
+    write_coadd,
+    write_redrock,
+)
 
 COMMAND = Path(sys.executable).with_name("outcrop")
 TILE = "tiles/cumulative/80613/20210324"
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OUTCROP_URL", "OUTCROP_TOKEN", "DESI_LOGLEVEL"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def served(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    process = Served(bundle, tmp_path_factory.mktemp("served"))
-    try:
-        process.start()
-        yield process
-    finally:
-        process.stop()
-
-
-@pytest.fixture
-def tree(petal: Petal, tmp_path: Path) -> Path:
-    """A petal of the simulated sky, cut into ten of 50 spectra."""
-    folder = tmp_path / "tree" / TILE
-    folder.mkdir(parents=True)
-    for kind, path in (("coadd", petal.coadd), ("redrock", petal.redrock)):
-        with fits.open(path, memmap=False) as hdus:
-            for number in range(10):
-                cut = fits.HDUList([hdu.copy() for hdu in hdus])
-                for hdu in cut[1:]:
-                    if not hdu.name.endswith("WAVELENGTH"):
-                        hdu.data = hdu.data[50 * number : 50 * (number + 1)]
-                cut.writeto(folder / f"{kind}-{number}-80613-thru20210324.fits")
-    return tmp_path / "tree"
 
 
 def add_petal(root: Path, number: int = 0, rows: int = 3, first: int = 11) -> Petal:
@@ -69,7 +39,7 @@ def add_petal(root: Path, number: int = 0, rows: int = 3, first: int = 11) -> Pe
     ids = [first + row for row in range(rows)]
     name = f"{number}-80613-thru20210324.fits"
     return Petal(
-        write_coadd(folder / f"coadd-{name}", ids, NIGHT=20210324),
+        write_coadd(folder / f"coadd-{name}", ids, ["r"], NIGHT=20210324),
         write_redrock(folder / f"redrock-{name}", ids),
     )
 
@@ -87,7 +57,7 @@ def night(root: Path, output: Path, url: str, *options: str) -> int:
 
 
 def started(root: Path, output: Path, url: str, *options: str) -> subprocess.Popen[str]:
-    """Start the command as the pipeline does."""
+    """Start the command in a process of its own."""
     return subprocess.Popen(
         [COMMAND, "night", str(root), "--output", str(output), "--url", url, *options],
         stdout=subprocess.PIPE,
@@ -117,21 +87,21 @@ def toplist(output: Path) -> Any:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until something is so; an error where it never is, for those that wait in threads."""
+    """Wait until a condition holds; fail after two minutes, in threads too."""
     for _ in range(12_000):
         if condition():
             return
         time.sleep(0.01)
-    pytest.fail("waited in vain")
+    pytest.fail("the condition never held")
 
 
-# --- what a night leaves
+# --- the output of a night
 
 
 def test_the_tables_mirror_the_tree_and_the_summary_counts_every_redrock_row(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert night(small, tmp_path / "out", service.url) == 0
+    assert night(small, tmp_path / "out", server.url) == 0
     assert [path.relative_to(tmp_path / "out").as_posix() for path in tables(tmp_path / "out")] == [
         f"{TILE}/outliers-{number}-80613-thru20210324.fits" for number in range(3)
     ]
@@ -148,11 +118,11 @@ def test_the_tables_mirror_the_tree_and_the_summary_counts_every_redrock_row(
 
 
 def test_a_target_of_two_petals_is_ranked_twice_and_listed_once(
-    service: Service, tmp_path: Path
+    server: FaultInjectingServer, tmp_path: Path
 ) -> None:
     add_petal(tmp_path / "tree", 0, first=11)
     add_petal(tmp_path / "tree", 1, first=13)
-    assert night(tmp_path / "tree", tmp_path / "out", service.url) == 0
+    assert night(tmp_path / "tree", tmp_path / "out", server.url) == 0
     top = toplist(tmp_path / "out")
     # p_value is 1 / (1 + TARGETID); 15 has none.
     assert top["TARGETID"].tolist() == [14, 13, 13, 12, 11]
@@ -162,14 +132,15 @@ def test_a_target_of_two_petals_is_ranked_twice_and_listed_once(
     assert (tmp_path / "out" / "targets.txt").read_text() == "14\n13\n12\n11\n"
 
 
-def test_a_target_of_a_healpixel_is_listed_with_every_fibre_and_night(
-    served: Served, real: Path, tmp_path: Path
+def test_a_target_of_a_healpixel_is_listed_with_every_fiber_and_night(
+    server: FaultInjectingServer, real: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "tree" / "healpix" / "special" / "dark" / "272" / "27247"
     folder.mkdir(parents=True)
     for path in real.glob("*-special-dark-27247.fits"):
         (folder / path.name).symlink_to(path)
-    assert night(tmp_path / "tree", tmp_path / "out", served.url) == 0
+    assert night(tmp_path / "tree", tmp_path / "out", server.url) == 0
+
     top = toplist(tmp_path / "out")
     seen = read_table(real / "coadd-special-dark-27247.fits", "EXP_FIBERMAP")
     columns = ("TILEID", "FIBER", "PETAL_LOC", "NIGHT")
@@ -183,25 +154,25 @@ def test_a_target_of_a_healpixel_is_listed_with_every_fibre_and_night(
     }
 
 
-def test_an_empty_petal_has_its_table(service: Service, tmp_path: Path) -> None:
+def test_an_empty_petal_has_a_table(server: FaultInjectingServer, tmp_path: Path) -> None:
     add_petal(tmp_path / "tree", rows=0)
-    assert night(tmp_path / "tree", tmp_path / "out", service.url) == 0
+    assert night(tmp_path / "tree", tmp_path / "out", server.url) == 0
     assert summary(tmp_path / "out")["ROWS"].tolist() == [0]
     assert len(toplist(tmp_path / "out")) == 0
 
 
-# --- what is scored again, and what is not
+# --- scored again or not
 
 
 def test_a_second_run_scores_nothing(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert night(small, tmp_path / "out", service.url) == 0
-    before, asked = times(tmp_path / "out"), len(service.sizes)
+    assert night(small, tmp_path / "out", server.url) == 0
+    before, asked = times(tmp_path / "out"), len(server.sizes)
     capsys.readouterr()
-    assert night(small, tmp_path / "out", service.url) == 0
+    assert night(small, tmp_path / "out", server.url) == 0
     assert times(tmp_path / "out") == before
-    assert len(service.sizes) == asked
+    assert len(server.sizes) == asked
     assert "3 scored, 0 of them now" in capsys.readouterr().out
     assert len(toplist(tmp_path / "out")) == 9
 
@@ -211,7 +182,7 @@ def newer(coadd: Path, table: Path) -> None:
 
 
 def copied_with_its_time(coadd: Path, table: Path) -> None:
-    """As rsync brings a reprocessed file that is older than the table of its forerunner."""
+    """As rsync copies a reprocessed file that is older than the table of its predecessor."""
     old = table.stat().st_mtime_ns - 10**12
     os.utime(coadd, ns=(old, old))
 
@@ -245,40 +216,40 @@ def from_the_future(coadd: Path, table: Path) -> None:
     ],
 )
 def test_a_petal_whose_table_is_not_of_its_files_is_scored_again_once(
-    service: Service, small: Path, tmp_path: Path, change: Callable[[Path, Path], None]
+    server: FaultInjectingServer, small: Path, tmp_path: Path, change: Callable[[Path, Path], None]
 ) -> None:
-    assert night(small, tmp_path / "out", service.url) == 0
+    assert night(small, tmp_path / "out", server.url) == 0
     before = times(tmp_path / "out")
     changed = tables(tmp_path / "out")[1]
     change(sorted(small.rglob("coadd-*"))[1], changed)
     for _ in range(2):
-        assert night(small, tmp_path / "out", service.url) == 0
+        assert night(small, tmp_path / "out", server.url) == 0
     after = times(tmp_path / "out")
     assert {name for name in before if before[name] != after[name]} == {changed.name}
-    assert service.sizes == [3, 3, 3, 3]
+    assert server.sizes == [3, 3, 3, 3]
 
 
 def test_another_model_has_every_petal_scored_again(
-    service: Service, small: Path, tmp_path: Path
+    server: FaultInjectingServer, small: Path, tmp_path: Path
 ) -> None:
-    assert night(small, tmp_path / "out", service.url) == 0
-    service.model = dataclasses.replace(some_model(), sha256="cd" * 32)
-    assert night(small, tmp_path / "out", service.url) == 0
-    assert len(service.sizes) == 6
-    shas = {fits.getheader(path, "OUTLIERS")["MODELSHA"] for path in tables(tmp_path / "out")}
+    assert night(small, tmp_path / "out", server.url) == 0
+    server.model = dataclasses.replace(some_model(), sha256="cd" * 32)
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert len(server.sizes) == 6
+    shas = {read_header(path)["MODELSHA"] for path in tables(tmp_path / "out")}
     assert shas == {"cd" * 32}
     assert summary(tmp_path / "out").meta["sha256"] == "cd" * 32
 
 
-# --- what goes wrong with a petal
+# --- failures of a petal
 
 
 def test_a_broken_petal_is_named_at_the_end_and_the_others_are_there(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = sorted(small.rglob("coadd-*"))[1]
     broken.write_bytes(broken.read_bytes()[:9999])
-    assert night(small, tmp_path / "out", service.url) == 1
+    assert night(small, tmp_path / "out", server.url) == 1
     out, err = capsys.readouterr()
     assert "3 petals: 2 scored, 2 of them now; 1 failed, 0 waiting" in out
     last = err.splitlines()[-2:]
@@ -286,46 +257,48 @@ def test_a_broken_petal_is_named_at_the_end_and_the_others_are_there(
     assert last[1].startswith(f"  {broken}: ")
     assert "9999 bytes" in last[1]
     assert "fetch or make it again" in last[1]
+
     counted = summary(tmp_path / "out")
     assert counted["STATE"].tolist() == ["scored", "failed", "scored"]
     assert "9999 bytes" in counted["ERROR"][1]
     assert counted.meta["rows"] == 6
+
     broken.unlink()
-    write_coadd(broken, [21, 22, 23])
-    assert night(small, tmp_path / "out", service.url) == 0
+    write_coadd(broken, [21, 22, 23], ["r"])
+    assert night(small, tmp_path / "out", server.url) == 0
     assert summary(tmp_path / "out").meta["rows"] == 9
 
 
 def test_a_stale_table_of_a_petal_that_broke_is_kept_but_not_counted(
-    service: Service, small: Path, tmp_path: Path
+    server: FaultInjectingServer, small: Path, tmp_path: Path
 ) -> None:
-    assert night(small, tmp_path / "out", service.url) == 0
+    assert night(small, tmp_path / "out", server.url) == 0
     before = times(tmp_path / "out")
     sorted(small.rglob("coadd-*"))[0].write_text("hello")
-    assert night(small, tmp_path / "out", service.url) == 1
+    assert night(small, tmp_path / "out", server.url) == 1
     assert times(tmp_path / "out") == before
     assert summary(tmp_path / "out").meta["rows"] == 6
     assert 11 not in toplist(tmp_path / "out")["TARGETID"]
 
 
 def test_a_petal_that_the_service_refuses_fails_alone(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.script = [lambda *_: False, failing(400, b'{"error": "no such thing"}')]
-    assert night(small, tmp_path / "out", service.url, "--workers", "1") == 1
+    server.faults = [no_fault, failing(400, b'{"error": "no such thing"}')]
+    assert night(small, tmp_path / "out", server.url, "--workers", "1") == 1
     assert len(tables(tmp_path / "out")) == 2
     assert "no such thing" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_full_disk_is_named_and_leaves_no_part_of_a_file(
-    service: Service, tmp_path: Path
+    server: FaultInjectingServer, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
     add_petal(tmp_path / "tree", 0)
-    assert night(tmp_path / "tree", output, service.url) == 0
+    assert night(tmp_path / "tree", output, server.url) == 0
     before = times(output)
     add_petal(tmp_path / "tree", 1, rows=400)
-    arguments = ["night", str(tmp_path / "tree"), "--output", str(output), "--url", service.url]
+    arguments = ["night", str(tmp_path / "tree"), "--output", str(output), "--url", server.url]
 
     def limited(size: int) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -352,122 +325,80 @@ def test_a_full_disk_is_named_and_leaves_no_part_of_a_file(
     assert "summary.ecsv cannot be written: " in fuller.stderr
     assert (output / "summary.ecsv").read_text() == kept
     assert leftovers(output) == []
-    assert night(tmp_path / "tree", output, service.url) == 0
+    assert night(tmp_path / "tree", output, server.url) == 0
     assert times(output).items() > before.items()
 
 
-# --- what goes wrong with the service
+# --- failures of the service
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("outcrop.night.retries.PATIENCE", 0.3)
-    monkeypatch.setattr("outcrop.night.retries.PAUSE", 0.01)
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_service_that_does_not_come_back_ends_the_night_and_leaves_the_rest_waiting(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("short_night_retries")
+def test_a_service_that_stays_unavailable_ends_the_night_and_leaves_the_rest_waiting(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The model, then one petal: its chunk, and the model again.
-    service.script = [lambda *_: False] * 3 + [failing(503)] * 10_000
+    # The model and one petal.
+    server.faults = [no_fault] * 2 + [failing(503)] * 10_000
     options = ("--workers", "1", "--timeout", "0.2")
-    assert night(small, tmp_path / "out", service.url, *options) == 1
+    assert night(small, tmp_path / "out", server.url, *options) == 1
     out, err = capsys.readouterr()
     assert "3 petals: 1 scored, 1 of them now; 0 failed, 2 waiting" in out
     assert "outcrop: 2 petals are left; run again to go on" in err
     assert "answered 503" in err.splitlines()[-1]
-    service.script = []
-    assert night(small, tmp_path / "out", service.url) == 0
-    assert service.sizes == [3, 3, 3]
+    server.faults = []
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert server.sizes == [3, 3, 3]
 
 
-def test_a_service_that_is_busy_for_longer_than_a_call_is_waited_for(
-    service: Service, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_requests_to_a_busy_service_are_retried_for_longer_than_a_call(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("outcrop.night.retries.PAUSE", 0.01)
-    # A call gives up at the first answer: the next try could only begin after its deadline.
-    service.script = [lambda *_: False] + [failing(429, Retry_After="9")] * 5
-    assert night(small, tmp_path / "out", service.url, "--timeout", "5") == 0
+    monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_PAUSE", 0.01)
+    # A call ends at the first answer: the next try could only begin after its deadline.
+    server.faults = [no_fault] + [failing(429, Retry_After="9")] * 5
+    assert night(small, tmp_path / "out", server.url, "--timeout", "5") == 0
     assert len(tables(tmp_path / "out")) == 3
 
 
-def test_a_token_that_is_refused_ends_the_night_at_once(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_refused_token_ends_the_night_immediately(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.script = [lambda *_: False] + [failing(401)] * 2
-    assert night(small, tmp_path / "out", service.url, "--workers", "1") == 1
+    server.faults = [no_fault] + [failing(401)] * 2
+    assert night(small, tmp_path / "out", server.url, "--workers", "1") == 1
     assert "answered 401" in capsys.readouterr().err.splitlines()[-1]
     assert tables(tmp_path / "out") == []
 
 
-def test_a_model_that_changes_during_the_night_ends_it_and_is_never_named_wrongly(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_model_that_changes_ends_the_night_and_its_scores_are_not_written(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def upgrade(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
-        service.model = dataclasses.replace(some_model(), sha256="cd" * 32, version="20260202")
+        server.model = dataclasses.replace(some_model(), sha256="cd" * 32, version="20260202")
         return False
 
-    service.script = [*[lambda *_: False] * 3, upgrade]
-    assert night(small, tmp_path / "out", service.url, "--workers", "1") == 1
+    server.faults = [*[no_fault] * 2, upgrade]
+    assert night(small, tmp_path / "out", server.url, "--workers", "1") == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "changed its model from outcrop 20260101 to outcrop 20260202" in error
-    assert "run again" in error
+    assert "changed its model from outcrop 20260101 " in error
+    assert " to outcrop 20260202 " in error
     assert len(tables(tmp_path / "out")) == 1
-    assert night(small, tmp_path / "out", service.url) == 0
-    shas = {fits.getheader(path, "OUTLIERS")["MODELSHA"] for path in tables(tmp_path / "out")}
+    assert night(small, tmp_path / "out", server.url) == 0
+    shas = {read_header(path)["MODELSHA"] for path in tables(tmp_path / "out")}
     assert shas == {"cd" * 32}
 
 
-def test_a_wrong_address_is_an_error_at_once(
+def test_an_address_without_a_service_is_an_error(
     small: Path, tmp_path: Path, closed_port: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert night(small, tmp_path / "out", closed_port, "--timeout", "0.5") == 1
     assert f"{closed_port}/model cannot be reached" in capsys.readouterr().err
 
 
-def test_a_killed_and_restarted_service_costs_no_row(
-    served: Served,
-    tree: Path,
-    petal: Petal,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    calm, output = tmp_path / "calm", tmp_path / "out"
-    assert night(tree, calm, served.url) == 0
-    begun = itertools.count(1)
-    restart = threading.Thread(target=served.start)
-
-    def struck(*arguments: Any) -> Scores:
-        # While one worker begins its petal the other is somewhere in its own.
-        if next(begun) == 4:
-            served.kill()
-            restart.start()
-        return make_table(*arguments)
-
-    monkeypatch.setattr("outcrop.night.make_table", struck)
-    status = night(tree, output, served.url, "--workers", "2")
-    restart.join()
-    out, err = capsys.readouterr()
-    assert status == 0, err
-    assert "cannot be reached" in err
-    assert "10 petals: 10 scored, 10 of them now; 0 failed, 0 waiting\n500 spectra" in out
-    found = [read_table(path) for path in tables(output)]
-    redrock = read_table(petal.redrock, "REDSHIFTS")["TARGETID"].tolist()
-    assert [one for table in found for one in table["TARGETID"].tolist()] == redrock
-    for one, other in zip(tables(calm), found, strict=True):
-        assert read_table(one).tobytes() == other.tobytes()
-    for name in ("summary.ecsv", "toplist.ecsv", "targets.txt"):
-        assert (output / name).read_text() == (calm / name).read_text()
-
-
 # --- stopping and watching
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_night_goes_on_when_it_is_run_again(
-    service: Service, tmp_path: Path, number: signal.Signals, status: int
+def test_a_stopped_night_continues_when_it_is_run_again(
+    server: FaultInjectingServer, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     for petal in range(5):
         add_petal(tmp_path / "tree", petal)
@@ -477,20 +408,21 @@ def test_a_stopped_night_goes_on_when_it_is_run_again(
         gate.wait(60)
         return False
 
-    # The model, two petals with the model after each, and the third, which is in work meanwhile.
-    service.script = [*[lambda *_: False] * 5, held]
-    process = started(tmp_path / "tree", output, service.url, "--workers", "1")
+    # The model, two petals, and the third, which is in progress meanwhile.
+    server.faults = [*[no_fault] * 3, held]
+    process = started(tmp_path / "tree", output, server.url, "--workers", "1")
     try:
-        wait_for(lambda: len(service.paths) == 6)
+        wait_for(lambda: len(server.paths) == 4)
         process.send_signal(number)
         assert process.stderr is not None
-        while "petals in work are finished first" not in (line := process.stderr.readline()):
+        while "finishing the petals in progress" not in (line := process.stderr.readline()):
             assert line
         gate.set()
         out, err = process.communicate(timeout=120)
     finally:
         gate.set()
         process.kill()
+
     assert process.returncode == status, err
     assert err.endswith("2 petals are left; run again to go on\noutcrop: interrupted\n")
     before = times(output)
@@ -498,36 +430,37 @@ def test_a_stopped_night_goes_on_when_it_is_run_again(
     assert out.startswith("5 petals: 3 scored, 3 of them now; 0 failed, 2 waiting\n")
     assert summary(output)["STATE"].tolist().count("waiting") == 2
     assert leftovers(output) == []
-    assert night(tmp_path / "tree", output, service.url) == 0
+
+    assert night(tmp_path / "tree", output, server.url) == 0
     assert times(output).items() > before.items()
-    assert service.sizes == [3] * 5
+    assert server.sizes == [3] * 5
 
 
-def test_more_workers_never_hold_more_petals_than_asked_for(
-    service: Service, tmp_path: Path
+def test_no_more_petals_are_in_memory_than_there_are_workers(
+    server: FaultInjectingServer, tmp_path: Path
 ) -> None:
     for number in range(6):
         add_petal(tmp_path / "tree", number)
-    lock, under_way, most = threading.Lock(), 0, 0
+    lock, in_progress, most = threading.Lock(), 0, 0
 
     def slow(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
-        nonlocal under_way, most
+        nonlocal in_progress, most
         if body:
             with lock:
-                under_way += 1
-                most = max(most, under_way)
+                in_progress += 1
+                most = max(most, in_progress)
             time.sleep(0.1)
             with lock:
-                under_way -= 1
+                in_progress -= 1
         return False
 
-    service.script = [slow] * 100
-    assert night(tmp_path / "tree", tmp_path / "out", service.url, "--workers", "2") == 0
+    server.faults = [slow] * 100
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, "--workers", "2") == 0
     assert most == 2
 
 
 def watched(root: Path, output: Path, url: str, meanwhile: Callable[[], None]) -> int:
-    """Watch a folder while something happens to it; then stop."""
+    """Watch a folder while a function changes it; then stop."""
     failures: list[BaseException] = []
 
     def act() -> None:
@@ -548,30 +481,37 @@ def watched(root: Path, output: Path, url: str, meanwhile: Callable[[], None]) -
 
 
 @pytest.fixture
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Night.watch, "__defaults__", (0.05,))
+
+
+@pytest.fixture
+def slow_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Night.watch, "__defaults__", (0.3,))
 
 
-@pytest.mark.usefixtures("quick_looks")
-def test_watching_scores_what_is_there_and_what_comes(
-    served: Served, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("fast_poll")
+def test_watching_scores_present_and_new_petals(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
+    late = add_petal(tmp_path / "elsewhere", 7, first=91)
 
     def meanwhile() -> None:
         wait_for((output / "targets.txt").exists)
-        add_petal(small, 7, first=91)
+        for path in (late.coadd, late.redrock):
+            path.rename(small / TILE / path.name)
         wait_for(lambda: len(tables(output)) == 4)
 
-    assert watched(small, output, served.url, meanwhile) == 130
+    assert watched(small, output, server.url, meanwhile) == 130
     out, err = capsys.readouterr()
     assert "4 petals: 4 scored, 4 of them now; 0 failed, 0 waiting" in out
     assert "ERROR" not in err
 
 
-@pytest.mark.usefixtures("quick_looks")
-def test_a_file_that_is_still_being_written_is_left_alone(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("slow_poll")
+def test_a_file_that_is_still_being_written_is_not_read(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
     late = add_petal(tmp_path / "elsewhere", 7)
@@ -581,71 +521,73 @@ def test_a_file_that_is_still_being_written_is_left_alone(
         wait_for(lambda: len(tables(output)) == 3)
         (small / TILE / late.redrock.name).write_bytes(late.redrock.read_bytes())
         with (small / TILE / late.coadd.name).open("wb") as stream:
-            for start in range(0, len(content), len(content) // 60):
-                stream.write(content[start : start + len(content) // 60])
+            for start in range(0, len(content), len(content) // 40):
+                stream.write(content[start : start + len(content) // 40])
                 stream.flush()
                 time.sleep(0.02)
         assert len(tables(output)) == 3
         wait_for(lambda: len(tables(output)) == 4)
 
-    assert watched(small, output, service.url, meanwhile) == 130
+    assert watched(small, output, server.url, meanwhile) == 130
     assert "ERROR" not in capsys.readouterr().err
-    assert service.sizes == [3, 3, 3, 3]
+    assert server.sizes == [3, 3, 3, 3]
 
 
-@pytest.mark.usefixtures("quick_looks")
-def test_a_copy_that_stalls_is_named_once_and_scored_when_it_is_whole(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("fast_poll")
+def test_a_stalled_copy_is_logged_once_and_scored_when_it_is_complete(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
     late = add_petal(tmp_path / "elsewhere", 7)
-    content = late.coadd.read_bytes()
+    part = tmp_path / "part.fits"
+    part.write_bytes(late.coadd.read_bytes()[:11520])
 
     def meanwhile() -> None:
         wait_for((output / "targets.txt").exists)
-        (small / TILE / late.redrock.name).write_bytes(late.redrock.read_bytes())
-        (small / TILE / late.coadd.name).write_bytes(content[:28800])
+        late.redrock.rename(small / TILE / late.redrock.name)
+        part.rename(small / TILE / late.coadd.name)
         wait_for(lambda: "failed" in summary(output)["STATE"])
-        time.sleep(0.6)
-        (small / TILE / late.coadd.name).write_bytes(content)
+        # A few searches later.
+        time.sleep(0.2)
+        late.coadd.rename(small / TILE / late.coadd.name)
         wait_for(lambda: len(tables(output)) == 4)
 
-    assert watched(small, output, service.url, meanwhile) == 130
+    assert watched(small, output, server.url, meanwhile) == 130
     out, err = capsys.readouterr()
     assert err.count("outcrop: ERROR: coadd-7-") == 1
     assert "4 petals: 4 scored, 4 of them now; 0 failed, 0 waiting" in out
 
 
-@pytest.mark.usefixtures("quick_looks", "impatient")
-def test_watching_outlives_a_service_that_is_away(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("fast_poll", "short_night_retries")
+def test_watching_continues_after_an_error_that_ends_a_night(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
 
     def meanwhile() -> None:
         wait_for(lambda: len(tables(output)) == 3)
-        service.script = [failing(401)] * 4
+        server.faults = [failing(401)] * 4
         add_petal(small, 7)
         wait_for(lambda: len(tables(output)) == 4)
 
-    assert watched(small, output, service.url, meanwhile) == 130
+    assert watched(small, output, server.url, meanwhile) == 130
     assert "answered 401" in capsys.readouterr().err
 
 
-# --- what is refused before any work
+# --- refused before any request
 
 
 @pytest.mark.parametrize(
     ("root", "output", "reason"),
     [
         ("absent", "out", "absent is not a folder"),
-        ("empty", "out", "empty holds no coadd-*.fits with its redrock-*.fits"),
+        ("empty", "out", "no pair of coadd-*.fits and redrock-*.fits below"),
         ("tree", "file", "file cannot be a folder"),
         ("tree", "file/out", "out cannot be a folder"),
     ],
 )
-def test_folders_that_cannot_be_are_refused(
-    service: Service,
+def test_folders_that_cannot_be_used_are_refused(
+    server: FaultInjectingServer,
     small: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -655,13 +597,13 @@ def test_folders_that_cannot_be_are_refused(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("precious")
-    assert night(tmp_path / root, tmp_path / output, service.url) == 1
+    assert night(tmp_path / root, tmp_path / output, server.url) == 1
     assert reason in capsys.readouterr().err
-    assert service.sizes == []
+    assert server.sizes == []
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "many"])
-def test_a_number_of_workers_that_cannot_be_is_refused(
+def test_an_invalid_number_of_workers_is_refused(
     small: Path, tmp_path: Path, workers: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert night(small, tmp_path / "out", "http://127.0.0.1:9", "--workers", workers) == 2
@@ -669,10 +611,10 @@ def test_a_number_of_workers_that_cannot_be_is_refused(
 
 
 def test_a_simulated_model_on_a_real_sky_is_warned_of_once_a_night(
-    service: Service, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.model = some_model("simulated")
-    assert night(small, tmp_path / "out", service.url) == 0
+    server.model = some_model("simulated")
+    assert night(small, tmp_path / "out", server.url) == 0
     out, err = capsys.readouterr()
     assert err.count("was trained on a simulated sky") == 1
     assert "sample simulated" in out

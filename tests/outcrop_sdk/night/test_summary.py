@@ -1,4 +1,4 @@
-"""The summary counts what the tables hold, in files that people and programs read."""
+"""The summary counts the rows of the tables, in files for people and for programs."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ LONG = 39633345008634465
 
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
-    """A petal of ten spectra that was scored, one that failed and one that waits.
+    """A petal of ten spectra that was scored, one that failed and one that is waiting.
 
     Of the ten the last two are sky. `some_scores` flags every third TARGETID.
     """
@@ -27,6 +27,7 @@ def summary(tmp_path: Path) -> Summary:
     status = np.array([0] * 8 + [Status.NOT_TARGET] * 2, np.int32)
     scores = dataclasses.replace(some_scores(spectra), status=status)
     assert np.flatnonzero(scores.anomaly).tolist() == [0, 3, 6, 9]
+
     write_scores(tmp_path / "o.fits", spectra, scores, some_model())
     made.scored(coadd, tmp_path / "o.fits")
     made.failed(tmp_path / "coadd-2.fits", 'it says "no", twice,\nand more')
@@ -67,7 +68,7 @@ def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Pat
         assert dict(read(tmp_path, name).meta) == expected
 
 
-def test_targetids_survive_in_full(summary: Summary, tmp_path: Path) -> None:
+def test_targetids_keep_all_their_digits(summary: Summary, tmp_path: Path) -> None:
     summary.write(tmp_path / "out")
     listed = read(tmp_path, "toplist.ecsv")["TARGETID"]
     assert listed.dtype == "int64"
@@ -76,7 +77,9 @@ def test_targetids_survive_in_full(summary: Summary, tmp_path: Path) -> None:
     assert [int(line) for line in lines] == listed.tolist()
 
 
-def test_the_text_says_what_a_person_wants_to_know(summary: Summary, tmp_path: Path) -> None:
+def test_the_text_has_the_totals_the_top_list_and_the_files(
+    summary: Summary, tmp_path: Path
+) -> None:
     text = summary.write(tmp_path / "out")
     assert text.startswith(
         "3 petals: 1 scored, 1 of them now; 1 failed, 1 waiting\n"

@@ -1,5 +1,6 @@
-"""A petal's table is made whole, of files that stayed what they were."""
+"""A petal's table is made of files that did not change while they were read."""
 
+import dataclasses
 import os
 import threading
 from collections.abc import Iterator
@@ -8,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from outcrop import Client, InputError, OutcropError, Petal, read_spectra
-from outcrop.night.retries import Patient
-from outcrop.night.tables import is_current, make_table
-from tests.outcrop_sdk.sample import read_table, some_model, write_coadd, write_redrock
-from tests.outcrop_sdk.server import Service, failing
+from outcrop import Client, InputError, ModelChanged, Petal, read_spectra
+from outcrop.night.retries import RetryingClient
+from outcrop.night.tables import is_current, make_table, read_table
+from tests.outcrop_sdk.fault_server import FaultInjectingServer
+from tests.outcrop_sdk.sample import read_table as read_fits_table
+from tests.outcrop_sdk.sample import some_model, write_coadd, write_redrock
 
 
 @pytest.fixture
 def petal(tmp_path: Path) -> Petal:
     return Petal(
-        write_coadd(tmp_path / "coadd-1.fits", [11, 12, 13]),
+        write_coadd(tmp_path / "coadd-1.fits", [11, 12, 13], ["r"]),
         write_redrock(tmp_path / "redrock-1.fits", [13, 12, 11]),
     )
 
@@ -29,25 +31,39 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def over() -> threading.Event:
-    return threading.Event()
+def client(server: FaultInjectingServer) -> Iterator[RetryingClient]:
+    with Client(server.url, timeout=5) as client:
+        yield RetryingClient(client, threading.Event())
 
 
-@pytest.fixture
-def patient(service: Service, over: threading.Event) -> Iterator[Patient]:
-    with Client(service.url, timeout=5) as client:
-        yield Patient(client, over)
-
-
-def test_a_table_is_current_once_it_is_made(patient: Patient, petal: Petal, table: Path) -> None:
+def test_a_table_is_current_once_it_is_made(
+    client: RetryingClient, petal: Petal, table: Path
+) -> None:
     assert not is_current(table, petal, some_model())
-    scores = make_table(table, petal, some_model(), patient)
+    scores = make_table(table, petal, some_model(), client)
     assert is_current(table, petal, some_model())
-    assert scores.targetid.tolist() == read_table(table)["TARGETID"].tolist() == [13, 12, 11]
+    assert scores.targetid.tolist() == [13, 12, 11]
+    assert read_fits_table(table)["TARGETID"].tolist() == [13, 12, 11]
+
+
+def test_a_table_is_not_current_for_another_model(
+    client: RetryingClient, petal: Petal, table: Path
+) -> None:
+    make_table(table, petal, some_model(), client)
+    assert not is_current(table, petal, dataclasses.replace(some_model(), sha256="cd" * 32))
+
+
+def test_scores_of_another_model_make_no_table(
+    client: RetryingClient, petal: Petal, table: Path
+) -> None:
+    expected = dataclasses.replace(some_model(), version="20250101")
+    with pytest.raises(ModelChanged, match=r"from outcrop 20250101 .* to outcrop 20260101"):
+        make_table(table, petal, expected, client)
+    assert not table.exists()
 
 
 def test_files_that_change_while_they_are_read_make_no_table(
-    patient: Patient, petal: Petal, table: Path, monkeypatch: pytest.MonkeyPatch
+    client: RetryingClient, petal: Petal, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reading(*paths: Any) -> Any:
         spectra = read_spectra(*paths)
@@ -56,29 +72,30 @@ def test_files_that_change_while_they_are_read_make_no_table(
 
     monkeypatch.setattr("outcrop.night.tables.read_spectra", reading)
     with pytest.raises(InputError, match=r"coadd-1\.fits or .* changed while it was read"):
-        make_table(table, petal, some_model(), patient)
+        make_table(table, petal, some_model(), client)
     assert not table.exists()
 
 
-def test_a_healpixel_of_many_spectra_goes_in_chunks(
-    service: Service, patient: Patient, tmp_path: Path
+def test_a_healpixel_of_many_spectra_is_sent_in_chunks(
+    server: FaultInjectingServer, client: RetryingClient, tmp_path: Path
 ) -> None:
     ids = list(range(1, 1202))
     petal = Petal(
         write_coadd(tmp_path / "coadd-1.fits", ids, ["r"]),
         write_redrock(tmp_path / "redrock-1.fits", ids),
     )
-    make_table(tmp_path / "outliers-1.fits", petal, some_model(), patient)
-    assert service.sizes == [500, 500, 201]
-    assert read_table(tmp_path / "outliers-1.fits")["TARGETID"].tolist() == ids
+    make_table(tmp_path / "outliers-1.fits", petal, some_model(), client)
+    assert server.sizes == [500, 500, 201]
+    assert read_fits_table(tmp_path / "outliers-1.fits")["TARGETID"].tolist() == ids
 
 
-def test_nothing_is_waited_for_once_it_is_over(
-    service: Service, patient: Patient, over: threading.Event, petal: Petal, table: Path
+def test_a_table_is_read_as_it_was_written(
+    client: RetryingClient, petal: Petal, table: Path
 ) -> None:
-    over.set()
-    # Longer than a call has: it gives up at once, and so does the night.
-    service.script = [failing(503, Retry_After="99")]
-    with pytest.raises(OutcropError, match="answered 503"):
-        make_table(table, petal, some_model(), patient)
-    assert len(service.paths) == 1
+    scores = make_table(table, petal, some_model(), client)
+    columns = read_table(table)
+    for name in ("targetid", "status", "snr", "wmse", "nof", "p_value", "anomaly"):
+        assert columns[name.upper()].tolist() == pytest.approx(
+            scores.columns()[name].tolist(), nan_ok=True
+        )
+    assert columns["SPECTYPE"].tolist() == ["GALAXY"] * 3

@@ -1,15 +1,16 @@
-"""The top list holds the most anomalous spectra of all tables, in order, and where they are."""
+"""The top list holds the most anomalous spectra of all tables, in order."""
 
 import dataclasses
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from outcrop import Scores, write_scores
 from outcrop._constants import TOP
-from outcrop._fits import FitsFile
+from outcrop.night.tables import read_table
 from outcrop.night.top_list import TopList
 from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
 
@@ -25,8 +26,12 @@ def add_table(top: TopList, coadd: Path, scores: Scores) -> None:
     path = coadd.with_name(f"outliers-{coadd.name}")
     spectra = some_spectra(len(scores), int(scores.targetid[0]) if len(scores) else 1)
     write_scores(path, spectra, scores, some_model())
-    with FitsFile(path) as file:
-        top.add(coadd, file.table("OUTLIERS"), scores.eligible)
+    top.add(coadd, read_table(path), scores.eligible)
+
+
+def listed(top: TopList, root: Path) -> Any:
+    """The list; astropy has no types for its columns."""
+    return top.table(root)
 
 
 def scored(n: int, first: int) -> Scores:
@@ -38,7 +43,7 @@ def test_the_most_anomalous_of_all_tables_come_first(tmp_path: Path) -> None:
     top = TopList()
     add(top, tmp_path, "1", scored(90, 1))
     add(top, tmp_path, "2", scored(90, 91))
-    table = top.table(tmp_path)
+    table = listed(top, tmp_path)
     expected = [one for one in range(180, 0, -1) if one % 5][:TOP]
     assert table["TARGETID"].tolist() == expected
     assert table["RANK"].tolist() == list(range(1, TOP + 1))
@@ -50,7 +55,7 @@ def test_the_most_anomalous_of_all_tables_come_first(tmp_path: Path) -> None:
 def test_spectra_without_a_p_value_are_never_listed(tmp_path: Path) -> None:
     top = TopList()
     add(top, tmp_path, "1", scored(10, 1))
-    assert top.table(tmp_path)["TARGETID"].tolist() == [9, 8, 7, 6, 4, 3, 2, 1]
+    assert listed(top, tmp_path)["TARGETID"].tolist() == [9, 8, 7, 6, 4, 3, 2, 1]
 
 
 def test_ineligible_spectra_are_never_listed_nor_counted(tmp_path: Path) -> None:
@@ -58,7 +63,7 @@ def test_ineligible_spectra_are_never_listed_nor_counted(tmp_path: Path) -> None
     add(top, tmp_path, "1", scored(2, 1))
     ineligible = dataclasses.replace(scored(2, 1), snr=np.array([9, 0.5], np.float32))
     add(top, tmp_path, "2", ineligible)
-    table = top.table(tmp_path)
+    table = listed(top, tmp_path)
     assert table["TARGETID"].tolist() == [2, 1, 1]
     assert table["NSPECTRA"].tolist() == [1, 2, 2]
 
@@ -71,15 +76,15 @@ def test_the_order_of_the_tables_does_not_matter(tmp_path: Path) -> None:
         top = TopList()
         for name in names:
             add(top, folder, name, scored(60, 1 if name == "1" else 61))
-        lists.append(top.table(folder)["TARGETID"].tolist())
+        lists.append(listed(top, folder)["TARGETID"].tolist())
     assert lists[0] == lists[1]
 
 
-def test_scores_and_places_are_those_of_the_spectrum(tmp_path: Path) -> None:
+def test_scores_and_fiber_observations_are_those_of_the_spectrum(tmp_path: Path) -> None:
     top = TopList()
     scores = scored(4, 11)
     add(top, tmp_path, "1", scores)
-    row = top.table(tmp_path)[0]
+    row = listed(top, tmp_path)[0]
     assert row["TARGETID"] == 14
     assert row["P_VALUE"] == 1 / 15
     assert row["WMSE"] == scores.wmse[3]
@@ -89,13 +94,13 @@ def test_scores_and_places_are_those_of_the_spectrum(tmp_path: Path) -> None:
     assert "ra=153.000000&dec=5.000000" in row["VIEWER"]
 
 
-def test_a_coadd_that_is_gone_leaves_its_places_unknown(
+def test_the_fiber_observations_of_a_missing_coadd_are_unknown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     top = TopList()
     add_table(top, tmp_path / "coadd-1.fits", scored(2, 1))
     with caplog.at_level(logging.WARNING):
-        table = top.table(tmp_path)
+        table = listed(top, tmp_path)
     assert "coadd-1.fits does not exist" in caplog.text
     assert table["TILEID"].tolist() == [-1, -1]
     assert table["TARGETID"].tolist() == [2, 1]
@@ -103,6 +108,6 @@ def test_a_coadd_that_is_gone_leaves_its_places_unknown(
 
 def test_no_tables_make_an_empty_list(tmp_path: Path) -> None:
     top = TopList()
-    assert len(top.table(tmp_path)) == 0
-    assert "TARGETID" in top.table(tmp_path).colnames
+    assert len(listed(top, tmp_path)) == 0
+    assert "TARGETID" in listed(top, tmp_path).colnames
     assert top.targets() == ""

@@ -1,10 +1,10 @@
-"""Whatever is asked, and however it goes wrong, the answer has one shape and a name."""
+"""Every request is answered in one shape and by name, whatever goes wrong."""
 
 import http.client
 import json
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,22 +15,20 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from model_store.bundle import Bundle
-from outcrop import Scores, Spectra
+from outcrop import Spectra
 from outcrop.wire import encode_request
-from scoring.scorer import Scorer
-from scoring.stage_timer import Observe
 from service.application import Application
 from tests.service.helpers import (
     INFER,
     JSON,
     URL,
-    Held,
+    FaultyScorer,
     assert_error,
-    document,
+    client_of,
     encoded,
     listening,
-    made_spectra,
+    make_spectra,
+    score_request,
     wait_for,
 )
 
@@ -63,7 +61,7 @@ def test_an_unknown_path_is_not_found(client: TestClient, method: str, path: str
         ("PUT", "/v2/models/outcrop", "GET, HEAD"),
     ],
 )
-def test_another_method_is_refused(
+def test_another_method_is_rejected(
     client: TestClient, method: str, path: str, allowed: str
 ) -> None:
     answer = client.request(method, path)
@@ -82,14 +80,14 @@ def test_a_request_id_is_echoed_or_made(client: TestClient) -> None:
     assert len(made) == 7
 
 
-def test_strangers_need_a_token_but_for_probes(
-    application: Callable[..., Application], tmp_path: Path
+def test_requests_from_other_machines_need_a_token_but_for_probes(
+    make_application: Callable[..., Application], tmp_path: Path
 ) -> None:
     file = tmp_path / "tokens"
     file.write_text("secret-token")
     for client in (
-        TestClient(application(tokens_file=file).door, base_url=URL),
-        TestClient(application().door, base_url="http://10.0.0.7"),
+        client_of(make_application(tokens_file=file)),
+        client_of(make_application(), "http://10.0.0.7"),
     ):
         for path in ("/model", "/v2", "/openapi.json", "/v2/health/ready", "/v2/models/outcrop"):
             assert_error(client.get(path), 401, "OKEN")
@@ -99,50 +97,33 @@ def test_strangers_need_a_token_but_for_probes(
             assert answer.headers["www-authenticate"] == "Bearer"
         for path in ("/livez", "/readyz", "/metrics"):
             assert client.get(path).status_code == 200
-    client = TestClient(application(tokens_file=file).door, base_url="http://10.0.0.7")
+    client = client_of(make_application(tokens_file=file), "http://10.0.0.7")
     assert client.get("/model", headers={"Authorization": "Bearer secret-token"}).is_success
-    client = TestClient(application(allow_anonymous=True).door, base_url="http://10.0.0.7")
+    client = client_of(make_application(allow_anonymous=True), "http://10.0.0.7")
     assert client.get("/model").is_success
 
 
-def test_a_websocket_is_refused(client: TestClient) -> None:
+def test_a_websocket_is_rejected(client: TestClient) -> None:
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/score"):
         pytest.fail("it was accepted")
 
 
-class Broken(Scorer):
-    """A scorer with a mistake in it that shows after the warm-up."""
-
-    broken = False
-
-    def score(
-        self, spectra: Spectra, *, reconstruction: bool = False, observe: Observe | None = None
-    ) -> Scores:
-        if self.broken:
-            raise KeyError("a secret detail")
-        return super().score(spectra, reconstruction=reconstruction, observe=observe)
-
-
-def test_our_own_mistakes_are_logged_with_the_request_id_and_not_shown(
-    application: Callable[..., Application], bundle: Path, caplog: pytest.LogCaptureFixture
+def test_an_unexpected_error_is_logged_with_the_request_id_and_not_shown(
+    make_application: Callable[..., Application],
+    faulty_scorer: FaultyScorer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    scorer = Broken(Bundle.open(bundle), 1)
-    client = TestClient(application(scorer).door, base_url=URL)
-    scorer.broken = True
+    client = client_of(make_application(faulty_scorer))
+    faulty_scorer.error = KeyError("a secret detail")
     headers = JSON | {"X-Request-ID": "find-me"}
     with caplog.at_level(logging.INFO, "service"):
-        answer = client.post("/score", content=encoded(document(made_spectra(1))), headers=headers)
+        answer = client.post(
+            "/score", content=encoded(score_request(make_spectra(1))), headers=headers
+        )
     error = assert_error(answer, 500, "report it with the request_id")
     assert "secret" not in error
     (record,) = [r for r in caplog.records if r.exc_info]
     assert vars(record)["fields"]["request_id"] == "find-me"
-
-
-@pytest.fixture
-def held(bundle: Path) -> Iterator[Held]:
-    scorer = Held(Bundle.open(bundle))
-    yield scorer
-    scorer.go.set()
 
 
 def post(port: int, spectra: Spectra, **options: Any) -> httpx2.Response:
@@ -150,73 +131,72 @@ def post(port: int, spectra: Spectra, **options: Any) -> httpx2.Response:
     return httpx2.post(f"{URL}:{port}{INFER}", content=body, headers=headers, timeout=60, **options)
 
 
-def test_beyond_the_places_a_request_is_told_to_come_again(
-    application: Callable[..., Application], held: Held
+def test_beyond_the_slots_a_request_is_rejected_until_one_is_free(
+    make_application: Callable[..., Application], faulty_scorer: FaultyScorer
 ) -> None:
-    made = application(held, max_in_work=1, max_waiting=1)
-    spectra = made_spectra(1)
-    with listening(made) as port, ThreadPoolExecutor(2) as callers:
-        held.go.clear()
+    application = make_application(faulty_scorer, max_in_work=1, max_waiting=1)
+    spectra = make_spectra(1)
+    with listening(application) as port, ThreadPoolExecutor(2) as callers:
+        faulty_scorer.pause()
         answers = [callers.submit(post, port, spectra) for _ in range(2)]
-        wait_for(lambda: made.work.taken == 2)
+        wait_for(lambda: application.work.taken == 2)
         busy = post(port, spectra)
         assert_error(busy, 429, "try again later")
         assert int(busy.headers["retry-after"]) >= 1
         assert httpx2.get(f"{URL}:{port}/readyz").is_success
-        held.go.set()
+        faulty_scorer.resume()
         assert [answer.result().status_code for answer in answers] == [200, 200]
         assert post(port, spectra).is_success
 
 
-def test_a_late_answer_is_a_504_and_its_place_is_free_when_its_thread_is(
-    application: Callable[..., Application], held: Held
+def test_a_late_response_is_a_504_and_its_slot_is_free_when_its_thread_is_done(
+    make_application: Callable[..., Application], faulty_scorer: FaultyScorer
 ) -> None:
-    made = application(held, max_in_work=1, max_waiting=0, deadline_seconds=2)
-    with listening(made) as port:
-        held.go.clear()
-        assert_error(post(port, made_spectra(1)), 504, "the deadline passed")
-        assert made.work.taken == 1
-        assert_error(post(port, made_spectra(1)), 429)
-        held.go.set()
-        wait_for(lambda: made.work.taken == 0)
+    application = make_application(faulty_scorer, max_in_work=1, max_waiting=0, deadline_seconds=1)
+    with listening(application) as port:
+        faulty_scorer.pause()
+        assert_error(post(port, make_spectra(1)), 504, "the deadline passed")
+        assert application.work.taken == 1
+        assert_error(post(port, make_spectra(1)), 429)
+        faulty_scorer.resume()
+        wait_for(lambda: application.work.taken == 0)
 
 
-def test_a_client_that_leaves_frees_its_place_when_its_thread_is_done(
-    application: Callable[..., Application], held: Held
+def test_a_client_that_disconnects_frees_its_slot_when_its_thread_is_done(
+    make_application: Callable[..., Application], faulty_scorer: FaultyScorer
 ) -> None:
-    made = application(held, max_in_work=1, max_waiting=1)
-    headers, body = encode_request(made_spectra(1))
-    with listening(made) as port:
-        held.go.clear()
-        begun = held.begun
-        leaving: list[http.client.HTTPConnection] = []
-        for _ in range(2):
-            leaving.append(http.client.HTTPConnection("127.0.0.1", port))
-            leaving[-1].request("POST", INFER, body, headers)
-        wait_for(lambda: made.work.taken == 2 and held.begun == begun + 1)
-        for connection in leaving:
+    application = make_application(faulty_scorer, max_in_work=1, max_waiting=1)
+    headers, body = encode_request(make_spectra(1))
+    with listening(application) as port:
+        faulty_scorer.pause()
+        calls = faulty_scorer.calls
+        connections = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(2)]
+        for connection in connections:
+            connection.request("POST", INFER, body, headers)
+        wait_for(lambda: application.work.taken == 2 and faulty_scorer.calls == calls + 1)
+        for connection in connections:
             connection.close()
-        wait_for(lambda: _counted(made, "499") == 2)
-        assert made.work.taken == 2
-        held.go.set()
-        wait_for(lambda: made.work.taken == 0)
-        assert held.begun == begun + 1
+        wait_for(lambda: _counted(application, "499") == 2)
+        assert application.work.taken == 2
+        faulty_scorer.resume()
+        wait_for(lambda: application.work.taken == 0)
+        assert faulty_scorer.calls == calls + 1
 
 
-def _counted(made: Application, code: str) -> float:
+def _counted(application: Application, code: str) -> float:
     labels = {"route": "/v2/models/{model}/infer", "code": code}
-    return made.metrics.registry.get_sample_value("outcrop_requests_total", labels) or 0
+    return application.metrics.registry.get_sample_value("outcrop_requests_total", labels) or 0
 
 
-def test_slow_senders_hold_no_place(application: Callable[..., Application]) -> None:
-    made = application(max_in_work=1, max_waiting=0)
-    spectra = made_spectra(1)
+def test_slow_clients_take_no_slot(make_application: Callable[..., Application]) -> None:
+    application = make_application(max_in_work=1, max_waiting=0)
+    spectra = make_spectra(1)
     headers, body = encode_request(spectra)
     headers |= {"Host": "x", "Content-Length": str(len(body))}
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"POST {INFER} HTTP/1.1\r\n{fields}\r\n"
     half = len(body) // 2
-    with listening(made) as port, ExitStack() as open_sockets:
+    with listening(application) as port, ExitStack() as open_sockets:
         slow = [
             open_sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
             for _ in range(50)
@@ -231,8 +211,10 @@ def test_slow_senders_hold_no_place(application: Callable[..., Application]) -> 
         assert slow[-1].recv(12) == b"HTTP/1.1 200"
 
 
-def test_a_half_body_is_refused_at_the_deadline(application: Callable[..., Application]) -> None:
-    with listening(application(deadline_seconds=0.3)) as port:
+def test_half_a_body_is_rejected_at_the_deadline(
+    make_application: Callable[..., Application],
+) -> None:
+    with listening(make_application(deadline_seconds=0.3)) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.putrequest("POST", "/score")
         connection.putheader("Content-Type", "application/json")
@@ -244,10 +226,10 @@ def test_a_half_body_is_refused_at_the_deadline(application: Callable[..., Appli
         connection.close()
 
 
-def test_an_early_refusal_reaches_a_client_that_is_still_sending(
-    application: Callable[..., Application],
+def test_an_early_rejection_reaches_a_client_that_is_still_sending(
+    make_application: Callable[..., Application],
 ) -> None:
-    with listening(application(max_body_bytes=2**20)) as port:
+    with listening(make_application(max_body_bytes=2**20)) as port:
         body = b"x" * (64 * 2**20)
         headers = {
             "Content-Type": "application/octet-stream",

@@ -1,4 +1,4 @@
-"""Bodies are read within bounds, whatever the client sends and however it sends it."""
+"""Bodies are read within limits, whatever the client sends and however it sends it."""
 
 import asyncio
 from pathlib import Path
@@ -10,23 +10,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from service.http.body import BINARY, JSON, MAX_HEADER_BYTES, Body, Budget, Form, Limits, form, read
-from service.http.errors import ClientGone, Problem
+from service.http.body import (
+    BINARY,
+    JSON,
+    MAX_HEADER_BYTES,
+    Body,
+    BodyHeaders,
+    BodyLimits,
+    Budget,
+    parse_headers,
+    read,
+)
+from service.http.errors import ClientDisconnected, Problem
 
 BOTH = (BINARY, JSON)
-LIMITS = Limits(json_bytes=1000, binary_bytes=5000)
+LIMITS = BodyLimits(json_bytes=1000, binary_bytes=5000)
 LENGTH = "Inference-Header-Content-Length"
 
 
-def described(accepts: tuple[str, ...] = BOTH, **headers: str) -> Form:
-    return form(
+def parsed(accepts: tuple[str, ...] = BOTH, **headers: str) -> BodyHeaders:
+    return parse_headers(
         Headers({name.replace("_", "-"): value for name, value in headers.items()}), accepts, LIMITS
     )
 
 
-def refusal(accepts: tuple[str, ...] = BOTH, **headers: str) -> tuple[int, str]:
+def rejection(accepts: tuple[str, ...] = BOTH, **headers: str) -> tuple[int, str]:
     with pytest.raises(Problem) as raised:
-        described(accepts, **headers)
+        parsed(accepts, **headers)
     return raised.value.status, str(raised.value)
 
 
@@ -42,75 +52,77 @@ def refusal(accepts: tuple[str, ...] = BOTH, **headers: str) -> tuple[int, str]:
         "*/*",
     ],
 )
-def test_other_content_types_are_refused(kind: str) -> None:
-    status, message = refusal(content_type=kind)
+def test_other_content_types_are_rejected(kind: str) -> None:
+    status, message = rejection(content_type=kind)
     assert status == 415
     assert f"Content-Type is '{kind}'; send application/octet-stream or" in message
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip", ""])
-def test_compressed_bodies_are_refused(encoding: str) -> None:
-    status, message = refusal(content_type=JSON, content_encoding=encoding)
+def test_compressed_bodies_are_rejected(encoding: str) -> None:
+    status, message = rejection(content_type=JSON, content_encoding=encoding)
     assert status == 415
     assert f"Content-Encoding is '{encoding}'" in message
 
 
-def test_a_missing_content_type_is_what_the_header_length_says_or_refused() -> None:
-    assert described().media_type == JSON
-    assert described(inference_header_content_length="7").media_type == BINARY
-    assert refusal((JSON,))[0] == 415
+def test_a_missing_content_type_follows_from_the_header_length_or_is_rejected() -> None:
+    assert parsed().media_type == JSON
+    assert parsed(inference_header_content_length="7").media_type == BINARY
+    assert rejection((JSON,))[0] == 415
 
 
 def test_parameters_and_case_of_a_content_type_do_not_matter() -> None:
-    assert described(content_type="Application/JSON; charset=utf-8").media_type == JSON
+    assert parsed(content_type="Application/JSON; charset=utf-8").media_type == JSON
 
 
 @pytest.mark.parametrize(("kind", "limit"), [(JSON, 1000), (BINARY, 5000)])
-def test_a_body_that_is_announced_too_long_is_refused_unread(kind: str, limit: int) -> None:
+def test_a_body_that_is_announced_too_long_is_rejected_unread(kind: str, limit: int) -> None:
     headers = {"content_type": kind}
     if kind == BINARY:
         headers["inference_header_content_length"] = "0"
-    assert described(BOTH, content_length=str(limit), **headers).length == limit
-    status, message = refusal(BOTH, content_length=str(limit + 1), **headers)
+    assert parsed(BOTH, content_length=str(limit), **headers).length == limit
+    status, message = rejection(BOTH, content_length=str(limit + 1), **headers)
     assert status == 413
     assert f"Content-Length is {limit + 1}; at most {limit} bytes" in message
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", " ", "²", "1, 2", "9" * 40])
 def test_an_impossible_header_length_is_named(length: str) -> None:
-    status, message = refusal(content_type=BINARY, inference_header_content_length=length)
+    status, message = rejection(content_type=BINARY, inference_header_content_length=length)
     assert status == 400
     assert LENGTH in message
 
 
 def test_a_binary_body_needs_its_header_length_and_json_has_none() -> None:
-    assert refusal(content_type=BINARY)[0] == 400
-    assert refusal(content_type=JSON, inference_header_content_length="5")[0] == 400
+    assert rejection(content_type=BINARY)[0] == 400
+    assert rejection(content_type=JSON, inference_header_content_length="5")[0] == 400
 
 
-def test_the_leading_json_is_bounded() -> None:
+def test_the_json_header_is_limited() -> None:
     long = str(MAX_HEADER_BYTES + 1)
-    assert refusal(content_type=BINARY, inference_header_content_length=long)[0] == 413
+    assert rejection(content_type=BINARY, inference_header_content_length=long)[0] == 413
     assert (
-        refusal(content_type=BINARY, content_length="9", inference_header_content_length="10")[0]
+        rejection(content_type=BINARY, content_length="9", inference_header_content_length="10")[0]
         == 400
     )
 
 
 class Wire:
-    """Chunks as ASGI delivers them; remembers how many were asked for."""
+    """Chunks as ASGI delivers them; counts how many were received."""
 
-    def __init__(self, chunks: list[bytes], *, hangs: bool = False, leaves: bool = False) -> None:
+    def __init__(
+        self, chunks: list[bytes], *, hangs: bool = False, disconnects: bool = False
+    ) -> None:
         self.chunks = chunks
         self.hangs = hangs
-        self.leaves = leaves
-        self.asked = 0
+        self.disconnects = disconnects
+        self.received = 0
 
     async def __call__(self) -> dict[str, Any]:
-        self.asked += 1
-        if self.asked <= len(self.chunks):
-            chunk = self.chunks[self.asked - 1]
-            last = self.asked == len(self.chunks) and not (self.hangs or self.leaves)
+        self.received += 1
+        if self.received <= len(self.chunks):
+            chunk = self.chunks[self.received - 1]
+            last = self.received == len(self.chunks) and not (self.hangs or self.disconnects)
             return {"type": "http.request", "body": chunk, "more_body": not last}
         if self.hangs:
             await asyncio.Event().wait()
@@ -118,15 +130,15 @@ class Wire:
 
 
 def receive(
-    wire: Wire, how: Form, budget: Budget, *, follows: int = 0, seconds: float = 60.0
+    wire: Wire, headers: BodyHeaders, budget: Budget, *, follows: int = 0, seconds: float = 60.0
 ) -> Body:
     return asyncio.run(
-        read(how, wire, budget, seconds=seconds, check_header=lambda header: follows)
+        read(headers, wire, budget, seconds=seconds, check_header=lambda header: follows)
     )
 
 
-def binary(header_length: int, length: int | None = None, limit: int = 5000) -> Form:
-    return Form(BINARY, header_length, length, limit)
+def binary(header_length: int, length: int | None = None, limit: int = 5000) -> BodyHeaders:
+    return BodyHeaders(BINARY, header_length, length, limit)
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1), st.integers(0, 64), st.booleans())
@@ -135,8 +147,8 @@ def test_any_chunking_gives_the_same_bytes(chunks: list[bytes], header: int, kno
     whole = b"".join(chunks)
     header = min(header, len(whole))
     budget = Budget(10**6)
-    how = binary(header, len(whole) if known else None, limit=10**6)
-    body = receive(Wire(chunks), how, budget, follows=len(whole) - header)
+    headers = binary(header, len(whole) if known else None, limit=10**6)
+    body = receive(Wire(chunks), headers, budget, follows=len(whole) - header)
     assert bytes(body.data) == whole
     assert budget.held == len(whole)
     address = np.frombuffer(body.data, np.uint8).__array_interface__["data"][0]
@@ -157,7 +169,7 @@ def test_any_chunking_gives_the_same_bytes(chunks: list[bytes], header: int, kno
         ([b"{}", b"x" * 4000, b"x" * 500], None, 4100, 400),
     ],
 )
-def test_a_body_unlike_its_leading_json_is_refused(
+def test_a_body_unlike_its_json_header_is_rejected(
     chunks: list[bytes], length: int | None, follows: int, status: int
 ) -> None:
     budget = Budget(10**6)
@@ -167,49 +179,51 @@ def test_a_body_unlike_its_leading_json_is_refused(
     assert budget.held == 0
 
 
-def test_a_wrong_length_is_refused_before_the_rest_is_read() -> None:
+def test_a_wrong_length_is_rejected_before_the_rest_is_read() -> None:
     wire = Wire([b"{}", *[b"x" * 100] * 40])
     with pytest.raises(Problem) as raised:
         receive(wire, binary(2, 4002), Budget(10**6), follows=4001)
     assert raised.value.status == 400
-    assert wire.asked == 1
+    assert wire.received == 1
 
 
-def test_chunks_are_counted_as_they_come() -> None:
+def test_chunks_are_counted_as_they_arrive() -> None:
     wire = Wire([b"x" * 400] * 10)
     budget = Budget(10**6)
     with pytest.raises(Problem) as raised:
-        receive(wire, Form(JSON, None, None, 1000), budget)
+        receive(wire, BodyHeaders(JSON, None, None, 1000), budget)
     assert raised.value.status == 413
-    assert wire.asked == 3
+    assert wire.received == 3
     assert budget.held == 0
 
 
-def test_bytes_in_flight_are_bounded() -> None:
+def test_bytes_in_memory_are_limited() -> None:
     budget = Budget(1000)
-    first = receive(Wire([b"x" * 600]), Form(JSON, None, 600, 5000), budget)
+    first = receive(Wire([b"x" * 600]), BodyHeaders(JSON, None, 600, 5000), budget)
     with pytest.raises(Problem) as raised:
-        receive(Wire([b"x" * 300, b"x" * 300]), Form(JSON, None, 600, 5000), budget)
+        receive(Wire([b"x" * 300, b"x" * 300]), BodyHeaders(JSON, None, 600, 5000), budget)
     assert raised.value.status == 429
     assert "Retry-After" in raised.value.headers
     assert budget.held == 600
     first.release()
-    receive(Wire([b"x" * 600]), Form(JSON, None, 600, 5000), budget)
+    receive(Wire([b"x" * 600]), BodyHeaders(JSON, None, 600, 5000), budget)
 
 
-def test_a_body_that_stops_coming_ends_at_the_deadline() -> None:
+def test_a_body_that_stops_arriving_is_rejected_at_the_deadline() -> None:
     budget = Budget(10**6)
     with pytest.raises(Problem) as raised:
-        receive(Wire([b"x" * 100], hangs=True), Form(JSON, None, 600, 5000), budget, seconds=0.05)
+        receive(
+            Wire([b"x" * 100], hangs=True), BodyHeaders(JSON, None, 600, 5000), budget, seconds=0.05
+        )
     assert raised.value.status == 408
     assert "only 100 bytes" in str(raised.value)
     assert budget.held == 0
 
 
-def test_a_client_that_leaves_holds_nothing() -> None:
+def test_a_client_that_disconnects_holds_no_memory() -> None:
     budget = Budget(10**6)
-    with pytest.raises(ClientGone):
-        receive(Wire([b"x" * 100], leaves=True), Form(JSON, None, 600, 5000), budget)
+    with pytest.raises(ClientDisconnected):
+        receive(Wire([b"x" * 100], disconnects=True), BodyHeaders(JSON, None, 600, 5000), budget)
     assert budget.held == 0
 
 
@@ -217,9 +231,11 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def test_an_announced_body_takes_no_memory_until_it_comes() -> None:
+def test_an_announced_body_takes_no_memory_until_it_arrives() -> None:
     before = resident_bytes()
-    bodies = [Body(Form(BINARY, 0, 80 * 2**20, 80 * 2**20), Budget(2**40)) for _ in range(20)]
+    bodies = [
+        Body(BodyHeaders(BINARY, 0, 80 * 2**20, 80 * 2**20), Budget(2**40)) for _ in range(20)
+    ]
     for body in bodies:
         body.append(b"x" * 1000)
     assert resident_bytes() - before < 10 * 2**20

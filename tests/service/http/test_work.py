@@ -1,4 +1,4 @@
-"""Places in work are bounded, and free only when their threads are."""
+"""The slots for work are limited, and free again only when their threads are done."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.http.errors import ClientGone, Problem
+from service.http.errors import ClientDisconnected, Problem
 from service.http.work import Work
 
 
@@ -16,20 +16,19 @@ async def never() -> None:
     await asyncio.Event().wait()
 
 
-def soon() -> float:
-    return time.monotonic() + 60
-
-
 def run(
     work: Work,
     job: Callable[[], Any],
     *,
     deadline: float | None = None,
-    gone: Awaitable[object] | None = None,
+    disconnected: Awaitable[object] | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Awaitable[Any]:
     return work.run(
-        job, deadline=soon() if deadline is None else deadline, gone=gone or never(), done=done
+        job,
+        deadline=time.monotonic() + 60 if deadline is None else deadline,
+        disconnected=disconnected or never(),
+        done=done,
     )
 
 
@@ -38,8 +37,8 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-def test_a_result_comes_back_and_its_place_is_free() -> None:
-    async def story() -> None:
+def test_a_result_is_returned_and_its_slot_is_free() -> None:
+    async def scenario() -> None:
         work = Work(1, 0)
         over: list[bool] = []
         assert await run(work, lambda: 6 * 7, done=lambda: over.append(True)) == 42
@@ -48,11 +47,11 @@ def test_a_result_comes_back_and_its_place_is_free() -> None:
             await run(work, lambda: 1 / 0)
         assert work.taken == 0
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_timed_out_job_keeps_its_place_until_its_thread_is_done() -> None:
-    async def story() -> None:
+def test_a_timed_out_job_keeps_its_slot_until_its_thread_is_done() -> None:
+    async def scenario() -> None:
         work = Work(1, 0)
         hold = threading.Event()
         over: list[bool] = []
@@ -62,38 +61,38 @@ def test_a_timed_out_job_keeps_its_place_until_its_thread_is_done() -> None:
             )
         assert raised.value.status == 504
         assert (work.taken, over) == (1, [])
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(Problem) as rejected:
             await run(work, lambda: None)
-        assert refused.value.status == 429
+        assert rejected.value.status == 429
         hold.set()
         await until(lambda: work.taken == 0)
         assert over == [True]
         assert await run(work, lambda: "next") == "next"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_beyond_threads_and_queue_a_request_is_told_to_come_again() -> None:
-    async def story() -> None:
+def test_beyond_threads_and_queue_a_request_is_rejected_with_retry_after() -> None:
+    async def scenario() -> None:
         work = Work(1, 1)
         hold = threading.Event()
         first, second = (asyncio.ensure_future(run(work, hold.wait)) for _ in range(2))
         await until(lambda: work.taken == 2)
         over: list[bool] = []
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(Problem) as rejected:
             await run(work, lambda: None, done=lambda: over.append(True))
-        assert refused.value.status == 429
-        assert int(refused.value.headers["Retry-After"]) >= 1
+        assert rejected.value.status == 429
+        assert int(rejected.value.headers["Retry-After"]) >= 1
         assert over == [True]
         hold.set()
         assert await first
         assert await second
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_job_that_waited_too_long_is_never_started() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         work = Work(1, 1)
         hold = threading.Event()
         started: list[bool] = []
@@ -107,22 +106,22 @@ def test_a_job_that_waited_too_long_is_never_started() -> None:
         await until(lambda: work.taken == 0)
         assert started == []
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_waiting_job_of_a_client_that_left_is_never_started() -> None:
-    async def story() -> None:
+def test_a_waiting_job_whose_client_disconnected_is_never_started() -> None:
+    async def scenario() -> None:
         work = Work(1, 1)
         hold = threading.Event()
         started: list[bool] = []
         first = asyncio.ensure_future(run(work, hold.wait))
         await until(lambda: work.taken == 1)
-        with pytest.raises(ClientGone):
-            await run(work, lambda: started.append(True), gone=asyncio.sleep(0.01))
+        with pytest.raises(ClientDisconnected):
+            await run(work, lambda: started.append(True), disconnected=asyncio.sleep(0.01))
         assert work.taken == 2
         hold.set()
         await first
         await until(lambda: work.taken == 0)
         assert started == []
 
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Spectra as JSON: strict at the door, and every refusal names the field and its value."""
+"""Spectra in JSON are read strictly, and every rejection names the field and its value."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from outcrop import Spectra, Status
 from outcrop.spectra import CAMERAS, WAVE
 from service.http.errors import Problem
 from service.interfaces.json_models import groups, parse
-from tests.service.helpers import document, encoded, made_spectra
+from tests.service.helpers import encoded, make_spectra, score_request
 
 SHORT = {"wavelength": [3600.0, 3600.8], "flux": [1.0, 2.0], "ivar": [1.0, 1.0]}
 
@@ -20,7 +20,7 @@ def parsed(content: Any) -> list[tuple[Any, Spectra]]:
     return list(groups(parse(memoryview(encoded(content)))))
 
 
-def refusal(body: bytes) -> str:
+def rejection(body: bytes) -> str:
     with pytest.raises(Problem) as raised:
         list(groups(parse(memoryview(body))))
     assert raised.value.status == 400
@@ -28,7 +28,7 @@ def refusal(body: bytes) -> str:
 
 
 def one(**fields: Any) -> Spectra:
-    """Parse one spectrum that is short but for these fields."""
+    """Parse one spectrum of two pixels, with these fields changed."""
     ((_, spectra),) = parsed({"spectra": [{"z": 0.1, **SHORT, **fields}]})
     return spectra
 
@@ -53,8 +53,8 @@ def one(**fields: Any) -> Spectra:
         (b'{"spectra": [{"z": 0.1, "cameras": {}}]}', "spectra[0].cameras: no camera is given"),
     ],
 )
-def test_a_refusal_names_field_and_value(body: bytes, words: str) -> None:
-    assert words in refusal(body)
+def test_a_rejection_names_field_and_value(body: bytes, words: str) -> None:
+    assert words in rejection(body)
 
 
 @pytest.mark.parametrize(
@@ -81,17 +81,17 @@ def test_a_refusal_names_field_and_value(body: bytes, words: str) -> None:
     ],
 )
 def test_a_spectrum_is_read_strictly(fields: dict[str, Any], words: str) -> None:
-    assert words in refusal(encoded({"spectra": [{"z": 0.1, **SHORT, **fields}]}))
+    assert words in rejection(encoded({"spectra": [{"z": 0.1, **SHORT, **fields}]}))
 
 
-def test_a_body_of_wrong_values_is_refused_at_the_first() -> None:
-    message = refusal(encoded({"spectra": [{"z": 0.1, **SHORT, "flux": ["x"] * 100_000}]}))
+def test_a_body_of_wrong_values_is_rejected_at_the_first() -> None:
+    message = rejection(encoded({"spectra": [{"z": 0.1, **SHORT, "flux": ["x"] * 100_000}]}))
     assert message == 'spectra[0].flux[0] is "x": Input should be a valid number'
 
 
-def test_many_mistakes_are_counted_after_the_first_three() -> None:
+def test_many_errors_are_counted_after_the_first_three() -> None:
     fields = {f"field{i}": i for i in range(9)}
-    assert refusal(encoded({"spectra": [{"z": 0.1, **SHORT, **fields}]})).endswith("and 6 more")
+    assert rejection(encoded({"spectra": [{"z": 0.1, **SHORT, **fields}]})).endswith("and 6 more")
 
 
 @pytest.mark.parametrize("value", [7, "7", "-9223372036854775808", 9223372036854775807])
@@ -107,7 +107,7 @@ def test_null_is_a_missing_value() -> None:
     np.testing.assert_array_equal(band.ivar[0, :3], np.array([1, np.nan, 0], np.float32))
 
 
-def test_masked_pixels_carry_nothing() -> None:
+def test_masked_pixels_are_zero() -> None:
     band = one(flux=[None, 2.0], mask=[2**40, 0]).bands["brz"]
     np.testing.assert_array_equal(band.flux[0, :2], [0, 2])
     np.testing.assert_array_equal(band.ivar[0, :2], [0, 1])
@@ -115,7 +115,7 @@ def test_masked_pixels_carry_nothing() -> None:
 
 @given(st.sampled_from(("brz", *CAMERAS)), st.data())
 @settings(deadline=None)
-def test_a_contiguous_part_of_a_grid_lands_in_its_place(name: str, data: st.DataObject) -> None:
+def test_a_contiguous_part_of_a_grid_fills_its_pixels(name: str, data: st.DataObject) -> None:
     wave = WAVE[name]
     first = data.draw(st.integers(0, len(wave) - 1))
     count = data.draw(st.integers(1, min(50, len(wave) - first)))
@@ -130,15 +130,17 @@ def test_a_contiguous_part_of_a_grid_lands_in_its_place(name: str, data: st.Data
     np.testing.assert_array_equal(band.ivar[0], 2 * expected)
 
 
-def test_what_float32_cannot_hold_becomes_infinite() -> None:
+def test_numbers_beyond_float32_become_infinite() -> None:
     assert np.isposinf(one(flux=[1e300, 1.0]).bands["brz"].flux[0, 0])
 
 
-def test_spectra_of_like_layout_go_together_and_come_back_in_order() -> None:
-    whole, cameras = made_spectra(3, ("brz",)), made_spectra(3, ("b", "z"), targetid=2000)
+def test_spectra_of_one_layout_are_grouped_with_their_rows() -> None:
+    whole, cameras = make_spectra(3, ("brz",)), make_spectra(3, ("b", "z"), targetid=2000)
     mixed = [
         row
-        for pair in zip(document(whole)["spectra"], document(cameras)["spectra"], strict=True)
+        for pair in zip(
+            score_request(whole)["spectra"], score_request(cameras)["spectra"], strict=True
+        )
         for row in pair
     ]
     parts = parsed({"spectra": mixed})

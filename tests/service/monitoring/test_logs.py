@@ -1,4 +1,4 @@
-"""Logs are JSON lines that say what was asked, and never what was measured."""
+"""Logs are JSON lines that name requests, and hold no measured value."""
 
 import io
 import json
@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
 
 from outcrop.wire import encode_request
 from service.application import Application
 from service.monitoring.logs import JsonFormatter
-from tests.service.helpers import INFER, JSON, URL, document, encoded, made_spectra
+from tests.service.helpers import INFER, JSON, client_of, encoded, make_spectra, score_request
 
 
 @pytest.fixture
@@ -30,10 +29,10 @@ def lines() -> Iterator[Callable[[], list[dict[str, object]]]]:
 
 
 def test_a_request_is_one_line(
-    application: Callable[..., Application], lines: Callable[[], list[dict[str, object]]]
+    make_application: Callable[..., Application], lines: Callable[[], list[dict[str, object]]]
 ) -> None:
-    client = TestClient(application().door, base_url=URL)
-    spectra = made_spectra(3)
+    client = client_of(make_application())
+    spectra = make_spectra(3)
     spectra.z[0] = np.nan
     headers, body = encode_request(spectra)
     client.post(INFER, content=body, headers=headers | {"X-Request-ID": "night-7"})
@@ -48,9 +47,9 @@ def test_a_request_is_one_line(
 
 
 def test_probes_are_not_logged_unless_they_fail(
-    application: Callable[..., Application], lines: Callable[[], list[dict[str, object]]]
+    make_application: Callable[..., Application], lines: Callable[[], list[dict[str, object]]]
 ) -> None:
-    client = TestClient(application().door, base_url=URL)
+    client = client_of(make_application())
     for path in ("/livez", "/readyz", "/metrics"):
         client.get(path)
     assert lines() == []
@@ -60,10 +59,10 @@ def test_probes_are_not_logged_unless_they_fail(
 
 
 def test_no_value_of_a_spectrum_is_logged(
-    application: Callable[..., Application], lines: Callable[[], list[dict[str, object]]]
+    make_application: Callable[..., Application], lines: Callable[[], list[dict[str, object]]]
 ) -> None:
-    client = TestClient(application().door, base_url=URL)
-    content = document(made_spectra(1))
+    client = client_of(make_application())
+    content = score_request(make_spectra(1))
     content["spectra"][0]["cameras"]["b"]["flux"][5] = 31415.9265
     assert client.post("/score", content=encoded(content), headers=JSON).is_success
     content["spectra"][0]["cameras"]["b"]["flux"][5] = "31415.9265"

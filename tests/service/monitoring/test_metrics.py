@@ -1,4 +1,4 @@
-"""What Prometheus is told: right numbers, stable names, and no series of a client's making."""
+"""Metrics have right numbers and stable names, and no series that a client could make."""
 
 import re
 from collections.abc import Callable
@@ -14,24 +14,25 @@ from outcrop import Status
 from outcrop.wire import encode_request
 from service.application import Application
 from service.monitoring.metrics import OUTCOMES, STAGES, documentation
-from tests.service.helpers import INFER, JSON, URL, document, encoded, made_spectra
+from tests.service.helpers import INFER, JSON, client_of, encoded, make_spectra, score_request
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
 
 
 @pytest.fixture
-def made(application: Callable[..., Application]) -> Application:
-    return application()
+def application(make_application: Callable[..., Application]) -> Application:
+    """An application that has counted nothing yet."""
+    return make_application()
 
 
 @pytest.fixture
-def client(made: Application) -> TestClient:
-    return TestClient(made.door, base_url=URL)
+def client(application: Application) -> TestClient:
+    return client_of(application)
 
 
-def value(made: Application, name: str, **labels: str) -> float:
-    found = made.metrics.registry.get_sample_value(name, labels)
+def value(application: Application, name: str, **labels: str) -> float:
+    found = application.metrics.registry.get_sample_value(name, labels)
     return 0.0 if found is None else found
 
 
@@ -48,7 +49,7 @@ def test_the_documentation_is_that_of_the_code() -> None:
     assert documentation() == DOCUMENT
 
 
-def test_the_documentation_lists_what_a_served_model_answers(client: TestClient) -> None:
+def test_the_documentation_lists_the_metrics_of_a_served_model(client: TestClient) -> None:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     listed = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", DOCUMENT, re.M))
@@ -68,12 +69,12 @@ def test_every_label_and_every_stage_is_explained(client: TestClient) -> None:
         assert f"`{stage}`" in explained["stage"]
 
 
-def test_names_carry_their_unit_and_say_whose_they_are(client: TestClient) -> None:
+def test_names_end_in_their_unit(client: TestClient) -> None:
     units = ("_seconds", "_bytes", "_ratio", "_max", "_info", "_total", "_requests")
-    sizeless = {"outcrop_ready", "outcrop_requests_in_flight", "outcrop_canary_flags"}
-    science = {f"outcrop_spectra_{name}" for name in ("snr", "wmse", "nof", "p_value")}
+    unitless = {"outcrop_ready", "outcrop_requests_in_flight", "outcrop_canary_flags"}
+    scores = {f"outcrop_spectra_{name}" for name in ("snr", "wmse", "nof", "p_value")}
     for name in re.findall(r"^\| `(outcrop_\w+)` \| \w+ \|", DOCUMENT, re.M):
-        assert name.endswith(units) or name in sizeless | science, name
+        assert name.endswith(units) or name in unitless | scores, name
 
 
 def test_unknown_paths_and_methods_make_no_new_series(client: TestClient) -> None:
@@ -90,86 +91,90 @@ def test_unknown_paths_and_methods_make_no_new_series(client: TestClient) -> Non
     assert series(client) == before
 
 
-def test_requests_are_counted_by_template_and_code(made: Application, client: TestClient) -> None:
+def test_requests_are_counted_by_template_and_code(
+    application: Application, client: TestClient
+) -> None:
     client.get("/v2/models/outcrop")
     client.get("/v2/models/other")
     route = "/v2/models/{model}"
-    assert value(made, "outcrop_requests_total", route=route, code="200") == 1
-    assert value(made, "outcrop_requests_total", route=route, code="404") == 1
-    assert value(made, "outcrop_request_duration_seconds_count", route=route) == 2
-    assert value(made, "outcrop_rejected_total", reason="not_found") == 1
-    assert value(made, "outcrop_requests_in_flight") == 0
+    assert value(application, "outcrop_requests_total", route=route, code="200") == 1
+    assert value(application, "outcrop_requests_total", route=route, code="404") == 1
+    assert value(application, "outcrop_request_duration_seconds_count", route=route) == 2
+    assert value(application, "outcrop_rejected_total", reason="not_found") == 1
+    assert value(application, "outcrop_requests_in_flight") == 0
 
 
 def test_spectra_are_counted_by_outcome_bit_and_petal(
-    made: Application, client: TestClient
+    application: Application, client: TestClient
 ) -> None:
-    spectra = made_spectra(6)
+    spectra = make_spectra(6)
     spectra.z[:2] = np.nan
     spectra.z[2] = 0.9
     petal = np.array([0, 9, 9, -1, 10, 3], np.int32)
     headers, body = encode_request(replace(spectra, petal=petal))
     assert client.post(INFER, content=body, headers=headers).is_success
     outcomes = {
-        name: value(made, "outcrop_spectra_total", outcome=name)
+        name: value(application, "outcrop_spectra_total", outcome=name)
         for name in ("eligible", "ineligible", "unscored")
     }
     assert sum(outcomes.values()) == 6
     assert outcomes["eligible"] == 3
-    assert value(made, "outcrop_spectra_status_total", bit="NO_REDSHIFT") == 2
-    assert value(made, "outcrop_spectra_status_total", bit="Z_OUT_OF_RANGE") == 1
-    petals = {p: value(made, "outcrop_spectra_petal_total", petal=p) for p in ("0", "3", "9")}
+    assert value(application, "outcrop_spectra_status_total", bit="NO_REDSHIFT") == 2
+    assert value(application, "outcrop_spectra_status_total", bit="Z_OUT_OF_RANGE") == 1
+    petals = {
+        p: value(application, "outcrop_spectra_petal_total", petal=p) for p in ("0", "3", "9")
+    }
     assert petals == {"0": 1, "3": 1, "9": 2}
-    assert value(made, "outcrop_spectra_petal_total", petal="none") == 2
-    assert value(made, "outcrop_request_body_bytes_sum") == len(body)
+    assert value(application, "outcrop_spectra_petal_total", petal="none") == 2
+    assert value(application, "outcrop_request_body_bytes_sum") == len(body)
 
 
 def test_targets_that_should_have_scores_and_have_none_are_counted(
-    made: Application, client: TestClient
+    application: Application, client: TestClient
 ) -> None:
-    spectra = made_spectra(6)
-    # Neither sky, nor what lies beyond the model's redshifts: only the first two.
+    spectra = make_spectra(6)
+    # Sky fibres and redshifts beyond the model's range are not counted: only the first two are.
     spectra.z[:2] = np.nan
     spectra.z[2:4] = 2.5, np.nan
     spectra.status[3] = int(Status.NOT_TARGET)
     headers, body = encode_request(spectra)
     assert client.post(INFER, content=body, headers=headers).is_success
-    assert value(made, "outcrop_spectra_total", outcome="unscored") == 4
-    assert value(made, "outcrop_targets_unscored_total") == 2
+    assert value(application, "outcrop_spectra_total", outcome="unscored") == 4
+    assert value(application, "outcrop_targets_unscored_total") == 2
 
 
 @pytest.mark.parametrize("way", ["binary", "json"])
-def test_every_stage_is_timed(made: Application, client: TestClient, way: str) -> None:
-    spectra = made_spectra(2)
+def test_every_stage_is_timed(application: Application, client: TestClient, way: str) -> None:
+    spectra = make_spectra(2)
     headers, body = encode_request(spectra)
     if way == "json":
-        headers, body = JSON, encoded(document(spectra))
+        headers, body = JSON, encoded(score_request(spectra))
     path = {"binary": INFER, "json": "/score"}[way]
     assert client.post(path, content=body, headers=headers).is_success
     for stage in STAGES:
-        assert value(made, "outcrop_stage_seconds_count", stage=stage) > 0, stage
-        assert value(made, "outcrop_stage_seconds_sum", stage=stage) > 0, stage
+        assert value(application, "outcrop_stage_seconds_count", stage=stage) > 0, stage
+        assert value(application, "outcrop_stage_seconds_sum", stage=stage) > 0, stage
 
 
-def test_the_start_counts_for_nothing(made: Application) -> None:
+def test_what_the_start_scores_is_not_counted(application: Application) -> None:
     for outcome in OUTCOMES:
-        assert value(made, "outcrop_spectra_total", outcome=outcome) == 0
+        assert value(application, "outcrop_spectra_total", outcome=outcome) == 0
     for stage in STAGES:
-        assert value(made, "outcrop_stage_seconds_count", stage=stage) == 0
-    assert value(made, "outcrop_spectra_snr_count") == 0
+        assert value(application, "outcrop_stage_seconds_count", stage=stage) == 0
+    assert value(application, "outcrop_spectra_snr_count") == 0
 
 
-def test_the_limits_of_work_and_bodies_stand_beside_what_is_taken(made: Application) -> None:
-    assert value(made, "outcrop_work_requests") == 0
-    assert value(made, "outcrop_work_requests_max") == 2 + 64
-    assert value(made, "outcrop_body_held_bytes") == 0
-    assert value(made, "outcrop_body_held_bytes_max") == 640 * 2**20
+def test_work_and_bodies_are_reported_with_their_limits(application: Application) -> None:
+    assert value(application, "outcrop_work_requests") == 0
+    assert value(application, "outcrop_work_requests_max") == 2 + 64
+    assert value(application, "outcrop_body_held_bytes") == 0
+    assert value(application, "outcrop_body_held_bytes_max") == 640 * 2**20
 
 
-def test_json_spectra_have_no_petal(made: Application, client: TestClient) -> None:
-    body = encoded(document(made_spectra(2), reconstruction=False))
+def test_json_spectra_have_no_petal(application: Application, client: TestClient) -> None:
+    body = encoded(score_request(make_spectra(2), reconstruction=False))
     assert client.post("/score", content=body, headers=JSON).is_success
-    assert value(made, "outcrop_spectra_petal_total", petal="none") == 2
+    assert value(application, "outcrop_spectra_petal_total", petal="none") == 2
 
 
 def test_the_model_is_named(client: TestClient) -> None:

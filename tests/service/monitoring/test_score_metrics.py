@@ -1,4 +1,4 @@
-"""What Prometheus is told of eligible spectra is what their scores say, and of no others."""
+"""Score metrics count the scores of eligible spectra, and of no others."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from model_store.bundle import Bundle
 from outcrop import Scores, Spectra
 from scoring.drift import Drift, decile_counts
 from scoring.scorer import Scorer
-from service.monitoring.score_metrics import FLAGS, Science
+from service.monitoring.score_metrics import FLAGS, ScoreMetrics
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,12 @@ def scores(scorer: Scorer, spectra: Spectra) -> Scores:
 
 @pytest.fixture
 def registry(scorer: Scorer, drift: Drift, scores: Scores) -> CollectorRegistry:
-    """What is told after the same petal came twice."""
-    science = Science(scorer.model, drift)
-    science.observe(scores)
-    science.observe(scores)
+    """The metrics after the same petal was scored twice."""
+    metrics = ScoreMetrics(scorer.model, drift)
+    metrics.observe(scores)
+    metrics.observe(scores)
     registry = CollectorRegistry()
-    registry.register(science)
+    registry.register(metrics)
     return registry
 
 
@@ -66,10 +66,10 @@ def test_buckets_hold_what_is_at_most_their_bound(
 def test_a_coverage_at_the_eligible_limit_is_in_the_last_bucket(
     scorer: Scorer, drift: Drift, scores: Scores
 ) -> None:
-    science = Science(scorer.model, drift)
-    science.observe(replace(scores, coverage=np.full(len(scores), 0.9, np.float32)))
+    metrics = ScoreMetrics(scorer.model, drift)
+    metrics.observe(replace(scores, coverage=np.full(len(scores), 0.9, np.float32)))
     registry = CollectorRegistry()
-    registry.register(science)
+    registry.register(metrics)
     found = registry.get_sample_value("outcrop_spectra_masked_ratio_bucket", {"le": "0.1"})
     assert found == scores.eligible.sum()
 

@@ -16,7 +16,7 @@ from scoring.scorer import Scorer
 from scoring.training_targetids import TrainingTargetids
 from training import TrainingError
 from training.evaluation.baselines import (
-    Components,
+    PrincipalComponents,
     fit_baselines,
     fit_components,
     join_step,
@@ -62,7 +62,7 @@ def test_projection_is_weighted_least_squares() -> None:
     prepared = made_prepared(5, 40)
     rng = np.random.default_rng(1)
     axes = np.linalg.qr(rng.normal(size=(40, 6)))[0].T
-    components = Components(rng.normal(size=40), axes)
+    components = PrincipalComponents(rng.normal(size=40), axes)
     coefficients, chi2 = components.project(prepared.flux, prepared.ivar, 4)
     for row in range(5):
         root = np.sqrt(prepared.ivar[row].astype(float))
@@ -81,7 +81,7 @@ def test_chi2_is_one_per_good_bin_where_only_noise_is_left() -> None:
     ivar[:, :150] = 0
     model = rng.normal(size=(200, 3)) @ axes
     flux = (model + rng.normal(size=ivar.shape) / np.sqrt(np.maximum(ivar, 1))).astype(np.float32)
-    _, chi2 = Components(np.zeros(600), axes).project(flux, ivar, 3)
+    _, chi2 = PrincipalComponents(np.zeros(600), axes).project(flux, ivar, 3)
     # Three of the 450 degrees of freedom are fitted.
     assert chi2.mean() == pytest.approx(447 / 450, abs=0.01)
 
@@ -132,6 +132,7 @@ def test_the_reconstruction_probability_is_the_mean_over_the_posterior(
     draws = 3
     found = reconstruction_probability(scorer.vae, prepared, np.random.default_rng(4), draws)
     latent, log_variance = scorer.vae.posterior(prepared.flux)
+
     rng = np.random.default_rng(4)
     good = prepared.ivar > 0
     sigma = 1 / np.sqrt(np.where(good, prepared.ivar, 1).astype(float))
@@ -171,7 +172,7 @@ def test_the_baselines_share_the_models_sample_and_split(bundle: Path, sky: Path
     assert (scores["pca50"] < scores["pca10"]).all()
 
 
-def test_a_manifest_of_another_version_is_refused_by_name(bundle: Path, sky: Path) -> None:
+def test_a_manifest_of_another_version_is_rejected_by_name(bundle: Path, sky: Path) -> None:
     opened = Bundle.open(bundle)
     manifest = opened.manifest.model_copy(update={"configuration": {"colour": "blue"}})
     with pytest.raises(TrainingError, match=r"colour in the manifest.*or train again"):

@@ -1,15 +1,15 @@
-"""The whole comparison goes on where it was stopped, and sums up what its seeds found."""
+"""The benchmark continues where it was stopped, and averages over its seeds."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from training.evaluation.benchmark import CONTAMINATION, Size, main, run_seed, summary
+from training.evaluation.benchmark import CONTAMINATION, SkyPetals, main, run_seed, summary
 
 
 def write_numbers(folder: Path, offset: float) -> None:
-    """Write what `evaluate` would: recall falls with contamination, PCA's twice as fast."""
+    """Write recalls as `evaluate` does: they fall with contamination, PCA's twice as fast."""
     folder.mkdir()
     for share in CONTAMINATION:
         ours, theirs = 0.9 + offset - 10 * share, 0.8 + offset - 20 * share
@@ -47,9 +47,9 @@ def test_the_summary_is_the_mean_over_seeds_and_half_their_range(finished: Path)
     assert "not DESI performance" in text
 
 
-def test_a_finished_seed_is_not_done_again(finished: Path) -> None:
+def test_a_finished_seed_is_skipped(finished: Path) -> None:
     before = sorted(finished.rglob("*"))
-    run_seed(finished / "seed-4", 4, "default", Size(train=1, test=1))
+    run_seed(finished / "seed-4", 4, "default", SkyPetals(train=1, test=1))
     assert sorted(finished.rglob("*")) == before
 
 

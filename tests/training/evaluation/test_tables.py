@@ -1,4 +1,4 @@
-"""The tables are readable: aligned, in the field's words, raw beside calibrated."""
+"""Tables are aligned, in the field's words, each score followed by its calibrated form."""
 
 from training.evaluation.tables import aligned, name_of, ordered
 
@@ -15,7 +15,7 @@ def test_columns_are_aligned_and_long_heads_are_broken() -> None:
     ]
 
 
-def test_scores_are_told_in_a_fixed_order_each_before_its_calibrated_form() -> None:
+def test_scores_have_a_fixed_order_each_before_its_calibrated_form() -> None:
     given = ["new", "pca10_calibrated", "pca10", "wmse_calibrated", "wmse", "p_value"]
     assert ordered(given) == [
         "p_value",

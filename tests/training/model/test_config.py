@@ -1,4 +1,4 @@
-"""Configurations: the paper's is the default, mistakes are named."""
+"""The configuration of the paper is the default; mistakes are named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The sample: who is in it and why, kept on disk, split so that no target is in two parts."""
+"""The sample is cut, cached and split so that no target is in two parts."""
 
 import shutil
 from dataclasses import replace
@@ -15,13 +15,13 @@ from outcrop import find_petals
 from scoring.infill import Eigenspectra
 from training import TrainingError
 from training.model.cache import cache_root
-from training.model.config import Config, Sample, load_config
-from training.model.cuts import BGS_ANY, tile_of
+from training.model.config import Config, Cuts, load_config
+from training.model.cuts import BGS_ANY
 from training.model.dataset import RestSample, Split, prepare, read_sample, split
 
 
 def column(sky: Path, kind: str, hdu: str, name: str) -> NDArray[Any]:
-    """Read a column of all petals, without our reader."""
+    """Read a column of all petals with astropy alone."""
     files = [getattr(petal, kind) for petal in find_petals(sky)]
     values = np.concatenate([np.asarray(Table.read(file, hdu=hdu)[name]) for file in files])
     return values.astype(np.str_) if values.dtype.kind == "S" else values
@@ -39,6 +39,7 @@ def test_counts_follow_the_cuts(sky: Path, sample: RestSample) -> None:
     bgs = (column(sky, "coadd", "FIBERMAP", "DESI_TARGET") & BGS_ANY) != 0
     z = column(sky, "redrock", "REDSHIFTS", "Z")
     counts = sample.counts
+
     assert list(counts) == [
         "rows",
         "targets",
@@ -50,6 +51,7 @@ def test_counts_follow_the_cuts(sky: Path, sample: RestSample) -> None:
         "snr",
         "unique",
     ]
+
     assert counts["rows"] == 1000
     assert counts["targets"] == targets.sum() < 1000
     kept = targets & known & harmless & bgs
@@ -85,7 +87,7 @@ def test_a_second_reading_comes_from_the_cache(sky: Path, sample: RestSample, ti
 
 def test_other_cuts_make_another_sample(sky: Path, sample: RestSample, tiny: Path) -> None:
     config = load_config(tiny)
-    narrow = config.model_copy(update={"sample": Sample(redshift_range=(0.1, 0.2))})
+    narrow = config.model_copy(update={"sample": Cuts(redshift_range=(0.1, 0.2))})
     other = read_sample([sky], narrow, cache_root())
     assert other.key != sample.key
     assert len(other.index) < len(sample.index)
@@ -100,7 +102,8 @@ def test_of_a_target_observed_twice_the_better_spectrum_counts(
     # Observed again, with a quarter of the exposure time.
     with fits.open(tmp_path / first.coadd.name) as hdus:
         for camera in "BRZ":
-            hdus[f"{camera}_IVAR"].data /= 4
+            image: Any = hdus[f"{camera}_IVAR"]
+            image.data /= 4
         hdus.writeto(tmp_path / first.coadd.name, overwrite=True)
     both = read_sample([sky, tmp_path], load_config(tiny), cache_root())
     assert both.counts["rows"] == 1500
@@ -133,7 +136,7 @@ def test_rows_are_taken_from_their_petals(sample: RestSample) -> None:
 
 
 def parts_of(sample: RestSample, tiles: list[str], petals: int, **shares: float) -> Split:
-    """Split an imagined sample of 100 spectra a petal."""
+    """Split a sample of 100 spectra per petal that exist in name only."""
     rows = np.zeros(100 * petals, sample.rows.dtype)
     rows["targetid"] = np.arange(len(rows))
     rows["petal"] = np.repeat(np.arange(petals), 100)
@@ -215,7 +218,7 @@ def test_a_folder_without_petals_is_named(tmp_path: Path) -> None:
 
 def test_a_sample_that_cuts_leave_empty_says_where_the_rows_went(sky: Path, tiny: Path) -> None:
     config = load_config(tiny)
-    far = config.model_copy(update={"sample": Sample(redshift_range=(4, 5))})
+    far = config.model_copy(update={"sample": Cuts(redshift_range=(4, 5))})
     with pytest.raises(TrainingError, match=r"rows 1000, .*in_redshift_range 0"):
         read_sample([sky], far, cache_root())
 
@@ -228,16 +231,3 @@ def test_a_reading_that_failed_leaves_no_cache(sky: Path, tiny: Path, tmp_path: 
     with pytest.raises(ValueError, match=petal.coadd.name):
         read_sample([tmp_path], load_config(tiny), root)
     assert not list(root.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("coadd-4-80613-thru20210324.fits", "tile 80613"),
-        ("coadd-0-169-20210419.fits.gz", "tile 169"),
-        ("coadd-sv3-dark-26065.fits", "healpixel sv3-dark-26065"),
-        ("coadd-mine.fits", "coadd-mine.fits"),
-    ],
-)
-def test_tiles_and_healpixels_are_told_from_names(name: str, expected: str) -> None:
-    assert tile_of(Path(name)) == expected

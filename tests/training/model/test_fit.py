@@ -1,4 +1,4 @@
-"""The loop: the loss falls, the seed decides, a stopped fit goes on as if it had not stopped."""
+"""The loss falls, the seed determines the fit, and a stopped fit continues unchanged."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_the_fit_improves_on_the_linear_start(undisturbed: tuple[Vae, list[Epoch
 
 
 def test_a_stopped_fit_continues_as_if_undisturbed(
-    undisturbed: tuple[Vae, list[Epoch]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: tuple[Vae, list[Epoch]], tmp_path: Path
 ) -> None:
     checkpoint = tmp_path / "state.npz"
 
@@ -73,6 +73,7 @@ def test_a_stopped_fit_continues_as_if_undisturbed(
 
     with pytest.raises(StoppedError):
         fit(new(), Interrupted(FLUX, IVAR, np.arange(400)), VALIDATION, SETTINGS, checkpoint)
+
     vae = new()
     history = fit(vae, TRAINING, VALIDATION, SETTINGS, checkpoint)
     whole, expected = undisturbed
@@ -99,7 +100,7 @@ def test_a_finished_fit_is_not_repeated(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_cosine_ends_low() -> None:
+def test_the_cosine_falls_to_the_final_rate() -> None:
     settings = Fit(learning_rate=1e-3, final_learning_rate=1e-5, schedule="cosine")
     assert learning_rate(settings, [], 0.0) == pytest.approx(1e-3)
     assert learning_rate(settings, [], 0.5) == pytest.approx(5.05e-4)
@@ -147,7 +148,7 @@ def test_exported_networks_give_what_the_trained_ones_do(
     np.testing.assert_allclose(exported.decode(latent), decoded, rtol=1e-5, atol=1e-5)
 
 
-def test_networks_that_ran_away_are_not_exported() -> None:
+def test_networks_with_nan_weights_are_not_exported() -> None:
     vae = new()
     vae.trainable()[0].assign(np.full(vae.trainable()[0].shape, np.nan, np.float32))
     with pytest.raises(ExportError, match="exported latent differs"):

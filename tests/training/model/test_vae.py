@@ -34,7 +34,7 @@ def test_likelihood_is_eq_5_summed_over_good_bins() -> None:
     np.testing.assert_allclose(log_likelihood(FLUX, IVAR, MODEL), expected, rtol=1e-5)
 
 
-def test_a_bad_bin_weighs_nothing() -> None:
+def test_a_bad_bin_has_no_weight() -> None:
     odd = MODEL.copy()
     odd[:, 7] = 1e6
     np.testing.assert_array_equal(

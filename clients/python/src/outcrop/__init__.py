@@ -1,6 +1,6 @@
 """Outcrop: find the DESI spectra that stand out.
 
-Read a coadd with its redrock file, have a service score them, write the score table::
+Read a coadd with its redrock file, score the spectra with a service, write the score table::
 
     import outcrop
 
@@ -12,11 +12,12 @@ Read a coadd with its redrock file, have a service score them, write the score t
 
 from ._files import check_output
 from .client import AsyncClient, Client
-from .desi import Petal, find_petals, is_simulated, read_spectra, write_scores
+from .desi import is_simulated, read_spectra
 from .errors import (
     BadRequest,
     ConnectionFailed,
     InputError,
+    ModelChanged,
     OutcropError,
     RateLimited,
     ServerError,
@@ -27,9 +28,11 @@ from .errors import (
     UnsupportedMediaType,
     WireError,
 )
-from .model import Model
+from .model import Model, ModelIdentity
+from .petals import Petal, find_petals, require_petals
 from .scores import Scores, Status, eligible
 from .spectra import WAVE, Band, Spectra
+from .table import write_scores
 
 __all__ = [
     "WAVE",
@@ -40,6 +43,8 @@ __all__ = [
     "ConnectionFailed",
     "InputError",
     "Model",
+    "ModelChanged",
+    "ModelIdentity",
     "OutcropError",
     "Petal",
     "RateLimited",
@@ -58,5 +63,6 @@ __all__ = [
     "find_petals",
     "is_simulated",
     "read_spectra",
+    "require_petals",
     "write_scores",
 ]

@@ -1,4 +1,4 @@
-"""Everything that can be tuned in how the clients, and a night, behave."""
+"""All tunable values of the clients and of a night."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ CHUNK: Final = 500  # spectra in a request: a petal
 RETRIED: Final = frozenset({429, 502, 503, 504})
 CONNECTION_TRIES: Final = 5  # about 4 s: a restart, but not a wrong address for a minute
 FIRST_WAIT: Final = 0.25  # s, doubled with every try
-LONGEST_WAIT: Final = 8.0  # s, unless the service asks for more
+LONGEST_WAIT: Final = 8.0  # s, unless Retry-After is longer
 JITTER: Final = 0.25  # s at most, added to every wait
 
-WORKERS: Final = 4  # petals of a night at a time: the service works on two, two are read or written
-PATIENCE: Final = 300.0  # s, that a night waits for a service that is away or busy
-PAUSE: Final = 1.0  # s, between its tries
-POLL: Final = 10.0  # s, between looks for new petals
+WORKERS: Final = 4  # petals of a night at a time: two are scored while two are read or written
+NIGHT_RETRY_SECONDS: Final = 300.0  # s, that a night waits for an unavailable or busy service
+NIGHT_RETRY_PAUSE: Final = 1.0  # s, between its tries
+POLL: Final = 10.0  # s, between searches for new petals
 TOP: Final = 100  # spectra in a night's top list: an evening of visual inspection

@@ -1,4 +1,4 @@
-"""Files that appear under their name whole, or not at all."""
+"""Files that are written completely or not at all."""
 
 import gzip
 import os
@@ -9,7 +9,7 @@ from .errors import InputError
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """Refuse an output that could not be written, before any work is done for it.
+    """Check that an output can be written, before any work is done for it.
 
     Raises
     ------
@@ -25,13 +25,14 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
         raise InputError(f"{target} exists; choose another name or overwrite it")
 
 
-def put(target: Path, content: bytes | memoryview, overwrite: bool) -> None:
-    """Put a file with this content in its place; compressed where its name ends in ``.gz``.
+def write_atomically(target: Path, content: bytes | memoryview, overwrite: bool) -> None:
+    """Write a file with this content; compressed where its name ends in ``.gz``.
 
     Raises
     ------
     InputError
-        Where it cannot be written. What was there before is there still, and nothing else.
+        Where it cannot be written. An earlier file of this name is kept, and nothing is left
+        behind.
     """
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:

@@ -1,8 +1,8 @@
-"""FITS files opened with suspicion: by EXTNAME, native arrays, and an InputError for any damage.
+"""FITS files: HDUs by EXTNAME, native arrays, and an InputError for any damage.
 
-astropy answers a truncated or damaged file with a warning, or with an array of whatever the disk
-held. Here a file whose HDUs do not end exactly where the file does is refused before any of them
-is read, and everything astropy raises later names the file and the HDU.
+For a truncated or damaged file astropy gives a warning, or an array of arbitrary bytes. Here a
+file whose HDUs do not end exactly at the end of the file is refused before any of them is read,
+and all later errors name the file and the HDU.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -27,7 +27,7 @@ _GZIP: Final = b"\x1f\x8b"
 
 
 def _damage() -> tuple[type[BaseException], ...]:
-    """Return what astropy, gzip and struct raise on damaged bytes."""
+    """Return the errors that astropy, gzip and struct raise on damaged bytes."""
     from astropy.io.fits import VerifyError
 
     return (
@@ -49,7 +49,7 @@ def _damage() -> tuple[type[BaseException], ...]:
 
 @contextmanager
 def reading(path: Path, what: str) -> Generator[None]:
-    """Turn whatever a damaged file raises into an `InputError` that names the file and `what`."""
+    """Raise an `InputError` that names the file and `what` for any error of a damaged file."""
     try:
         yield
     except InputError:
@@ -59,8 +59,8 @@ def reading(path: Path, what: str) -> Generator[None]:
     except _damage() as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
-            f"{path}: {what} cannot be read: {reason}; the file is damaged or not what it should "
-            "be: fetch or make it again"
+            f"{path}: {what} cannot be read: {reason}; the file is damaged or of another kind: "
+            "fetch or make it again"
         ) from error
 
 
@@ -78,7 +78,7 @@ class FitsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        # astropy takes half a second to import: only those who read files pay.
+        # astropy takes half a second to import, so it is imported only where files are read.
         from astropy.io import fits
 
         self.path = path
@@ -86,12 +86,14 @@ class FitsFile:
             with path.open("rb") as stream:
                 start = stream.read(6)
                 size = stream.seek(0, io.SEEK_END)
+
             source: Any = path
             if start.startswith(_GZIP):
-                # Seeking in a gzip stream starts over each time; in memory it is free.
+                # Seeking in a gzip stream starts over each time, so it is read into memory.
                 with gzip.open(path) as stream:
                     content = stream.read()
                 start, size, source = content[:6], len(content), io.BytesIO(content)
+
             if start != b"SIMPLE":
                 raise InputError(
                     f"{path} is not a FITS file: it begins with {start!r}, not with SIMPLE"
@@ -101,8 +103,9 @@ class FitsFile:
                     f"{path} has {size} bytes, not a multiple of {BLOCK} as FITS files have; "
                     "it is cut off: fetch or make it again"
                 )
+
             # No memory map: astropy refuses it for unsigned integers, and a file that shrinks
-            # under a map kills the process. Data are read per HDU, when asked for.
+            # under a map kills the process. Data are read per HDU, when needed.
             self._hdus: Any = fits.open(source, memmap=False)
         try:
             with reading(path, "the list of HDUs"):
@@ -116,8 +119,8 @@ class FitsFile:
         end = 0
         for hdu in self._hdus:
             name = str(hdu.name).upper()
-            place = hdu.fileinfo()
-            end = int(place["datLoc"]) + int(place["datSpan"])
+            info = hdu.fileinfo()
+            end = int(info["datLoc"]) + int(info["datSpan"])
             if end > size:
                 raise InputError(
                     f"{self.path} is cut off: HDU {name} ends at byte {end}, the file at {size}; "
@@ -126,6 +129,7 @@ class FitsFile:
             if name in by_name:
                 raise InputError(f"{self.path} has two HDUs named {name}; expected one")
             by_name[name] = hdu
+
         if end != size:
             raise InputError(
                 f"{self.path} is damaged: {size - end} bytes after HDU {list(by_name)[-1]} are not "
@@ -185,6 +189,7 @@ class FitsFile:
                 )
             if 0 in shape:
                 return np.zeros(shape, dtype)
+
             data = hdu.data
             # Wider integers would lose bits; wider floats only digits.
             narrowed = data.dtype.kind != "f" and data.dtype.itemsize > np.dtype(dtype).itemsize
@@ -193,7 +198,8 @@ class FitsFile:
                     f"{self.path}: HDU {name} holds {data.dtype} of shape {data.shape}; "
                     f"expected numbers for {np.dtype(dtype)} of shape {shape}"
                 )
-            # float64 beyond float32's range becomes infinite, which a status bit reports.
+
+            # float64 beyond float32's range becomes infinite, and so gets a status bit.
             with np.errstate(over="ignore"):
                 native = np.ascontiguousarray(data, dtype=dtype)
             del data, hdu.data
@@ -210,7 +216,7 @@ class FitsFile:
 
 
 class FitsTable:
-    """A binary table whose columns come out as native one-dimensional arrays."""
+    """A binary table; its columns are returned as native one-dimensional arrays."""
 
     def __init__(self, path: Path, name: str, data: Any) -> None:
         self._path = path

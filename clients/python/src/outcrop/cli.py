@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -15,9 +16,8 @@ from typing import Final, cast
 import numpy as np
 from tqdm import tqdm
 
-from ._constants import TIMEOUT, URL, WORKERS
+from ._constants import CHUNK, TIMEOUT, URL, WORKERS
 from ._files import check_output
-from ._http.inference import chunks
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import InputError, OutcropError
@@ -37,7 +37,7 @@ examples:
 
 environment:
   OUTCROP_URL     address of the service, where --url is not given
-  OUTCROP_TOKEN   bearer token, where the service wants one
+  OUTCROP_TOKEN   bearer token, where the service requires one
   DESI_LOGLEVEL   debug, info (default), warning, error or critical
 """
 
@@ -66,6 +66,7 @@ def main(args: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(args)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
+
     run = cast(Callable[[argparse.Namespace], int], options.run)
     try:
         with _logging(os.environ.get("DESI_LOGLEVEL", "info")):
@@ -75,7 +76,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as stop:
         print("outcrop: interrupted", file=sys.stderr)
-        # As a shell says that a signal ended a process.
+        # The exit status that a shell gives a process ended by a signal.
         return 128 + (stop.args[0] if stop.args else signal.SIGINT)
 
 
@@ -97,17 +98,43 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=TIMEOUT,
         metavar="S",
-        help="seconds until a chunk of spectra must be scored (default: %(default)g)",
+        help=f"seconds for each {CHUNK} spectra to be scored in (default: %(default)g)",
     )
-    commands = parser.add_subparsers(required=True, metavar="score | night | health | model")
 
-    score = commands.add_parser(
-        "score",
-        parents=[service],
-        help="score the spectra of a coadd and write the score table",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    commands = parser.add_subparsers(required=True, metavar="score | night | health | model")
+    _add_score_options(
+        commands.add_parser(
+            "score",
+            parents=[service],
+            help="score the spectra of a coadd and write the score table",
+            epilog=_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
     )
+    _add_night_options(
+        commands.add_parser(
+            "night",
+            parents=[service],
+            help="score every petal below a folder that needs it, and summarise the night",
+            description="Score every pair of coadd and redrock files below a folder whose score "
+            "table is missing, older than they are, or of another model than the served one. "
+            "Continues after failures and lists them at the end; may be stopped and run again.",
+            epilog=_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    health = commands.add_parser(
+        "health", parents=[service], help="print whether the service can score; exit status 0 if so"
+    )
+    health.set_defaults(run=_health)
+    model = commands.add_parser(
+        "model", parents=[service], help="print the description of the served model as JSON"
+    )
+    model.set_defaults(run=_model)
+    return parser
+
+
+def _add_score_options(score: argparse.ArgumentParser) -> None:
     score.add_argument("-i", "--coadd", required=True, metavar="C", help="coadd file")
     score.add_argument("-r", "--redrock", required=True, metavar="R", help="its redrock file")
     score.add_argument("-o", "--output", required=True, metavar="O", help="score table to write")
@@ -117,16 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
     score.set_defaults(run=_score)
 
-    night = commands.add_parser(
-        "night",
-        parents=[service],
-        help="score every petal below a folder that needs it, and sum up the night",
-        description="Score every pair of coadd and redrock files below a folder whose score table "
-        "is missing, older than they are, or by another model than the one served. Goes on after "
-        "failures and names them at the end; may be stopped and run again.",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+
+def _add_night_options(night: argparse.ArgumentParser) -> None:
     night.add_argument("root", metavar="ROOT", help="a tiles/cumulative or healpix tree")
     night.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for the tables and the summary"
@@ -143,15 +162,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     night.set_defaults(run=_night)
 
-    health = commands.add_parser(
-        "health", parents=[service], help="say whether the service can score; exit status 0 if so"
-    )
-    health.set_defaults(run=_health)
-
-    model = commands.add_parser("model", parents=[service], help="print what the model is, as JSON")
-    model.set_defaults(run=_model)
-    return parser
-
 
 def _positive(text: str) -> int:
     number = int(text)
@@ -162,9 +172,10 @@ def _positive(text: str) -> int:
 
 @contextmanager
 def _logging(level: str) -> Generator[None]:
-    """Send this package's log to stderr for the time of a call, and leave logging as it was."""
+    """Send this package's log to stderr during a call, and restore the logging afterwards."""
     if level.lower() not in _LEVELS:
         raise InputError(f"DESI_LOGLEVEL is {level!r}; expected one of {', '.join(_LEVELS)}")
+
     package = logging.getLogger("outcrop")
     before = package.level
     handler = logging.StreamHandler(sys.stderr)
@@ -178,34 +189,47 @@ def _logging(level: str) -> Generator[None]:
         package.removeHandler(handler)
 
 
-def _client(options: argparse.Namespace) -> Client:
+def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
+    """Return a client whose calls may take the timeout for each chunk of spectra."""
     token = os.environ.get("OUTCROP_TOKEN")
-    return Client(options.url, timeout=options.timeout, token=token)
+    return Client(options.url, timeout=options.timeout * chunks, token=token)
 
 
 def _score(options: argparse.Namespace) -> int:
     check_output(options.output, options.overwrite)
     spectra = read_spectra(options.coadd, options.redrock)
-    with _client(options) as client:
+
+    chunks = max(1, math.ceil(len(spectra) / CHUNK))
+    with _client(options, chunks) as client:
         model = client.model()
         warn_if_simulated(model, options.coadd)
-        parts: list[Scores] = []
-        # disable=None: only on a terminal; delay: only where there is time to look at it.
+        # disable=None: only on a terminal; delay: only where scoring takes longer.
         with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
-            for chunk in chunks(spectra):
-                parts.append(client.score(chunk, options.reconstruction))
-                bar.update(len(chunk))
-        scores = Scores.concatenate(parts or [client.score(spectra, options.reconstruction)])
-        if client.model().sha256 != model.sha256:
-            raise OutcropError("the service changed its model during the call; score again")
+            scores = client.score(spectra, options.reconstruction, bar.update)
+
     write_scores(options.output, spectra, scores, model, options.overwrite)
-    print(summary(scores, model))
+    print(describe_scores(scores, model))
     print(f"written to {options.output}")
     return 0
 
 
+def describe_scores(scores: Scores, model: Model) -> str:
+    """Return one line with the counts of the scores, and the model."""
+    bits = ", ".join(
+        f"{count} {status.name}"
+        for status in Status
+        if (count := np.count_nonzero(scores.status & int(status)))
+    )
+    return (
+        f"{len(scores)} spectra, {np.count_nonzero(scores.eligible)} eligible, "
+        f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
+        f"model {model.name} {model.version}, sample {model.sample}; "
+        f"status: {bits or 'all clear'}"
+    )
+
+
 def _night(options: argparse.Namespace) -> int:
-    whole = False
+    complete = False
     with _client(options) as client:
         night = Night(options.root, options.output, client, options.workers)
         with _signals(night.stop) as caught:
@@ -213,14 +237,14 @@ def _night(options: argparse.Namespace) -> int:
                 night.watch() if options.watch else night.run()
             finally:
                 if night.summary is not None:
-                    whole = _report(night.summary, night.text)
+                    complete = _print_summary(night.summary, night.text)
     if caught:
         raise KeyboardInterrupt(caught[0])
-    return 0 if whole else 1
+    return 0 if complete else 1
 
 
-def _report(summary: Summary, text: str) -> bool:
-    """Print what a night came to; return whether nothing is missing."""
+def _print_summary(summary: Summary, text: str) -> bool:
+    """Print the summary and the failures of a night; return whether every petal is scored."""
     print(text)
     totals = summary.totals()
     if totals[FAILED]:
@@ -235,9 +259,9 @@ def _report(summary: Summary, text: str) -> bool:
 
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
-    """Have the first SIGINT or SIGTERM call a function, and a second do what it did before.
+    """Call a function at the first SIGINT or SIGTERM, and restore their handlers for a second.
 
-    Yields a list that the signal's number is added to. Only the main thread can have signals.
+    Yields a list to which the signal's number is added. Only the main thread can handle signals.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -248,7 +272,7 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
         caught.append(number)
         restore()
         # Not print: the signal may have interrupted one.
-        os.write(2, b"outcrop: petals in work are finished first; again to stop at once\n")
+        os.write(2, b"outcrop: finishing the petals in progress; press Ctrl-C again to stop now\n")
         stop()
 
     def restore() -> None:
@@ -260,22 +284,6 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
         yield caught
     finally:
         restore()
-
-
-def summary(scores: Scores, model: Model) -> str:
-    """Return one line on what was scored and found."""
-    eligible = scores.eligible
-    bits = ", ".join(
-        f"{count} {status.name}"
-        for status in Status
-        if (count := np.count_nonzero(scores.status & int(status)))
-    )
-    return (
-        f"{len(scores)} spectra, {np.count_nonzero(eligible)} eligible, "
-        f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
-        f"model {model.name} {model.version}, sample {model.sample}; "
-        f"status: {bits or 'all clear'}"
-    )
 
 
 def _health(options: argparse.Namespace) -> int:

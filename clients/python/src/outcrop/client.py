@@ -1,27 +1,34 @@
-"""Client and AsyncClient: have a server score spectra.
+"""Client and AsyncClient: score spectra with a service.
 
-Both do the same and differ in how they wait. Requests are tried again when the connection fails
-or the service answers 429, 502, 503 or 504, with growing, jittered pauses or the ones that the
-service asks for (Retry-After), as long as the call's one deadline allows.
+Both do the same, one blocking, the other for asyncio. A request is retried when the connection
+fails or the service answers 429, 502, 503 or 504, after growing, jittered pauses or those of the
+Retry-After header, until the one deadline of the call.
 """
 
 import asyncio
 import os
+from collections.abc import Callable
 from types import TracebackType
 
 import httpx2
 import tenacity
 
 from ._constants import TIMEOUT, URL
-from ._http.client_request import Exchange, Reply, checked_settings
-from ._http.inference import chunks, inference, joined, no_scores, read_answer, read_model
+from ._http.client_request import ClientRequest, Reply, checked_settings
+from ._http.inference import (
+    chunks,
+    model_request,
+    no_scores,
+    read_model,
+    read_scores,
+    score_request,
+)
 from ._http.retries import Deadline, retries
 from .desi import read_spectra
 from .errors import ServerError
 from .model import Model
 from .scores import Scores
 from .spectra import Spectra
-from .wire import Answer
 
 
 class Client:
@@ -36,13 +43,13 @@ class Client:
     token : str, optional
         Sent as a bearer token.
     transport : httpx2.BaseTransport, optional
-        How bytes are sent; the seam for tests and for proxies.
+        How bytes are sent; to be replaced for proxies and in tests.
 
     Raises
     ------
     InputError
         Where an argument cannot be used. Every method that makes a request raises
-        `ConnectionFailed`, `Timeout`, a `StatusError` or, where the answer makes no sense,
+        `ConnectionFailed`, `Timeout`, a `StatusError` or, where the response is not valid,
         `WireError`; all have the id of the request.
     """
 
@@ -58,7 +65,12 @@ class Client:
         self._timeout = timeout
         self._http = httpx2.Client(headers=headers, transport=transport)
 
-    def score(self, spectra: Spectra, reconstruction: bool = False) -> Scores:
+    def score(
+        self,
+        spectra: Spectra,
+        reconstruction: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> Scores:
         """Score spectra.
 
         Parameters
@@ -66,22 +78,32 @@ class Client:
         spectra : Spectra
             Sent in chunks of up to 500.
         reconstruction : bool
-            Ask for reconstruction, rest_flux and rest_ivar too.
+            Request reconstruction, rest_flux and rest_ivar too.
+        progress : callable, optional
+            Called with the number of spectra of each chunk when the chunk is scored.
 
         Returns
         -------
         Scores
             In the order of the spectra.
+
+        Raises
+        ------
+        ModelChanged
+            Where the service changed its model between two chunks.
         """
         deadline = Deadline(self._timeout)
         if not len(spectra):
             return no_scores(self._model(deadline), reconstruction)
-        answers: list[Answer] = []
+
+        parts: list[Scores] = []
         for chunk in chunks(spectra):
-            exchange = inference(self._url, chunk, reconstruction)
-            reply = self._send(exchange, deadline)
-            answers.append(read_answer(exchange, reply, chunk, reconstruction))
-        return joined(answers)
+            request = score_request(self._url, chunk, reconstruction)
+            reply = self._send(request, deadline)
+            parts.append(read_scores(request, reply, chunk, reconstruction))
+            if progress is not None:
+                progress(len(chunk))
+        return Scores.concatenate(parts)
 
     def score_petal(
         self,
@@ -93,19 +115,19 @@ class Client:
         return self.score(read_spectra(coadd, redrock), reconstruction)
 
     def model(self) -> Model:
-        """Return what the service says of its model."""
+        """Return the description of the served model."""
         return self._model(Deadline(self._timeout))
 
     def health(self) -> bool:
-        """Return whether the service can score now; asked once, without retries.
+        """Return whether the service can score now; one request, without retries.
 
-        False where it answers that it is not ready; an error where nothing answers.
+        False where the service answers that it is not ready; an error where there is no answer.
         """
-        exchange = Exchange("GET", f"{self._url}/readyz")
+        request = ClientRequest("GET", f"{self._url}/readyz")
         try:
-            self._once(exchange, Deadline(self._timeout))
+            self._once(request, Deadline(self._timeout))
         except ServerError as error:
-            # 503 is what a service that is starting or draining answers.
+            # 503 is the answer of a service that is starting or draining.
             if error.status != 503:
                 raise
             return False
@@ -127,24 +149,24 @@ class Client:
         self.close()
 
     def _model(self, deadline: Deadline) -> Model:
-        exchange = Exchange("GET", f"{self._url}/model")
-        return read_model(exchange, self._send(exchange, deadline))
+        request = model_request(self._url)
+        return read_model(request, self._send(request, deadline))
 
-    def _send(self, exchange: Exchange, deadline: Deadline) -> Reply:
-        return tenacity.Retrying(**retries(deadline))(self._once, exchange, deadline)
+    def _send(self, request: ClientRequest, deadline: Deadline) -> Reply:
+        return tenacity.Retrying(**retries(deadline))(self._once, request, deadline)
 
-    def _once(self, exchange: Exchange, deadline: Deadline) -> Reply:
+    def _once(self, request: ClientRequest, deadline: Deadline) -> Reply:
         content = bytearray()
         with (
-            exchange.failures(deadline),
-            self._http.stream(**exchange.arguments(deadline)) as response,
+            request.translated_errors(deadline),
+            self._http.stream(**request.arguments(deadline)) as response,
         ):
-            # httpx2 bounds each read; many short ones could still outlast the deadline.
+            # httpx2 limits the time of each read; many short ones could outlast the deadline.
             for part in response.iter_bytes():
                 content += part
                 if deadline.left <= 0:
-                    raise exchange.late(deadline)
-        exchange.checked(response, content)
+                    raise request.timeout(deadline)
+        request.check_status(response, content)
         return Reply(response.headers, content)
 
 
@@ -170,17 +192,25 @@ class AsyncClient:
         self._timeout = timeout
         self._http = httpx2.AsyncClient(headers=headers, transport=transport)
 
-    async def score(self, spectra: Spectra, reconstruction: bool = False) -> Scores:
+    async def score(
+        self,
+        spectra: Spectra,
+        reconstruction: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> Scores:
         """Score spectra; see `Client.score`."""
         deadline = Deadline(self._timeout)
         if not len(spectra):
             return no_scores(await self._model(deadline), reconstruction)
-        answers: list[Answer] = []
+
+        parts: list[Scores] = []
         for chunk in chunks(spectra):
-            exchange = inference(self._url, chunk, reconstruction)
-            reply = await self._send(exchange, deadline)
-            answers.append(read_answer(exchange, reply, chunk, reconstruction))
-        return joined(answers)
+            request = score_request(self._url, chunk, reconstruction)
+            reply = await self._send(request, deadline)
+            parts.append(read_scores(request, reply, chunk, reconstruction))
+            if progress is not None:
+                progress(len(chunk))
+        return Scores.concatenate(parts)
 
     async def score_petal(
         self,
@@ -193,16 +223,16 @@ class AsyncClient:
         return await self.score(spectra, reconstruction)
 
     async def model(self) -> Model:
-        """Return what the service says of its model."""
+        """Return the description of the served model."""
         return await self._model(Deadline(self._timeout))
 
     async def health(self) -> bool:
         """Return whether the service can score now; see `Client.health`."""
-        exchange = Exchange("GET", f"{self._url}/readyz")
+        request = ClientRequest("GET", f"{self._url}/readyz")
         try:
-            await self._once(exchange, Deadline(self._timeout))
+            await self._once(request, Deadline(self._timeout))
         except ServerError as error:
-            # 503 is what a service that is starting or draining answers.
+            # 503 is the answer of a service that is starting or draining.
             if error.status != 503:
                 raise
             return False
@@ -224,19 +254,19 @@ class AsyncClient:
         await self.close()
 
     async def _model(self, deadline: Deadline) -> Model:
-        exchange = Exchange("GET", f"{self._url}/model")
-        return read_model(exchange, await self._send(exchange, deadline))
+        request = model_request(self._url)
+        return read_model(request, await self._send(request, deadline))
 
-    async def _send(self, exchange: Exchange, deadline: Deadline) -> Reply:
-        return await tenacity.AsyncRetrying(**retries(deadline))(self._once, exchange, deadline)
+    async def _send(self, request: ClientRequest, deadline: Deadline) -> Reply:
+        return await tenacity.AsyncRetrying(**retries(deadline))(self._once, request, deadline)
 
-    async def _once(self, exchange: Exchange, deadline: Deadline) -> Reply:
+    async def _once(self, request: ClientRequest, deadline: Deadline) -> Reply:
         content = bytearray()
-        with exchange.failures(deadline):
-            async with self._http.stream(**exchange.arguments(deadline)) as response:
+        with request.translated_errors(deadline):
+            async with self._http.stream(**request.arguments(deadline)) as response:
                 async for part in response.aiter_bytes():
                     content += part
                     if deadline.left <= 0:
-                        raise exchange.late(deadline)
-        exchange.checked(response, content)
+                        raise request.timeout(deadline)
+        request.check_status(response, content)
         return Reply(response.headers, content)

@@ -2,8 +2,8 @@
 
 A coadd holds the spectra of one petal, tile or healpixel, per camera or on one common grid
 (``BRZ``); redrock's table holds their redshifts. HDUs are found by EXTNAME, never by position,
-and rows are joined by TARGETID: what comes out has redrock's rows in redrock's order. The
-resolution matrix, four fifths of a coadd's bytes, is never read.
+and rows are joined by TARGETID: the result has redrock's rows in redrock's order. The resolution
+matrix, four fifths of a coadd's bytes, is never read.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -24,19 +24,18 @@ from .model import Model
 from .petals import Petal, find_petals
 from .scores import Status
 from .spectra import CAMERAS, WAVE, Band, Spectra
-from .table import write_scores
 
-__all__ = ["Petal", "find_petals", "is_simulated", "read_spectra", "write_scores"]
+__all__ = ["Petal", "find_petals", "is_simulated", "read_spectra", "warn_if_simulated"]
 
 logger = logging.getLogger(__name__)
 
 WAVE_TOLERANCE: Final = 1e-4
-"""Å; wavelengths in real files carry float dust such as 5800.0000000005."""
+"""Å; wavelengths in real files have rounding errors, as 5800.0000000005."""
 
 ZWARN_NODATA: Final = 1 << 9
-# 3 is RESTRICTED, a positioner that could reach less of its patrol area. 20 is MANYBADCOL before
-# desispec 0.71, whose bad columns have ivar = 0 and so speak for themselves, and VARIABLE, a
-# property of the target, from then on.
+# Bit 3 is RESTRICTED, a positioner that could reach less of its patrol area. Bit 20 is MANYBADCOL
+# before desispec 0.71, where the bad columns have ivar = 0 anyway, and VARIABLE, a property of the
+# target, from then on.
 HARMLESS_FIBERSTATUS: Final = (1 << 3) | (1 << 20)
 
 _UNKNOWN: Final = {"ra": np.nan, "dec": np.nan, "fiber": -1, "petal": -1, "tileid": -1}
@@ -67,14 +66,14 @@ def read_spectra(
     Returns
     -------
     Spectra
-        With the status bits that only the files know: NO_REDSHIFT, NOT_TARGET, BAD_FIBER,
-        MISSING_CAMERA, NO_SPECTRUM, DUPLICATE. Where a row has NO_REDSHIFT its z may be a
-        number all the same (redrock writes 0) and is not to be used.
+        With the status bits that follow from the files: NO_REDSHIFT, NOT_TARGET, BAD_FIBER,
+        MISSING_CAMERA, NO_SPECTRUM, DUPLICATE. The z of a row with NO_REDSHIFT may be a number
+        (redrock writes 0) and must not be used.
 
     Raises
     ------
     InputError
-        Where a file is missing, damaged or not what it should be, or `z` does not fit.
+        Where a file is missing, damaged or of another kind, or `z` does not fit.
 
     Examples
     --------
@@ -86,15 +85,18 @@ def read_spectra(
     """
     if redrock is not None and z is not None:
         raise InputError("both redrock and z are given; give the one or the other")
+
     with FitsFile(Path(coadd)) as file:
         fibermap = file.table("FIBERMAP")
         targetid = fibermap.integers("TARGETID")
         bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
         status = _fiber_status(fibermap) | _bit(_repeated(targetid), Status.DUPLICATE)
-        places = _places(file, fibermap, targetid)
-    spectra = Spectra(bands, z=_given(z, len(targetid)), targetid=targetid, status=status, **places)
+        columns = _fiber_columns(file, fibermap, targetid)
+    redshift = _broadcast(z, len(targetid))
+    spectra = Spectra(bands, z=redshift, targetid=targetid, status=status, **columns)
     if redrock is not None:
-        spectra = _joined(spectra, Path(coadd), Path(redrock))
+        spectra = _join_redrock(spectra, Path(coadd), Path(redrock))
+
     unknown = ~np.isfinite(spectra.z)
     if spectra.zwarn is not None:
         unknown |= (spectra.zwarn & ZWARN_NODATA) != 0
@@ -166,27 +168,37 @@ def _fiber_status(fibermap: FitsTable) -> NDArray[np.int32]:
     return _bit(not_target, Status.NOT_TARGET) | _bit(bad, Status.BAD_FIBER)
 
 
-def _places(
+def _fiber_columns(
     file: FitsFile, fibermap: FitsTable, targetid: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    places: dict[str, NDArray[Any]] = {}
+    """Return ra, dec, fiber, petal and tileid of each row, where the file has them."""
+    columns: dict[str, NDArray[Any]] = {}
     for field, column in (("ra", "TARGET_RA"), ("dec", "TARGET_DEC")):
         if column in fibermap:
-            places[field] = fibermap.floats(column)
+            columns[field] = fibermap.floats(column)
+
     exposures = file.table("EXP_FIBERMAP") if "EXP_FIBERMAP" in file else None
     for field, column in (("fiber", "FIBER"), ("petal", "PETAL_LOC"), ("tileid", "TILEID")):
         if column in fibermap:
-            places[field] = fibermap.integers(column).astype(np.int32)
+            columns[field] = fibermap.integers(column).astype(np.int32)
         elif exposures is not None and column in exposures and "TARGETID" in exposures:
-            # A healpixel's target may have been observed through several fibres: the first.
-            ids, first = np.unique(exposures.integers("TARGETID"), return_index=True)
-            values = exposures.integers(column)[first]
-            at = np.searchsorted(ids, targetid).clip(max=max(len(ids) - 1, 0))
-            known = np.isin(targetid, ids)
-            place = np.full(len(targetid), -1, np.int32)
-            place[known] = values[at[known]]
-            places[field] = place
-    return places
+            columns[field] = _of_first_exposure(exposures, column, targetid)
+    return columns
+
+
+def _of_first_exposure(
+    exposures: FitsTable, column: str, targetid: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Return a column of each target's first row in EXP_FIBERMAP, or -1.
+
+    A healpixel's target may have been observed through several fibers.
+    """
+    ids, first = np.unique(exposures.integers("TARGETID"), return_index=True)
+    known = np.isin(targetid, ids)
+    values = np.full(len(targetid), -1, np.int32)
+    rows = first[np.searchsorted(ids, targetid[known])]
+    values[known] = exposures.integers(column)[rows]
+    return values
 
 
 def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -194,7 +206,8 @@ def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.isin(targetid, ids[counts > 1])
 
 
-def _given(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
+def _broadcast(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
+    """Return one redshift per row; NaN where none are given."""
     try:
         redshift = np.asarray(np.nan if z is None else z, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -206,28 +219,33 @@ def _given(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
     return redshift.copy()
 
 
-def _joined(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
+def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
+    """Return the spectra of redrock's rows, in redrock's order, with its columns."""
     with FitsFile(redrock) as file:
         table = file.table("ZBEST" if "ZBEST" in file else "REDSHIFTS")
         targetid = table.integers("TARGETID")
         z = table.floats("Z")
         zwarn = table.integers("ZWARN")
         spectype = table.strings("SPECTYPE")
+
     rows = _matches(spectra.targetid, targetid)
     missing = rows < 0
     if len(rows) and missing.all():
         logger.warning(
             "%s and %s have no TARGETID in common: are they of the same petal?", coadd, redrock
         )
+
+    # Most files are in the same order, and nothing has to be copied.
     bands, status = spectra.bands, spectra.status
     columns = {name: getattr(spectra, name) for name in _UNKNOWN}
     if not np.array_equal(rows, np.arange(len(spectra))):
-        bands = {name: _taken(band, rows) for name, band in bands.items()}
+        bands = {name: _take_band(band, rows) for name, band in bands.items()}
         status = _take(status, rows, 0)
         columns = {
             name: None if column is None else _take(column, rows, _UNKNOWN[name])
             for name, column in columns.items()
         }
+
     status = (
         status | _bit(missing, Status.NO_SPECTRUM) | _bit(_repeated(targetid), Status.DUPLICATE)
     )
@@ -236,13 +254,13 @@ def _joined(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
     )
 
 
-def _matches(have: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+def _matches(present: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
     """Return for each wanted id the row of its next unused occurrence, or -1."""
-    places: defaultdict[int, deque[int]] = defaultdict(deque)
-    for row, one in enumerate(have.tolist()):
-        places[one].append(row)
+    unused: defaultdict[int, deque[int]] = defaultdict(deque)
+    for row, one in enumerate(present.tolist()):
+        unused[one].append(row)
     return np.array(
-        [places[one].popleft() if places[one] else -1 for one in wanted.tolist()], np.intp
+        [unused[one].popleft() if unused[one] else -1 for one in wanted.tolist()], np.intp
     )
 
 
@@ -253,15 +271,15 @@ def _take(values: NDArray[Any], rows: NDArray[np.intp], unknown: float) -> NDArr
     return taken
 
 
-def _taken(band: Band, rows: NDArray[np.intp]) -> Band:
+def _take_band(band: Band, rows: NDArray[np.intp]) -> Band:
     mask = None if band.mask is None else _take(band.mask, rows, 0)
     return Band(_take(band.flux, rows, 0), _take(band.ivar, rows, 0), mask)
 
 
 def is_simulated(coadd: str | os.PathLike[str]) -> bool:
-    """Return whether a coadd says of itself that its sky is simulated.
+    """Return whether a coadd is of a simulated sky.
 
-    Simulated files carry the card ``SIMULATD = T`` in their primary header.
+    Simulated files have the card ``SIMULATD = T`` in their primary header.
 
     Raises
     ------
@@ -277,12 +295,12 @@ def is_simulated(coadd: str | os.PathLike[str]) -> bool:
 
 
 def warn_if_simulated(model: Model, coadd: str | os.PathLike[str]) -> bool:
-    """Log a warning if a model of a simulated sky is to score a file that is not simulated.
+    """Log a warning where a model of a simulated sky is used on a file that is not simulated.
 
     Returns
     -------
     bool
-        Whether it did.
+        Whether it was logged.
     """
     foreign = model.simulated and not is_simulated(coadd)
     if foreign:

@@ -5,7 +5,8 @@
     OutcropError
     ├── InputError            (ValueError) a file or an argument is not what it must be
     ├── WireError             (ValueError) a message is not valid Open Inference Protocol
-    ├── ConnectionFailed      nothing answers at the address, or the connection broke
+    ├── ModelChanged          scores are of another model than expected
+    ├── ConnectionFailed      no connection to the address, or the connection broke
     ├── Timeout               no complete answer before the deadline
     └── StatusError           the service answered with an error status
         ├── BadRequest              400
@@ -25,7 +26,7 @@ class OutcropError(Exception):
     Attributes
     ----------
     request_id : str or None
-        What the service's log calls the request; None where no request was made.
+        The id of the request in the service's log; None where no request was made.
     """
 
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
@@ -41,12 +42,16 @@ class WireError(OutcropError, ValueError):
     """A message is not valid Open Inference Protocol; the message names field and remedy."""
 
 
-class ConnectionFailed(OutcropError):  # noqa: N818 (named for what happened)
-    """Nothing answers at the address, or the connection broke before the answer was complete."""
+class ModelChanged(OutcropError):  # noqa: N818 (named for what happened)
+    """Scores are of another model than expected: the service changed its model."""
+
+
+class ConnectionFailed(OutcropError):  # noqa: N818
+    """The address cannot be connected to, or the connection broke during the answer."""
 
 
 class Timeout(OutcropError):  # noqa: N818
-    """There was no complete answer before the deadline."""
+    """No complete answer arrived before the deadline."""
 
 
 class StatusError(OutcropError):
@@ -57,7 +62,7 @@ class StatusError(OutcropError):
     status : int
         The HTTP status code.
     retry_after : float or None
-        Seconds the service asks to wait before another try.
+        Seconds to wait before another try, from the Retry-After header.
     """
 
     def __init__(
@@ -90,11 +95,11 @@ class UnsupportedMediaType(StatusError):  # noqa: N818
 
 
 class RateLimited(StatusError):  # noqa: N818
-    """429: the service is too busy for this caller."""
+    """429: the service is too busy."""
 
 
 class ServerError(StatusError):
-    """500 to 599: the service failed, or is not able to answer now."""
+    """500 to 599: the service failed, or cannot answer now."""
 
 
 _BY_STATUS: Final[dict[int, type[StatusError]]] = {

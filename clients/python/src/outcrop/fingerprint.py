@@ -1,7 +1,8 @@
-"""Stamps: what a file was when it was read, so that a later one under its name is told from it.
+"""File fingerprint: name, size and time of a file, to recognise that it was replaced.
 
-A score table's header keeps those of its inputs. The time alone would not do: a file that is
-copied with its time, as rsync copies, may be newer than the table and look older.
+The header of a score table keeps the fingerprints of its input files. The time alone is not
+enough: a file that is copied with its time, as by rsync, may be newer than the table and carry
+an older time.
 """
 
 import os
@@ -14,8 +15,8 @@ from .errors import InputError
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """A file as it was.
+class FileFingerprint:
+    """Name, size and modification time of a file.
 
     Attributes
     ----------
@@ -32,33 +33,34 @@ class Stamp:
     mtime: int
 
     @staticmethod
-    def of(path: str | os.PathLike[str]) -> "Stamp":
-        """Return the stamp of a file as it is now; InputError where there is none."""
+    def of(path: str | os.PathLike[str]) -> "FileFingerprint":
+        """Return the fingerprint of a file as it is now; InputError where it is missing."""
         path = Path(path)
         try:
             found = path.stat()
         except OSError as error:
-            raise InputError(f"{path} cannot be looked at: {error.strerror}") from error
-        return Stamp(path.name, found.st_size, found.st_mtime_ns)
+            raise InputError(f"cannot stat {path}: {error.strerror}") from error
+        return FileFingerprint(path.name, found.st_size, found.st_mtime_ns)
 
 
-def cards(stamps: Sequence[Stamp]) -> Iterator[tuple[str, Any, str]]:
-    """Yield keyword, value and comment of the header cards that keep these stamps.
+def header_cards(fingerprints: Sequence[FileFingerprint]) -> Iterator[tuple[str, Any, str]]:
+    """Yield keyword, value and comment of the header cards that keep these fingerprints.
 
-    INFILnnn is desispec's way to name input files.
+    INFILnnn is the keyword that desispec uses for input files.
 
     Examples
     --------
-    >>> from outcrop.fingerprint import Stamp, cards
-    >>> [card[:2] for card in cards([Stamp("coadd-1.fits", 5760, 1616500000000000000)])]
+    >>> from outcrop.fingerprint import FileFingerprint, header_cards
+    >>> coadd = FileFingerprint("coadd-1.fits", 5760, 1616500000000000000)
+    >>> [card[:2] for card in header_cards([coadd])]
     [('INFIL000', 'coadd-1.fits'), ('INSIZ000', 5760), ('INMTI000', 1616500000000000000)]
     """
-    for number, stamp in enumerate(stamps):
-        yield f"INFIL{number:03d}", stamp.name, "input file"
-        yield f"INSIZ{number:03d}", stamp.size, "its bytes"
-        yield f"INMTI{number:03d}", stamp.mtime, "its mtime, ns since 1970"
+    for number, fingerprint in enumerate(fingerprints):
+        yield f"INFIL{number:03d}", fingerprint.name, "input file"
+        yield f"INSIZ{number:03d}", fingerprint.size, "its bytes"
+        yield f"INMTI{number:03d}", fingerprint.mtime, "its mtime, ns since 1970"
 
 
-def stamped(header: Mapping[str, Any], stamps: Sequence[Stamp]) -> bool:
-    """Return whether a header keeps these very stamps."""
-    return all(header.get(keyword) == value for keyword, value, _ in cards(stamps))
+def has_fingerprints(header: Mapping[str, Any], fingerprints: Sequence[FileFingerprint]) -> bool:
+    """Return whether a header keeps exactly these fingerprints."""
+    return all(header.get(keyword) == value for keyword, value, _ in header_cards(fingerprints))

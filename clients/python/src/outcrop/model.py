@@ -1,4 +1,4 @@
-"""Model: what a served model says of itself."""
+"""Model: its identity, which scores carry, and its full description."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import ModelChanged
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """The identity of a model.
+
+    Attributes
+    ----------
+    name, version : str
+    sha256 : str
+        Checksum of the bundle's manifest, which holds those of all its files.
+    """
+
+    name: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} (sha256 {self.sha256[:8]})"
+
+    def check_same(self, found: "ModelIdentity") -> None:
+        """Raise ModelChanged where scores are of another model than this one.
+
+        Examples
+        --------
+        >>> from outcrop.model import ModelIdentity
+        >>> ModelIdentity("outcrop", "1", "ab" * 32).check_same(
+        ...     ModelIdentity("outcrop", "2", "cd" * 32)
+        ... )
+        Traceback (most recent call last):
+        ...
+        outcrop.errors.ModelChanged: the service changed its model from outcrop 1 (sha256 \
+abababab) to outcrop 2 (sha256 cdcdcdcd); score again
+        """
+        if found != self:
+            raise ModelChanged(f"the service changed its model from {self} to {found}; score again")
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """The model behind a set of scores, as the service names it and the score table records it.
+    """A served model, as `GET /model` describes it and the score table records it.
 
     Attributes
     ----------
@@ -18,7 +56,7 @@ class Model:
     sha256 : str
         Checksum of the bundle's manifest, which holds those of all its files.
     sample : str
-        What it was trained on: ``simulated``, or ``desi`` with the release, as ``desi edr``.
+        The training sample: ``simulated``, or ``desi`` with the release, as ``desi edr``.
     wave : (M,) float64
         Centres of the rest-frame bins, vacuum Å.
     latents : int
@@ -44,12 +82,17 @@ class Model:
     packages: Mapping[str, str]
 
     @property
+    def identity(self) -> ModelIdentity:
+        """Name, version and checksum, which scores carry."""
+        return ModelIdentity(self.name, self.version, self.sha256)
+
+    @property
     def simulated(self) -> bool:
         """Whether the model was trained on a simulated sky."""
         return self.sample.startswith("simulated")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object that `GET /model` answers."""
+        """Return the JSON object of the answer to `GET /model`."""
         return {
             "name": self.name,
             "version": self.version,

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from .errors import InputError
-from .fingerprint import Stamp
+from .fingerprint import FileFingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +24,9 @@ class Petal:
     coadd: Path
     redrock: Path
 
-    def stamps(self) -> tuple[Stamp, Stamp]:
-        """Return what the two files are now; InputError where one is missing."""
-        return Stamp.of(self.coadd), Stamp.of(self.redrock)
+    def fingerprints(self) -> tuple[FileFingerprint, FileFingerprint]:
+        """Return those of the two files as they are now; InputError where one is missing."""
+        return FileFingerprint.of(self.coadd), FileFingerprint.of(self.redrock)
 
 
 def find_petals(root: str | os.PathLike[str]) -> list[Petal]:
@@ -65,19 +65,46 @@ def find_petals(root: str | os.PathLike[str]) -> list[Petal]:
             f"{root} is not a folder; name the folder that holds coadd and redrock files"
         )
     petals: list[Petal] = []
-    for folder, _, names in os.walk(root, onerror=_refuse):
+    for folder, _, names in os.walk(root, onerror=_raise_input_error):
         petals += _pairs(Path(folder), names)
     return sorted(petals, key=lambda petal: petal.redrock)
 
 
-def _refuse(error: OSError) -> None:
+def require_petals(*roots: str | os.PathLike[str]) -> list[Petal]:
+    """Find all pairs of coadd and redrock files below some folders; at least one.
+
+    Parameters
+    ----------
+    *roots : path
+        Each searched as by `find_petals`. A pair below two of them is listed once.
+
+    Returns
+    -------
+    list of Petal
+        Sorted by the redrock file's path.
+
+    Raises
+    ------
+    InputError
+        Where there is no pair, or a root is not a folder or cannot be read.
+    """
+    petals = {petal for root in roots for petal in find_petals(root)}
+    if not petals:
+        raise InputError(
+            "no pair of coadd-*.fits and redrock-*.fits below "
+            f"{', '.join(str(root) for root in roots)}; give a folder that holds DESI petals"
+        )
+    return sorted(petals, key=lambda petal: petal.redrock)
+
+
+def _raise_input_error(error: OSError) -> None:
     raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 @cache
 def _warn_of_missing_coadd(redrock: Path) -> None:
-    """Say so once, however often the folder is searched."""
-    logger.warning("%s has no coadd beside it; it is left out", redrock)
+    """Log a warning once, however often the folder is searched."""
+    logger.warning("%s has no coadd in its folder; it is left out", redrock)
 
 
 def _pairs(folder: Path, names: list[str]) -> list[Petal]:
@@ -88,6 +115,7 @@ def _pairs(folder: Path, names: list[str]) -> list[Petal]:
             for name in names:
                 if name.startswith(f"{prefix}-") and name.endswith(end):
                     found.setdefault(name[len(prefix) : -len(end)], name)
+
     pairs: list[Petal] = []
     for stem, redrock in found.items():
         coadd = next((c for c in (f"coadd{stem}.fits", f"coadd{stem}.fits.gz") if c in names), None)

@@ -1,16 +1,18 @@
-"""Scores: what Outcrop says of each spectrum, and the status bits that qualify it."""
+"""Scores: the result for each spectrum, and the status bits that qualify it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntFlag
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .model import ModelIdentity
+
 
 class Status(IntFlag):
-    """What is to be known of a spectrum before its scores are believed.
+    """Conditions that qualify the scores of a spectrum, one bit each.
 
     The first five, LOW_COVERAGE and NO_SPECTRUM make it ineligible: its scores, where they can
     be computed, are reported but never flagged, ranked or counted.
@@ -19,21 +21,21 @@ class Status(IntFlag):
     NO_DATA = 1 << 0
     """No good pixel."""
     NO_REDSHIFT = 1 << 1
-    """No redshift given, not finite, or ZWARN says NODATA."""
+    """No redshift given, not finite, or ZWARN has the bit NODATA."""
     Z_OUT_OF_RANGE = 1 << 2
     """The redshift lies outside the model's range."""
     NOT_TARGET = 1 << 3
-    """OBJTYPE is not TGT: a sky fibre, for instance."""
+    """OBJTYPE is not TGT: a sky fiber, for instance."""
     BAD_FIBER = 1 << 4
     """COADD_FIBERSTATUS has more than the harmless bits."""
     LOW_SNR = 1 << 5
-    """S/N below 5; the paper's sample ends there."""
+    """S/N below 5, the limit of the paper's sample."""
     LOW_COVERAGE = 1 << 6
     """Less than 0.9 of the rest-frame bins are good."""
     MISSING_CAMERA = 1 << 7
     """One of the three cameras is absent."""
     BAD_PIXELS = 1 << 8
-    """Non-finite flux or ivar, or ivar < 0, where no mask says so."""
+    """Non-finite flux or ivar, or ivar < 0, in pixels that are not masked."""
     NO_SPECTRUM = 1 << 9
     """A redrock row without a row in the coadd."""
     DUPLICATE = 1 << 10
@@ -56,9 +58,14 @@ INELIGIBLE: Final = (
 MIN_SNR: Final = 1.0
 """Eligible spectra have at least this S/N."""
 
+FLAGS: Final = ("wmse_anomaly", "nof_anomaly", "anomaly")
+"""The fields of `Scores` that flag anomalies."""
+ON_REQUEST: Final = ("reconstruction", "rest_flux", "rest_ivar")
+"""The spectra-sized fields of `Scores`, present only where they were requested."""
+
 
 def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return which spectra count: none of the `INELIGIBLE` bits, and S/N >= 1.
+    """Return which spectra are eligible: none of the `INELIGIBLE` bits, and S/N >= 1.
 
     Examples
     --------
@@ -77,6 +84,8 @@ class Scores:
 
     Attributes
     ----------
+    model : ModelIdentity
+        Identity of the model that gave these scores.
     targetid : (N,) int64
     status : (N,) int32
         `Status` bits.
@@ -89,8 +98,8 @@ class Scores:
     latent : (N, L) float32
         Mean of the encoder's posterior.
     wmse : (N,) float32
-        Weighted mean squared error (Nicolaou et al. 2025, Eq. 6); larger is more anomalous, and noise
-        alone gives about 1 times the coverage.
+        Weighted mean squared error (Nicolaou et al. 2025, Eq. 6); larger is more anomalous,
+        and noise alone gives about 1 times the coverage.
     nof : (N,) float32
         Negative outlier factor; smaller is more anomalous, inliers have about −1.
     wmse_anomaly, nof_anomaly : (N,) bool
@@ -105,6 +114,7 @@ class Scores:
         rest-frame grid in the input's flux unit.
     """
 
+    model: ModelIdentity
     targetid: NDArray[np.int64]
     status: NDArray[np.int32]
     snr: NDArray[np.float32]
@@ -133,16 +143,34 @@ class Scores:
 
     @property
     def eligible(self) -> NDArray[np.bool_]:
-        """(N,) bool: which rows thresholds, rankings and shares count."""
+        """(N,) bool: the rows that thresholds, rankings and shares use."""
         return eligible(self.status, self.snr)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the fields that are present, by name."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        """Return the arrays that are present, by name."""
+        values: dict[str, Any] = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"
+        }
         return {name: value for name, value in values.items() if value is not None}
+
+    def rows(self, index: slice | NDArray[np.intp]) -> "Scores":
+        """Return the chosen rows, in the order of the index."""
+        columns = {name: column[index] for name, column in self.columns().items()}
+        return replace(self, **columns)
 
     @staticmethod
     def concatenate(parts: "Sequence[Scores]") -> "Scores":
-        """Join scores of consecutive chunks; all must have the same fields."""
+        """Join scores of consecutive chunks; all must have the same fields.
+
+        Raises
+        ------
+        ModelChanged
+            Where the scores are of different models.
+        """
+        model = parts[0].model
+        for part in parts:
+            model.check_same(part.model)
+
         columns = [part.columns() for part in parts]
-        return Scores(**{name: np.concatenate([c[name] for c in columns]) for name in columns[0]})
+        joined = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
+        return Scores(model=model, **joined)

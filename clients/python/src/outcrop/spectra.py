@@ -1,8 +1,8 @@
-"""Spectra: what a DESI coadd holds, in the observed frame, before any preprocessing.
+"""Spectra: the content of a DESI coadd, in the observed frame, before any preprocessing.
 
-DESI records each fibre with three cameras, b, r and z, on fixed wavelength grids with a step
+DESI records each fiber with three cameras, b, r and z, on fixed wavelength grids with a step
 of 0.8 Å in vacuum. A coadd has either one band per camera or one common band, here ``brz``.
-Wavelengths are therefore not carried along: a band's name fixes them (`WAVE`).
+The name of a band determines its wavelengths (`WAVE`), which are therefore not stored.
 """
 
 from collections.abc import Mapping
@@ -88,11 +88,11 @@ class Spectra:
     bands : mapping of str to Band
         One to three of ``b``, ``r``, ``z``, or ``brz`` alone.
     z : (N,) float64
-        Redshift, as the file or the caller gives it; NaN where none is given. Not to be used
+        Redshift as given by the file or the caller; NaN where none is given. It must not be used
         where status has NO_REDSHIFT: redrock writes 0 for spectra without data.
     targetid : (N,) int64
     status : (N,) int32
-        `Status` bits that only the file knows (NO_REDSHIFT, NOT_TARGET, BAD_FIBER,
+        `Status` bits that follow from the file (NO_REDSHIFT, NOT_TARGET, BAD_FIBER,
         MISSING_CAMERA, NO_SPECTRUM, DUPLICATE). Default: 0.
     zwarn : (N,) int64, optional
         redrock's warning bits.
@@ -125,6 +125,7 @@ class Spectra:
             )
         if self.status.shape == (0,) and len(self.z):
             object.__setattr__(self, "status", np.zeros(len(self.z), np.int32))
+
         for name, band in self.bands.items():
             expected = (len(self.z), len(WAVE[name]))
             if band.flux.shape != expected:

@@ -1,8 +1,8 @@
 """The score table: what Outcrop writes beside redrock's, row-matched to it.
 
-One binary table, EXTNAME ``OUTLIERS``, whose header says which model scored; where scores hold
-reconstructions, also the images WAVELENGTH, FLUX, MODEL and IVAR. It appears under its name all
-at once and complete, or not at all.
+One binary table, EXTNAME ``OUTLIERS``, whose header names the model; where scores hold
+reconstructions, also the images WAVELENGTH, FLUX, MODEL and IVAR. The file is written completely
+or not at all.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ._files import check_output, put
+from ._files import check_output, write_atomically
 from .errors import InputError
-from .fingerprint import Stamp, cards
+from .fingerprint import FileFingerprint, header_cards
 from .model import Model
 from .scores import Scores, Status
 from .spectra import Spectra
@@ -31,7 +31,7 @@ FLUX_UNIT: Final = "10**-17 erg/(s cm2 Angstrom)"
 IVAR_UNIT: Final = "10**+34 (s2 cm4 Angstrom2) / erg2"
 
 _LONGEST_COMMENTED: Final = 30
-"""Longer strings get no comment: astropy cuts it off, with a warning."""
+"""Longer strings get no comment: astropy would truncate it, with a warning."""
 
 
 def write_scores(
@@ -40,7 +40,7 @@ def write_scores(
     scores: Scores,
     model: Model,
     overwrite: bool = False,
-    inputs: Sequence[Stamp] = (),
+    inputs: Sequence[FileFingerprint] = (),
 ) -> None:
     """Write the score table.
 
@@ -52,36 +52,44 @@ def write_scores(
     path : path
         ``.fits``, or ``.fits.gz`` to have it compressed.
     spectra : Spectra
-        What was scored: Z, and with a redrock file ZWARN and SPECTYPE. Without one these two are
-        0 and empty.
+        The spectra that were scored; Z, ZWARN and SPECTYPE come from them. Without a redrock file
+        the last two are 0 and empty.
     scores : Scores
         Of these spectra, row by row. With `reconstruction`, the images are written too.
     model : Model
-        What scored them; goes into the header.
+        The model of these scores; described in the header.
     overwrite : bool
         Replace an existing file.
-    inputs : sequence of Stamp
-        The files that were read, as they were then; go into the header.
+    inputs : sequence of FileFingerprint
+        Those of the files that were read; kept in the header.
 
     Raises
     ------
     InputError
-        Where spectra, scores and model do not belong together, the file exists and may not be
-        overwritten, or it cannot be written.
+        Where the scores are not of these spectra, the file exists and may not be overwritten, or
+        it cannot be written.
+    ModelChanged
+        Where the scores are of another model.
     """
-    # astropy takes half a second to import: only those who write files pay.
+    # astropy takes half a second to import, so it is imported only where files are written.
     from astropy.io import fits
 
     target = Path(path)
     check_output(target, overwrite)
+    model.identity.check_same(scores.model)
     if not np.array_equal(spectra.targetid, scores.targetid):
         raise InputError(
             f"scores of {len(scores)} rows do not belong to these {len(spectra)} spectra: "
             "their TARGETIDs differ; score the spectra that are written"
         )
+
     try:
         hdus = fits.HDUList(
-            [fits.PrimaryHDU(), _table(spectra, scores, model, inputs), *_images(scores, model)]
+            [
+                fits.PrimaryHDU(),
+                _outliers(spectra, scores, model, inputs),
+                *_images(scores, model),
+            ]
         )
     except InputError:
         raise
@@ -89,20 +97,45 @@ def write_scores(
         raise InputError(
             f"model {model.name!r} or an input cannot be named in a FITS header: {error}"
         ) from error
+
     content = io.BytesIO()
     hdus.writeto(content, checksum=True)
-    put(target, content.getbuffer(), overwrite)
+    write_atomically(target, content.getbuffer(), overwrite)
 
 
-def _table(
-    spectra: Spectra, scores: Scores, model: Model, inputs: Sequence[Stamp]
+def _outliers(
+    spectra: Spectra, scores: Scores, model: Model, inputs: Sequence[FileFingerprint]
 ) -> "fits.BinTableHDU":
     from astropy.io import fits
 
+    columns = _columns(spectra, scores)
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column(name=name, format=form, array=array, unit=unit)
+            for name, form, array, unit, _ in columns
+        ],
+        name="OUTLIERS",
+    )
+
+    header = cast(Any, table.header)
+    for number, column in enumerate(columns, start=1):
+        header.comments[f"TTYPE{number}"] = column[4]
+    for keyword, value, comment in (*_provenance(model), *header_cards(inputs)):
+        long = isinstance(value, str) and len(value) > _LONGEST_COMMENTED
+        header.append((keyword, value, "" if long else comment), end=True)
+    for status in Status:
+        header.add_comment(f"STATUS bit {status.value.bit_length() - 1}: {status.name}")
+    return table
+
+
+def _columns(
+    spectra: Spectra, scores: Scores
+) -> list[tuple[str, str, NDArray[Any], str | None, str]]:
+    """Return name, format, values, unit and comment of each column."""
     rows = len(spectra)
     zwarn = np.zeros(rows, np.int64) if spectra.zwarn is None else spectra.zwarn
     spectype = np.zeros(rows, "S6") if spectra.spectype is None else spectra.spectype.astype("S")
-    columns: list[tuple[str, str, NDArray[Any], str | None, str]] = [
+    return [
         ("TARGETID", "K", scores.targetid, None, "DESI target"),
         ("Z", "D", spectra.z, None, "redshift as given"),
         ("ZWARN", "K", zwarn, None, "redrock's warning bits"),
@@ -113,35 +146,19 @@ def _table(
         ("NORM", "E", scores.norm, FLUX_UNIT, "norm of the flux before normalisation"),
         ("LATENT", f"{scores.latent.shape[1]}E", scores.latent, None, "posterior mean"),
         ("WMSE", "E", scores.wmse, None, "weighted MSE; larger is more anomalous"),
-        ("NOF", "E", scores.nof, None, "negative outlier factor; smaller is more anomalous"),
+        ("NOF", "E", scores.nof, None, "outlier factor; smaller is more anomalous"),
         ("WMSE_ANOMALY", "L", scores.wmse_anomaly, None, "WMSE above WMSETHR"),
         ("NOF_ANOMALY", "L", scores.nof_anomaly, None, "NOF below NOFTHR"),
         ("P_VALUE", "D", scores.p_value, None, "smaller is more anomalous; rank by it"),
         ("ANOMALY", "L", scores.anomaly, None, "P_VALUE below PLEVEL"),
     ]
-    table = fits.BinTableHDU.from_columns(
-        [
-            fits.Column(name=name, format=form, array=array, unit=unit)
-            for name, form, array, unit, _ in columns
-        ],
-        name="OUTLIERS",
-    )
-    header = cast(Any, table.header)
-    for number, column in enumerate(columns, start=1):
-        header.comments[f"TTYPE{number}"] = column[4]
-    for keyword, value, comment in (*_provenance(model), *cards(inputs)):
-        long = isinstance(value, str) and len(value) > _LONGEST_COMMENTED
-        header.append((keyword, value, "" if long else comment), end=True)
-    for status in Status:
-        header.add_comment(f"STATUS bit {status.value.bit_length() - 1}: {status.name}")
-    return table
 
 
 def _provenance(model: Model) -> Iterator[tuple[str, Any, str]]:
-    yield "MODEL", model.name, "model that scored"
+    yield "MODEL", model.name, "model of the scores"
     yield "MODELVER", model.version, "its version"
     yield "MODELSHA", model.sha256, "sha256 of its manifest"
-    yield "SAMPLE", model.sample, "what it was trained on"
+    yield "SAMPLE", model.sample, "its training sample"
     yield "WMSETHR", model.thresholds["wmse"], "WMSE_ANOMALY above"
     yield "NOFTHR", model.thresholds["nof"], "NOF_ANOMALY below"
     yield "PLEVEL", model.p_level, "ANOMALY where P_VALUE is below"
@@ -161,7 +178,7 @@ def _images(scores: Scores, model: Model) -> Iterator["fits.ImageHDU"]:
     if scores.reconstruction.shape[1] != len(model.wave):
         raise InputError(
             f"reconstructions have {scores.reconstruction.shape[1]} bins, model {model.name} "
-            f"{model.version} has {len(model.wave)}: name the model that scored"
+            f"{model.version} has {len(model.wave)}; give the model of these scores"
         )
     for name, data, unit in (
         ("WAVELENGTH", model.wave, "Angstrom"),

@@ -1,9 +1,8 @@
 """Spectra and scores on the wire: the Open Inference Protocol v2, binary or JSON tensors.
 
-The protocol is what Triton, KServe and MLServer speak. The client encodes requests and decodes
-responses, the service does the reverse; both sides are here so that they cannot drift apart.
-Everything that arrives is checked before use: any bytes whatever give either a valid object or a
-`WireError`.
+Triton, KServe and MLServer use this protocol. The client encodes requests and decodes responses,
+the service does the reverse; both sides are here so that they cannot drift apart. Every message
+is checked before use: any bytes give either a valid object or a `WireError`.
 """
 
 from collections.abc import Mapping
@@ -13,36 +12,39 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ._tensors import (
+from .errors import WireError
+from .model import ModelIdentity
+from .scores import ON_REQUEST, Scores
+from .spectra import CAMERAS, WAVE, Band, Spectra
+from .tensors import (
     HEADER_LENGTH,
     Body,
     Tensor,
-    decode,
+    TensorEntry,
     encode,
-    flag,
-    listed,
+    flag_of,
+    list_of,
     name_of,
     object_of,
     parameters_of,
-    read_header,
-    text,
+    parse_json,
+    parse_tensors,
+    read_tensors,
+    split_body,
+    text_of,
 )
-from .errors import WireError
-from .scores import Scores
-from .spectra import CAMERAS, WAVE, Band, Spectra
 
 __all__ = [
     "DEFAULT_OUTPUTS",
     "HEADER_LENGTH",
     "INPUTS",
     "MODEL_NAME",
-    "ON_REQUEST",
     "OUTPUTS",
-    "Answer",
     "Request",
+    "RequestHeader",
     "Tensor",
-    "decode_answer",
     "decode_request",
+    "decode_request_header",
     "decode_response",
     "encode_request",
     "encode_response",
@@ -50,8 +52,10 @@ __all__ = [
 
 MODEL_NAME: Final = "outcrop"
 
+_SHA256: Final = "model_sha256"
 
-def _table(*tensors: Tensor) -> Mapping[str, Tensor]:
+
+def _by_name(*tensors: Tensor) -> Mapping[str, Tensor]:
     return {tensor.name: tensor for tensor in tensors}
 
 
@@ -61,7 +65,7 @@ def _suffix(band: str) -> str:
 
 # The widest datatypes come first, the narrowest last: so every binary tensor of our own messages
 # is aligned and needs no copy.
-INPUTS: Final = _table(
+INPUTS: Final = _by_name(
     Tensor("z", ("FP64",)),
     Tensor("targetid", ("INT64",)),
     Tensor("status", ("INT32",)),
@@ -76,9 +80,9 @@ INPUTS: Final = _table(
         for band in ("brz", *CAMERAS)
     ),
 )
-"""What a request may hold, by name."""
+"""The tensors that a request may hold, by name."""
 
-OUTPUTS: Final = _table(
+OUTPUTS: Final = _by_name(
     Tensor("targetid", ("INT64",)),
     Tensor("p_value", ("FP64",)),
     Tensor("status", ("INT32",)),
@@ -95,10 +99,7 @@ OUTPUTS: Final = _table(
     Tensor("nof_anomaly", ("BOOL",)),
     Tensor("anomaly", ("BOOL",)),
 )
-"""What an answer may hold, by name."""
-
-ON_REQUEST: Final = ("reconstruction", "rest_flux", "rest_ivar")
-"""The spectra-sized outputs, answered only when a request names them."""
+"""The tensors that a response may hold, by name."""
 
 DEFAULT_OUTPUTS: Final = tuple(name for name in OUTPUTS if name not in ON_REQUEST)
 
@@ -114,9 +115,9 @@ class Request:
     id : str or None
         To be echoed.
     outputs : tuple of str
-        The tensors to answer.
+        Names of the tensors to return.
     binary : frozenset of str
-        Those of them to answer as bytes, not as JSON.
+        Those of them to return as bytes, not as JSON.
     """
 
     spectra: Spectra
@@ -126,24 +127,38 @@ class Request:
 
     @property
     def reconstruction(self) -> bool:
-        """Whether any of the spectra-sized outputs is wanted."""
+        """Whether any of the spectra-sized outputs is requested."""
         return any(name in ON_REQUEST for name in self.outputs)
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """A decoded answer to an inference request.
+@dataclass(frozen=True)
+class RequestHeader:
+    """The JSON header of an inference request, checked before its tensors have arrived.
 
     Attributes
     ----------
-    scores : Scores
-    model_name, model_version : str or None
-        What scored, as the service says.
+    id : str or None
+    outputs : tuple of str
+    binary : frozenset of str
+        As in `Request`.
+    inputs : mapping of str to TensorEntry
+        By name, in the order of the tensors' bytes. All have one row per spectrum.
     """
 
-    scores: Scores
-    model_name: str | None
-    model_version: str | None
+    id: str | None
+    outputs: tuple[str, ...]
+    binary: frozenset[str]
+    inputs: Mapping[str, TensorEntry]
+
+    @property
+    def spectra(self) -> int:
+        """Number of spectra."""
+        return self.inputs["z"].shape[0]
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Number of bytes that must follow the header."""
+        return sum(entry.size or 0 for entry in self.inputs.values())
 
 
 def encode_request(
@@ -151,7 +166,7 @@ def encode_request(
 ) -> tuple[dict[str, str], bytes]:
     """Return HTTP headers and body of the request to score these spectra.
 
-    Masks are folded into flux and ivar; z, targetid, status and, where known, petal go along.
+    Masks are folded into flux and ivar; z, targetid, status and, where known, petal are sent too.
 
     Parameters
     ----------
@@ -159,7 +174,7 @@ def encode_request(
     reconstruction : bool
         Ask for the three spectra-sized outputs too.
     request_id : str, optional
-        Echoed in the answer.
+        Echoed in the response.
 
     Examples
     --------
@@ -187,13 +202,40 @@ def encode_request(
         folded = band.folded()
         arrays["flux" + _suffix(name)] = folded.flux
         arrays["ivar" + _suffix(name)] = folded.ivar
-    wanted = tuple(OUTPUTS) if reconstruction else DEFAULT_OUTPUTS
+
+    outputs = tuple(OUTPUTS) if reconstruction else DEFAULT_OUTPUTS
     header: dict[str, Any] = {} if request_id is None else {"id": request_id}
-    header["outputs"] = [{"name": name, "parameters": {"binary_data": True}} for name in wanted]
+    header["outputs"] = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
     return encode(header, "inputs", arrays, INPUTS, frozenset(arrays))
 
 
-def decode_request(body: Body, header_length: int | None = None) -> Request:
+def decode_request_header(body: Body, header_length: int | None = None) -> RequestHeader:
+    """Read and check the JSON header of an inference request.
+
+    Parameters
+    ----------
+    body : bytes-like
+        The message, or at least its first `header_length` bytes.
+    header_length : int, optional
+        Value of the HTTP header ``Inference-Header-Content-Length``; None where it was absent.
+
+    Raises
+    ------
+    WireError
+        Where the header is not that of a valid request.
+    """
+    content, _ = split_body(body, header_length)
+    header = parse_json(content, ("id", "parameters", "inputs", "outputs"))
+    outputs, binary = _requested(header)
+    inputs = parse_tensors(header, "inputs", INPUTS)
+    _require(inputs, "z", "input")
+    _check_rows(inputs, "z")
+    return RequestHeader(text_of(header, "id"), outputs, binary, inputs)
+
+
+def decode_request(
+    body: Body, header_length: int | None = None, header: RequestHeader | None = None
+) -> Request:
     """Read an inference request.
 
     Binary tensors become views of `body` where their alignment allows.
@@ -203,24 +245,26 @@ def decode_request(body: Body, header_length: int | None = None) -> Request:
     body : bytes-like
     header_length : int, optional
         Value of the HTTP header ``Inference-Header-Content-Length``; None where it was absent.
+    header : RequestHeader, optional
+        The result of `decode_request_header` for this message, where it was read before.
 
     Raises
     ------
     WireError
-        Where the message is not a valid request, whatever is wrong with it.
+        Where the message is not a valid request.
     """
-    header, rest = read_header(body, header_length, ("id", "parameters", "inputs", "outputs"))
-    outputs, binary = _wanted(header)
-    tensors = decode(header, "inputs", rest, INPUTS)
-    return Request(_spectra(tensors), text(header, "id"), outputs, binary)
+    if header is None:
+        header = decode_request_header(body, header_length)
+    _, rest = split_body(body, header_length)
+    arrays = read_tensors(header.inputs, rest)
+    return Request(_spectra(arrays), header.id, header.outputs, header.binary)
 
 
-def encode_response(
-    scores: Scores, request: Request, model_name: str, model_version: str
-) -> tuple[dict[str, str], bytes]:
-    """Return HTTP headers and body of the answer to a request.
+def encode_response(scores: Scores, request: Request) -> tuple[dict[str, str], bytes]:
+    """Return HTTP headers and body of the response to a request.
 
-    NaN and infinities are null where a tensor is answered as JSON.
+    The model's name, version and sha256 are those of the scores. NaN and infinities are null
+    where a tensor is sent as JSON.
 
     Raises
     ------
@@ -231,45 +275,62 @@ def encode_response(
     absent = [name for name in request.outputs if name not in columns]
     if absent:
         raise ValueError(f"scores hold no {absent[0]}; score with reconstruction=True")
-    header = {"model_name": model_name, "model_version": model_version}
+
+    header: dict[str, Any] = {
+        "model_name": scores.model.name,
+        "model_version": scores.model.version,
+        "parameters": {_SHA256: scores.model.sha256},
+    }
     if request.id is not None:
         header["id"] = request.id
     arrays = {name: columns[name] for name in OUTPUTS if name in request.outputs}
     return encode(header, "outputs", arrays, OUTPUTS, request.binary)
 
 
-def decode_answer(body: Body, header_length: int | None = None) -> Answer:
-    """Read the answer to an inference request; inverse of `encode_response`.
+def decode_response(body: Body, header_length: int | None = None) -> Scores:
+    """Read the response to an inference request; inverse of `encode_response`.
 
     Raises
     ------
     WireError
-        Where the message is not a valid answer or lacks one of `DEFAULT_OUTPUTS`.
+        Where the message is not a valid response, does not identify the model, or lacks one of
+        `DEFAULT_OUTPUTS`.
     """
-    known = ("model_name", "model_version", "id", "parameters", "outputs")
-    header, rest = read_header(body, header_length, known)
-    tensors = decode(header, "outputs", rest, OUTPUTS)
+    content, rest = split_body(body, header_length)
+    header = parse_json(content, ("model_name", "model_version", "id", "parameters", "outputs"))
+    model = _model_identity(header)
+
+    outputs = parse_tensors(header, "outputs", OUTPUTS)
     for name in DEFAULT_OUTPUTS:
-        _required(tensors, name, "output")
-    _same_rows(tensors, "targetid")
-    bins = {tensors[name].shape[1] for name in ON_REQUEST if name in tensors}
+        _require(outputs, name, "output")
+    _check_rows(outputs, "targetid")
+    bins = {outputs[name].shape[1] for name in ON_REQUEST if name in outputs}
     if len(bins) > 1:
         raise WireError(f"the spectra-sized outputs have {sorted(bins)} bins; they must agree")
-    return Answer(Scores(**tensors), text(header, "model_name"), text(header, "model_version"))
+
+    return Scores(model=model, **read_tensors(outputs, rest))
 
 
-def decode_response(body: Body, header_length: int | None = None) -> Scores:
-    """Read the scores of an answer; `decode_answer` without what else it says."""
-    return decode_answer(body, header_length).scores
+def _model_identity(header: Mapping[str, Any]) -> ModelIdentity:
+    name, version = text_of(header, "model_name"), text_of(header, "model_version")
+    sha256 = text_of(parameters_of(header, "the response"), _SHA256)
+    if not name or not version or not sha256:
+        raise WireError(
+            f"model_name is {name!r}, model_version {version!r}, parameter {_SHA256} {sha256!r}; "
+            "a response must have all three"
+        )
+    return ModelIdentity(name, version, sha256)
 
 
-def _wanted(header: Mapping[str, Any]) -> tuple[tuple[str, ...], frozenset[str]]:
-    default = flag(parameters_of(header, "the request"), "binary_data_output", False)
+def _requested(header: Mapping[str, Any]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names of the requested outputs, and of those requested as bytes."""
+    default = flag_of(parameters_of(header, "the request"), "binary_data_output", False)
     entries = header.get("outputs")
     if entries is None or entries == []:
         return DEFAULT_OUTPUTS, frozenset(DEFAULT_OUTPUTS if default else ())
+
     binary: dict[str, bool] = {}
-    for value in listed(entries, "outputs"):
+    for value in list_of(entries, "outputs"):
         entry = object_of(value, "an output", ("name", "parameters"))
         name = name_of(entry, "an output", OUTPUTS)
         if name in binary:
@@ -277,38 +338,45 @@ def _wanted(header: Mapping[str, Any]) -> tuple[tuple[str, ...], frozenset[str]]
         parameters = parameters_of(entry, f"output {name}")
         for key in parameters:
             if key == "classification" or key.startswith("shared_memory"):
-                raise WireError(f"output {name} has parameter {key}, which is not offered here")
-        binary[name] = flag(parameters, "binary_data", default)
+                raise WireError(f"output {name} has parameter {key}, which is not supported")
+        binary[name] = flag_of(parameters, "binary_data", default)
     return tuple(binary), frozenset(name for name, chosen in binary.items() if chosen)
 
 
-def _required(tensors: Mapping[str, NDArray[Any]], name: str, kind: str) -> NDArray[Any]:
+def _require(tensors: Mapping[str, object], name: str, kind: str) -> None:
     if name not in tensors:
         raise WireError(f"{kind} {name} is missing; given are {', '.join(tensors) or 'none'}")
-    return tensors[name]
 
 
-def _same_rows(tensors: Mapping[str, NDArray[Any]], first: str) -> None:
-    rows = len(tensors[first])
-    for name, array in tensors.items():
-        if len(array) != rows:
+def _check_rows(tensors: Mapping[str, TensorEntry], first: str) -> None:
+    rows = tensors[first].shape[0]
+    for name, entry in tensors.items():
+        if entry.shape[0] != rows:
             raise WireError(
-                f"{name} has {len(array)} rows, {first} has {rows}; all need one per spectrum"
+                f"{name} has {entry.shape[0]} rows, {first} has {rows}; all need one per spectrum"
             )
 
 
-def _spectra(tensors: Mapping[str, NDArray[Any]]) -> Spectra:
-    z = _required(tensors, "z", "input")
-    _same_rows(tensors, "z")
+def _spectra(arrays: Mapping[str, NDArray[Any]]) -> Spectra:
+    z = arrays["z"]
+    return Spectra(
+        _bands(arrays),
+        z=z,
+        targetid=arrays.get("targetid", np.zeros(len(z), np.int64)),
+        status=arrays.get("status", np.zeros(len(z), np.int32)),
+        petal=arrays.get("petal"),
+    )
+
+
+def _bands(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Band]:
     bands: dict[str, Band] = {}
     for band in ("brz", *CAMERAS):
         flux, ivar, mask = (kind + _suffix(band) for kind in ("flux", "ivar", "mask"))
-        if flux in tensors or ivar in tensors or mask in tensors:
-            bands[band] = Band(
-                _required(tensors, flux, "input"),
-                _required(tensors, ivar, "input"),
-                tensors.get(mask),
-            )
+        if flux in arrays or ivar in arrays or mask in arrays:
+            _require(arrays, flux, "input")
+            _require(arrays, ivar, "input")
+            bands[band] = Band(arrays[flux], arrays[ivar], arrays.get(mask))
+
     if not bands:
         raise WireError("no flux is given; expected flux and ivar, or flux_b and ivar_b, _r, _z")
     if "brz" in bands and len(bands) > 1:
@@ -316,10 +384,4 @@ def _spectra(tensors: Mapping[str, NDArray[Any]]) -> Spectra:
             "flux of the common grid and of single cameras are given; send flux and ivar, "
             "or those of the cameras"
         )
-    return Spectra(
-        bands,
-        z=z,
-        targetid=tensors.get("targetid", np.zeros(len(z), np.int64)),
-        status=tensors.get("status", np.zeros(len(z), np.int32)),
-        petal=tensors.get("petal"),
-    )
+    return bands

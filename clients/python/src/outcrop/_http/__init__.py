@@ -1,1 +1,1 @@
-"""HTTP requests, their retries, and the answers to them."""
+"""HTTP requests, their retries, and the reading of their responses."""

@@ -1,6 +1,6 @@
-"""Exchange: one HTTP request and what to make of what comes back, but not its sending.
+"""Client request: one HTTP request and the checks of its response, but not its sending.
 
-Both clients share it. An exchange keeps its request id through all its tries.
+Both clients use it. A request keeps its id through all its tries.
 """
 
 import json
@@ -18,12 +18,12 @@ from .._constants import URL
 from ..errors import ConnectionFailed, InputError, Timeout, WireError, status_error
 from .retries import Deadline
 
-_QUOTED: Final = 200  # characters of an answer that is not ours
+_QUOTED: Final = 200  # characters of a response that is not JSON of ours
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """One HTTP request, and what to make of what comes back.
+class ClientRequest:
+    """One HTTP request.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Exchange:
         """Return the arguments of `httpx2.Client.stream`; Timeout where no time is left."""
         left = deadline.left
         if left <= 0:
-            raise self.late(deadline)
+            raise self.timeout(deadline)
         return {
             "method": self.method,
             "url": self.url,
@@ -53,8 +53,8 @@ class Exchange:
             "timeout": left,
         }
 
-    def late(self, deadline: Deadline) -> Timeout:
-        """Return the error for not being over by the deadline."""
+    def timeout(self, deadline: Deadline) -> Timeout:
+        """Return the error for an incomplete response at the deadline."""
         return Timeout(
             f"{self.url} gave no complete answer within {deadline.timeout:g} s; "
             "raise timeout or send fewer spectra",
@@ -62,12 +62,12 @@ class Exchange:
         )
 
     @contextmanager
-    def failures(self, deadline: Deadline) -> Generator[None]:
-        """Turn what httpx2 raises into this package's errors."""
+    def translated_errors(self, deadline: Deadline) -> Generator[None]:
+        """Raise this package's errors in place of httpx2's."""
         try:
             yield
         except httpx2.TimeoutException as error:
-            raise self.late(deadline) from error
+            raise self.timeout(deadline) from error
         except httpx2.DecodingError as error:
             raise WireError(
                 f"{self.url} sent an answer that cannot be decompressed: {error}",
@@ -80,11 +80,11 @@ class Exchange:
                 request_id=self.request_id,
             ) from error
 
-    def checked(self, response: httpx2.Response, content: bytes | bytearray) -> None:
-        """Raise the error that belongs to the response's status, if it is not 200."""
+    def check_status(self, response: httpx2.Response, content: bytes | bytearray) -> None:
+        """Raise the error of the response's status, if it is not 200."""
         if response.status_code == 200:
             return
-        text, request_id = _said(content)
+        text, request_id = _error_text(content)
         raise status_error(
             response.status_code,
             f"{self.url} answered {response.status_code} {response.reason_phrase}: {text}",
@@ -93,7 +93,7 @@ class Exchange:
         )
 
     def malformed(self, error: Exception) -> WireError:
-        """Return the error for an answer of status 200 that is not what it should be."""
+        """Return the error for a response of status 200 whose content is not valid."""
         return WireError(
             f"{self.url} sent an answer that cannot be used: {error}; is it an Outcrop service?",
             request_id=self.request_id,
@@ -102,14 +102,14 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Reply:
-    """A response of status 200, read completely."""
+    """A response of status 200, completely read."""
 
     headers: httpx2.Headers
     content: bytes | bytearray
 
 
-def _said(content: bytes | bytearray) -> tuple[str, str | None]:
-    """Return the error text of an answer, and the request id where it states one."""
+def _error_text(content: bytes | bytearray) -> tuple[str, str | None]:
+    """Return the error text of a response, and the request id where it states one."""
     text = content.decode("utf-8", "replace")
     try:
         answer = json.loads(text)
@@ -124,7 +124,7 @@ def _said(content: bytes | bytearray) -> tuple[str, str | None]:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Return seconds from a Retry-After header: a number of them or a date; None for neither."""
+    """Return the seconds of a Retry-After header, a number or a date; None for neither."""
     if value is None:
         return None
     if value.strip().isdecimal():

@@ -1,22 +1,21 @@
-"""Answers: what is asked of the service, and what its replies mean."""
+"""Inference: the requests for scores and for the model, and the reading of their responses."""
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
 from .._constants import CHUNK
-from ..errors import OutcropError
 from ..model import Model
-from ..scores import Scores
+from ..scores import ON_REQUEST, Scores
 from ..spectra import Spectra
-from ..wire import HEADER_LENGTH, MODEL_NAME, ON_REQUEST, Answer, decode_answer, encode_request
-from .client_request import Exchange, Reply
+from ..wire import HEADER_LENGTH, MODEL_NAME, decode_response, encode_request
+from .client_request import ClientRequest, Reply
 
-# What reading a model from JSON that is none raises; 1e999, an infinity, is an ArithmeticError.
-_NO_MODEL: Final = (
+# Raised by reading a model from other JSON; 1e999, an infinity, is an ArithmeticError.
+_NOT_A_MODEL: Final = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -27,56 +26,47 @@ _NO_MODEL: Final = (
 
 
 def chunks(spectra: Spectra) -> Iterator[Spectra]:
-    """Yield the spectra in portions of up to `CHUNK`; none where there are no spectra."""
+    """Yield the spectra in chunks of up to `CHUNK`; none where there are no spectra."""
     for start in range(0, len(spectra), CHUNK):
         yield spectra.rows(slice(start, start + CHUNK))
 
 
-def inference(url: str, spectra: Spectra, reconstruction: bool) -> Exchange:
-    """Return the exchange that has spectra scored."""
+def score_request(url: str, spectra: Spectra, reconstruction: bool) -> ClientRequest:
+    """Return the request to score spectra."""
     request_id = uuid.uuid4().hex
     headers, body = encode_request(spectra, reconstruction=reconstruction, request_id=request_id)
-    return Exchange("POST", f"{url}/v2/models/{MODEL_NAME}/infer", headers, body, request_id)
+    return ClientRequest("POST", f"{url}/v2/models/{MODEL_NAME}/infer", headers, body, request_id)
 
 
-def read_answer(exchange: Exchange, reply: Reply, spectra: Spectra, reconstruction: bool) -> Answer:
-    """Read the answer to an inference, which must be about these spectra and hold all of it."""
+def read_scores(
+    request: ClientRequest, reply: Reply, spectra: Spectra, reconstruction: bool
+) -> Scores:
+    """Read the response to a `score_request`, which must hold all scores of these spectra."""
     length = reply.headers.get(HEADER_LENGTH)
     try:
-        answer = decode_answer(reply.content, None if length is None else int(length))
+        scores = decode_response(reply.content, None if length is None else int(length))
     except ValueError as error:
-        raise exchange.malformed(error) from error
-    if not np.array_equal(answer.scores.targetid, spectra.targetid):
-        raise exchange.malformed(ValueError("its targetid are not those of the request"))
-    absent = set(ON_REQUEST) - set(answer.scores.columns())
+        raise request.malformed(error) from error
+
+    if not np.array_equal(scores.targetid, spectra.targetid):
+        raise request.malformed(ValueError("its targetid are not those of the request"))
+    absent = set(ON_REQUEST) - set(scores.columns())
     if reconstruction and absent:
-        raise exchange.malformed(ValueError(f"it lacks {', '.join(sorted(absent))}"))
-    return answer
+        raise request.malformed(ValueError(f"it lacks {', '.join(sorted(absent))}"))
+    return scores
 
 
-def read_model(exchange: Exchange, reply: Reply) -> Model:
-    """Read the answer to ``GET /model``."""
+def model_request(url: str) -> ClientRequest:
+    """Return the request for the description of the model."""
+    return ClientRequest("GET", f"{url}/model")
+
+
+def read_model(request: ClientRequest, reply: Reply) -> Model:
+    """Read the response to a `model_request`."""
     try:
         return Model.from_json(json.loads(reply.content))
-    except _NO_MODEL as error:
-        raise exchange.malformed(error) from error
-
-
-def joined(answers: Sequence[Answer]) -> Scores:
-    """Join the answers to consecutive chunks.
-
-    Raises
-    ------
-    OutcropError
-        Where the service changed its model between them.
-    """
-    models = {(answer.model_name, answer.model_version) for answer in answers}
-    if len(models) > 1:
-        raise OutcropError(
-            f"the service changed its model during the call: {sorted(map(str, models))}; "
-            "score again"
-        )
-    return Scores.concatenate([answer.scores for answer in answers])
+    except _NOT_A_MODEL as error:
+        raise request.malformed(error) from error
 
 
 def no_scores(model: Model, reconstruction: bool) -> Scores:
@@ -84,7 +74,9 @@ def no_scores(model: Model, reconstruction: bool) -> Scores:
     floats = np.zeros(0, np.float32)
     flags = np.zeros(0, np.bool_)
     bins = np.zeros((0, len(model.wave)), np.float32)
+
     return Scores(
+        model=model.identity,
         targetid=np.zeros(0, np.int64),
         status=np.zeros(0, np.int32),
         snr=floats,

@@ -1,4 +1,4 @@
-"""Retries: what is tried again, when, and until when."""
+"""Retries of one call: which errors are retried, after which wait, until which deadline."""
 
 import logging
 import random
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Deadline:
-    """The moment by which a call has to be over.
+    """The moment at which a call must be complete.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Deadline:
 
 
 def retries(deadline: Deadline) -> dict[str, Any]:
-    """Return what `tenacity.Retrying` and `tenacity.AsyncRetrying` need to know."""
+    """Return the arguments of `tenacity.Retrying` and `tenacity.AsyncRetrying`."""
     backoff = tenacity.wait_exponential_jitter(
         multiplier=FIRST_WAIT, max=LONGEST_WAIT, jitter=JITTER
     )
@@ -48,26 +48,26 @@ def retries(deadline: Deadline) -> dict[str, Any]:
             return error.retry_after + random.uniform(0, JITTER)  # noqa: S311 (no secret)
         return backoff(state)
 
-    broken = 0
+    broken_connections = 0
     last: OutcropError | None = None
 
     def retry(state: tenacity.RetryCallState) -> bool:
-        nonlocal broken, last
+        nonlocal broken_connections, last
         error = _raised(state)
         if isinstance(error, Timeout) and last is not None:
-            # What the service said before says more than that the time is up.
+            # The service's own error is more informative than the timeout.
             raise last from error
         if isinstance(error, ConnectionFailed):
             last = error
-            broken += 1
-            return broken < CONNECTION_TRIES
+            broken_connections += 1
+            return broken_connections < CONNECTION_TRIES
         if isinstance(error, StatusError):
             last = error
             return error.status in RETRIED
         return False
 
     def stop(state: tenacity.RetryCallState) -> bool:
-        # A try that could only begin after the deadline is not waited for.
+        # Do not wait for a try that could only begin after the deadline.
         return state.upcoming_sleep >= deadline.left
 
     def report(state: tenacity.RetryCallState) -> None:

@@ -1,4 +1,4 @@
-"""Night: score every petal of a night, sum it up, list what stands out."""
+"""Night: score every petal of a night, sum it up, list the most anomalous spectra."""
 
 from .run import Night
 

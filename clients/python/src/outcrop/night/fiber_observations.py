@@ -1,8 +1,8 @@
-"""Places: where on the sky a target is, and through which fibres on which nights it was seen.
+"""Fiber observations: the position of a target, and the fibers and nights of its observations.
 
-A tile's coadd has one row per fibre and its night in the primary header. In a healpixel's a
-target may have been seen on several tiles: there the rows of EXP_FIBERMAP, one per exposure, are
-what is known.
+The coadd of a tile has one row per fiber and its night in the primary header. A target of a
+healpixel may have been observed on several tiles: there the rows of EXP_FIBERMAP, one per
+exposure, list them.
 """
 
 import math
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 from .._fits import FitsFile, FitsTable
 
-_FIBRE: Final = ("TARGETID", "TILEID", "FIBER", "PETAL_LOC")
+_FIBER_COLUMNS: Final = ("TARGETID", "TILEID", "FIBER", "PETAL_LOC")
 
 
 @dataclass(frozen=True)
-class Place:
-    """One fibre on one night, and the target in it.
+class FiberObservation:
+    """The observation of a target through one fiber on one night.
 
     Attributes
     ----------
     ra, dec : float
         Degrees, J2000; NaN where unknown.
     tileid, fiber, petal, night : int
-        −1 where unknown. The night is YYYYMMDD: of a cumulative coadd the last.
+        −1 where unknown. The night is YYYYMMDD; of a cumulative coadd it is the last.
     """
 
     ra: float = math.nan
@@ -40,12 +40,12 @@ class Place:
 
     @property
     def viewer(self) -> str:
-        """Address of the place in the Legacy Surveys' sky viewer; empty where unknown."""
+        """Link to the position in the Legacy Surveys' sky viewer; empty where unknown."""
         return viewer_link(self.ra, self.dec) if math.isfinite(self.ra + self.dec) else ""
 
 
 def viewer_link(ra: float, dec: float) -> str:
-    """Return the address of a place in the Legacy Surveys' sky viewer, data release 9.
+    """Return the link to a position in the Legacy Surveys' sky viewer, data release 9.
 
     Examples
     --------
@@ -56,59 +56,71 @@ def viewer_link(ra: float, dec: float) -> str:
     return f"https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr9&zoom=16"
 
 
-def read_places(
+def read_fiber_observations(
     coadd: str | os.PathLike[str], targetids: NDArray[np.int64]
-) -> dict[int, list[Place]]:
-    """Return every fibre through which a coadd's targets were seen.
+) -> dict[int, list[FiberObservation]]:
+    """Return the fiber observations of some targets of a coadd.
 
     Parameters
     ----------
     coadd : path
     targetids : (N,) int64
-        The targets that are asked for.
 
     Returns
     -------
-    dict of int to list of Place
-        By TARGETID, in the order of nights, tiles and fibres; each combination once, at least
-        one place each.
+    dict of int to list of FiberObservation
+        By TARGETID, sorted by night, tile and fiber; each combination once, at least one each.
 
     Raises
     ------
     InputError
-        Where the file is missing, damaged or not what it should be.
+        Where the file is missing, damaged or not a coadd.
     """
     with FitsFile(Path(coadd)) as file:
         fibermap = file.table("FIBERMAP")
-        seen = fibermap
-        if not _has_fibres(seen) and "EXP_FIBERMAP" in file:
-            seen = file.table("EXP_FIBERMAP")
-        header = file.header("PRIMARY").get("NIGHT", -1)
-        night = header if isinstance(header, int) else -1
-        fibres = _fibres(seen, night) if _has_fibres(seen) else np.zeros((0, 5), np.int64)
         targets = fibermap.integers("TARGETID")
-        sky = [
-            fibermap.floats(name) if name in fibermap else np.full(len(targets), np.nan)
-            for name in ("TARGET_RA", "TARGET_DEC")
-        ]
-    places: dict[int, list[Place]] = {}
-    for one in np.unique(targetids):
-        row = np.flatnonzero(targets == one)[:1]
-        ra, dec = (float(axis[row[0]]) if len(row) else math.nan for axis in sky)
-        own = np.unique(fibres[fibres[:, 0] == one, 1:], axis=0)
-        places[int(one)] = [
-            Place(ra, dec, tileid=int(tileid), fiber=int(fiber), petal=int(petal), night=int(day))
-            for day, tileid, fiber, petal in own
-        ] or [Place(ra, dec)]
-    return places
+        ra, dec = _positions(fibermap)
+        fibers = _fibers(file, fibermap)
+
+    observations: dict[int, list[FiberObservation]] = {}
+    for targetid in np.unique(targetids):
+        row = np.flatnonzero(targets == targetid)[:1]
+        position = (float(ra[row[0]]), float(dec[row[0]])) if len(row) else (math.nan, math.nan)
+        own = np.unique(fibers[fibers[:, 0] == targetid, 1:], axis=0)
+        observations[int(targetid)] = [
+            FiberObservation(
+                *position, tileid=int(tileid), fiber=int(fiber), petal=int(petal), night=int(night)
+            )
+            for night, tileid, fiber, petal in own
+        ] or [FiberObservation(*position)]
+    return observations
 
 
-def _has_fibres(table: FitsTable) -> bool:
-    return all(name in table for name in _FIBRE)
+def _positions(fibermap: FitsTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return right ascension and declination of each row, degrees; NaN where unknown."""
+    ra, dec = (
+        fibermap.floats(name) if name in fibermap else np.full(len(fibermap), np.nan)
+        for name in ("TARGET_RA", "TARGET_DEC")
+    )
+    return ra, dec
 
 
-def _fibres(table: FitsTable, night: int) -> NDArray[np.int64]:
-    """Return TARGETID, NIGHT, TILEID, FIBER and PETAL_LOC as (N, 5)."""
-    targetid, *fibre = (table.integers(name) for name in _FIBRE)
-    nights = table.integers("NIGHT") if "NIGHT" in table else np.full(len(table), night)
-    return np.column_stack([targetid, nights, *fibre])
+def _fibers(file: FitsFile, fibermap: FitsTable) -> NDArray[np.int64]:
+    """Return TARGETID, NIGHT, TILEID, FIBER and PETAL_LOC of each observation, (N, 5)."""
+    table = fibermap
+    if not _has_fibers(table) and "EXP_FIBERMAP" in file:
+        table = file.table("EXP_FIBERMAP")
+    if not _has_fibers(table):
+        return np.zeros((0, 5), np.int64)
+
+    targetid, *fiber = (table.integers(name) for name in _FIBER_COLUMNS)
+    if "NIGHT" in table:
+        nights = table.integers("NIGHT")
+    else:
+        night = file.header("PRIMARY").get("NIGHT", -1)
+        nights = np.full(len(table), night if isinstance(night, int) else -1)
+    return np.column_stack([targetid, nights, *fiber])
+
+
+def _has_fibers(table: FitsTable) -> bool:
+    return all(name in table for name in _FIBER_COLUMNS)

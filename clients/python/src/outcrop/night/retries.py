@@ -1,69 +1,60 @@
-"""Patience: a service that is away or busy is waited for, longer than a call would.
+"""Retries of a night: a client that waits minutes for an unavailable or busy service.
 
-A client's own tries outlast a restart that takes seconds; a night has minutes.
+The retries of a plain client outlast a restart of seconds.
 """
 
 import threading
-from collections.abc import Callable
-from typing import TypeVar
 
 import tenacity
 
-from .._constants import PATIENCE, PAUSE, RETRIED
+from .._constants import NIGHT_RETRY_PAUSE, NIGHT_RETRY_SECONDS, RETRIED
+from .._http.client_request import ClientRequest, Reply
+from .._http.retries import Deadline
 from ..client import Client
 from ..errors import ConnectionFailed, OutcropError, StatusError, Timeout
-from ..model import Model
-from ..scores import Scores
-from ..spectra import Spectra
-
-T = TypeVar("T")
 
 
-class Patient:
-    """A client that asks again, for up to `PATIENCE` seconds a call.
+class RetryingClient(Client):
+    """A client that retries each of its requests for up to `NIGHT_RETRY_SECONDS`.
+
+    The client's timeout is for each try of a request, not for the whole call.
 
     Parameters
     ----------
     client : Client
-        Threads may share it.
-    over : Event
-        Nothing is waited for any more once it is set.
+        Its connections are used, and closed with it. Threads may share it.
+    stop : Event
+        Once it is set no request is retried any more.
     """
 
-    def __init__(self, client: Client, over: threading.Event) -> None:
-        self._client = client
-        self._over = over
-
-    def score(self, spectra: Spectra) -> Scores:
-        """Score spectra; see `Client.score`."""
-        return self._ask(lambda: self._client.score(spectra))
-
-    def model(self) -> Model:
-        """Return what the service says of its model."""
-        return self._ask(self._client.model)
+    def __init__(self, client: Client, stop: threading.Event) -> None:
+        self._url, self._timeout, self._http = client._url, client._timeout, client._http
+        self._stop = stop
 
     def is_ready(self) -> bool:
-        """Return whether the service can score now; asked once."""
+        """Return whether the service can score now; one request, without retries."""
         try:
-            return self._client.health()
+            return self.health()
         except OutcropError:
             return False
 
-    def _ask(self, ask: Callable[[], T]) -> T:
+    def _send(self, request: ClientRequest, deadline: Deadline) -> Reply:
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            wait=tenacity.wait_fixed(PAUSE),
+            retry=tenacity.retry_if_exception(_is_temporary),
+            wait=tenacity.wait_fixed(NIGHT_RETRY_PAUSE),
             stop=tenacity.stop_any(
-                tenacity.stop_after_delay(PATIENCE), tenacity.stop_when_event_set(self._over)
+                tenacity.stop_after_delay(NIGHT_RETRY_SECONDS),
+                tenacity.stop_when_event_set(self._stop),
             ),
-            sleep=tenacity.sleep_using_event(self._over),
+            sleep=tenacity.sleep_using_event(self._stop),
             reraise=True,
         )
-        return retrying(ask)
+        send = super()._send
+        return retrying(lambda: send(request, Deadline(self._timeout)))
 
 
-def _may_pass(error: BaseException) -> bool:
-    """Return whether an error says that the service is away or busy."""
+def _is_temporary(error: BaseException) -> bool:
+    """Return whether an error means that the service is unavailable or busy."""
     return isinstance(error, ConnectionFailed | Timeout) or (
         isinstance(error, StatusError) and error.status in RETRIED
     )

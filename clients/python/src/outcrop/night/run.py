@@ -1,12 +1,12 @@
-"""Night: have every petal below a folder scored, whatever happens to some of them.
+"""Night: score every petal below a folder, even if some of them fail.
 
-The pipeline's petals are found, those without a current score table are scored several at a time,
-and the tables are counted. So a night that was stopped goes on where it was when it is run again,
-and a reprocessed coadd or another model has its petals scored anew. The tables mirror the tree of
-the coadds.
+The petals are found, those without a current score table are scored several at a time, and the
+tables are counted. A night that was stopped continues when it is run again, and the petals of a
+reprocessed coadd or of another model are scored again. The tables mirror the tree of the coadds.
 
-A petal that cannot be scored is noted and the night goes on. A service that is away or busy is
-waited for. Where it does not come back, refuses the caller or changes its model, the night ends.
+A petal that cannot be scored is recorded and the night continues. Requests to an unavailable or
+busy service are retried for minutes. The night ends where the service stays unavailable, refuses
+the token or changes its model.
 
 In memory are at most as many petals as there are workers.
 """
@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +26,30 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from .._constants import POLL
 from ..client import Client
 from ..desi import warn_if_simulated
-from ..errors import InputError, OutcropError, Unauthorized
-from ..fingerprint import Stamp
+from ..errors import InputError, ModelChanged, OutcropError, Unauthorized
+from ..fingerprint import FileFingerprint
 from ..model import Model
-from ..petals import Petal, find_petals
-from .retries import Patient
+from ..petals import Petal, find_petals, require_petals
+from .retries import RetryingClient
 from .summary import Summary
-from .tables import ModelChanged, is_current, make_table
+from .tables import is_current, make_table
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of one petal.
+
+    Attributes
+    ----------
+    scored : bool
+    message : str
+        The counts, or the reason of the failure.
+    """
+
+    scored: bool
+    message: str
 
 
 class Night:
@@ -44,8 +60,8 @@ class Night:
     root : path
         Searched for pairs of coadd and redrock files, in any of DESI's layouts.
     output : path
-        Made if missing. Below it the tables, ``outliers-*.fits``, where the coadds are below
-        `root`; in it the summary's files.
+        Made if missing. It holds the summary's files and the tables, ``outliers-*.fits``, in the
+        same subfolders as the coadds below `root`.
     client : Client
         Its timeout is for a chunk of up to 500 spectra.
     workers : int
@@ -54,9 +70,9 @@ class Night:
     Attributes
     ----------
     summary : Summary or None
-        Of the last look at the petals.
+        The last one that was written.
     text : str
-        The same for people.
+        The same as text, to be printed.
     """
 
     def __init__(
@@ -69,11 +85,11 @@ class Night:
         self.root, self.output = Path(root), Path(output)
         self.summary: Summary | None = None
         self.text = ""
-        # Set while nothing more is to be begun or waited for.
+        # Set while no petal is to be begun and no request to be retried.
         self._over = threading.Event()
         self._stopped = False
         self._client = client
-        self._patient = Patient(client, self._over)
+        self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers
         self._scored = 0
         self._failures: dict[Petal, str] = {}
@@ -81,69 +97,69 @@ class Night:
         self._lock = threading.Lock()
 
     def table(self, petal: Petal) -> Path:
-        """Return where a petal's score table belongs."""
+        """Return the path of a petal's score table."""
         name = petal.coadd.name.removeprefix("coadd").removesuffix(".gz")
         return self.output / petal.coadd.parent.relative_to(self.root) / f"outliers{name}"
 
     def stop(self) -> None:
-        """Have `run` or `watch` finish the petals in work, sum up and return."""
+        """Make `run` or `watch` finish the petals in progress, write the summary and return."""
         self._stopped = True
         self._over.set()
 
     def run(self) -> None:
         """Score the petals that are there.
 
-        Whatever ends it, petals in work are finished and the summary is written.
+        However it ends, the petals in progress are finished and the summary is written.
 
         Raises
         ------
         InputError
             Where there are no petals, or `root` or `output` cannot be used.
         OutcropError
-            Where the night cannot go on.
+            Where the night cannot continue.
         """
-        petals = find_petals(self.root)
-        if not petals:
-            raise InputError(
-                f"{self.root} holds no coadd-*.fits with its redrock-*.fits; check the folder"
-            )
+        petals = require_petals(self.root)
         self._make_output()
         model = self._client.model()
         try:
             self._score_due(petals, model)
         finally:
-            self._sum_up(petals, model)
+            self._write_summary(petals, model)
 
     def watch(self, poll: float = POLL) -> None:
         """Score the petals that are there and those that come, until stopped.
 
-        A petal is taken when neither of its files has changed since the last look, `poll` seconds
-        before. One that is cut off all the same is refused by its reading, noted, and tried again
-        at every look, as all that failed. What would end a night is logged, and the next look
-        tries again.
+        The folder is searched every `poll` seconds. A petal is scored when neither of its files
+        has changed since the last search. A file that is incomplete all the same is refused when
+        it is read, recorded as a failure, and tried again at every search, as all failures are.
+        An error that would end `run` is logged, and the next search tries again.
         """
         petals = find_petals(self.root)
         self._make_output()
         model = self._client.model()
-        before: dict[Petal, tuple[Stamp, Stamp] | None] = {}
-        summed_up = None
+        seen: dict[Petal, tuple[FileFingerprint, FileFingerprint] | None] = {}
+        summarised = None
+
         while not self._stopped:
             try:
                 petals = find_petals(self.root)
-                now = {petal: _stamps(petal) for petal in petals}
-                settled = [p for p in petals if p in before and before[p] == now[p]]
-                before = now
+                present = {petal: _fingerprints(petal) for petal in petals}
+                settled = [p for p in petals if p in seen and seen[p] == present[p]]
+                seen = present
                 if settled:
                     model = self._client.model()
                     self._score_due(settled, model)
+
+                # Write the summary only where something has changed.
                 state = (petals, self._scored, dict(self._failures))
-                if state != summed_up:
-                    self._sum_up(petals, model)
-                    summed_up = state
+                if state != summarised:
+                    self._write_summary(petals, model)
+                    summarised = state
             except OutcropError as error:
                 logger.error("%s; trying again", error)
             self._over.wait(poll)
-        self._sum_up(petals, model)
+
+        self._write_summary(petals, model)
 
     def _make_output(self) -> None:
         try:
@@ -154,73 +170,79 @@ class Night:
             raise InputError(f"{self.output} cannot be written to; choose another folder")
 
     def _score_due(self, petals: Sequence[Petal], model: Model) -> None:
+        """Score the petals without a current table; OutcropError where the night cannot go on."""
         due = [petal for petal in petals if not is_current(self.table(petal), petal, model)]
-        end: OutcropError | None = None
+        fatal: OutcropError | None = None
+
         with (
             ThreadPoolExecutor(self._workers) as pool,
             logging_redirect_tqdm([logging.getLogger("outcrop")]),
-            # disable=None: only on a terminal, where a bar says more than a line for each.
+            # disable=None: only on a terminal, where a bar replaces a log line for each petal.
             tqdm(total=len(due), unit=" petals", disable=None) as bar,
         ):
             level = logging.INFO if bar.disable else logging.DEBUG
-            futures = {pool.submit(self._handle, petal, model): petal for petal in due}
+            futures = {pool.submit(self._score, petal, model): petal for petal in due}
             for future in as_completed(futures):
                 try:
-                    self._note(futures[future], future.result(), level)
+                    self._record(futures[future], future.result(), level)
                 except OutcropError as error:
-                    end = end or error
+                    fatal = fatal or error
                     self._over.set()
                 bar.update()
-        if end is not None:
+
+        if fatal is not None:
             if not self._stopped:
                 self._over.clear()
-            raise end
+            raise fatal
 
-    def _handle(self, petal: Petal, model: Model) -> tuple[bool, str] | None:
-        """Return whether a petal could be scored, and what there is to say: text, no spectra.
-
-        None where it has not been tried to the end.
+    def _score(self, petal: Petal, model: Model) -> Outcome | None:
+        """Score one petal; None where the night ended before.
 
         Raises
         ------
         OutcropError
-            Where no petal could be scored now.
+            Where no petal can be scored now.
         """
         if self._over.is_set():
             return None
+
         try:
-            with self._lock:
-                self._warned = self._warned or warn_if_simulated(model, petal.coadd)
-            scores = make_table(self.table(petal), petal, model, self._patient)
+            self._warn_once_if_simulated(model, petal)
+            scores = make_table(self.table(petal), petal, model, self._retrying_client)
         except (ModelChanged, Unauthorized):
             raise
         except (InputError, OSError, MemoryError) as error:
-            return False, str(error) or type(error).__name__
+            return Outcome(False, str(error) or type(error).__name__)
         except OutcropError as error:
             if self._over.is_set():
                 return None
-            if not self._patient.is_ready():
+            if not self._retrying_client.is_ready():
                 raise
-            # It scores others.
-            return False, str(error)
-        return True, (
+            # A service that is ready refuses this petal alone.
+            return Outcome(False, str(error))
+
+        return Outcome(
+            True,
             f"{len(scores)} spectra, {np.count_nonzero(scores.eligible)} eligible, "
-            f"{np.count_nonzero(scores.anomaly)} anomalies"
+            f"{np.count_nonzero(scores.anomaly)} anomalies",
         )
 
-    def _note(self, petal: Petal, outcome: tuple[bool, str] | None, level: int) -> None:
+    def _warn_once_if_simulated(self, model: Model, petal: Petal) -> None:
+        with self._lock:
+            self._warned = self._warned or warn_if_simulated(model, petal.coadd)
+
+    def _record(self, petal: Petal, outcome: Outcome | None, level: int) -> None:
         if outcome is None:
             return
-        scored, said = outcome
-        if scored:
+        if outcome.scored:
             self._scored += 1
             self._failures.pop(petal, None)
-            logger.log(level, "%s: %s", petal.coadd, said)
-        elif self._failures.get(petal) != said:
-            self._failures[petal] = said
-            logger.error("%s: %s", petal.coadd.name, said)
+            logger.log(level, "%s: %s", petal.coadd, outcome.message)
+        elif self._failures.get(petal) != outcome.message:
+            self._failures[petal] = outcome.message
+            logger.error("%s: %s", petal.coadd.name, outcome.message)
 
-    def _sum_up(self, petals: Sequence[Petal], model: Model) -> None:
+    def _write_summary(self, petals: Sequence[Petal], model: Model) -> None:
         summary = Summary(self.root, model, self._scored)
         for petal in petals:
             table = self.table(petal)
@@ -233,13 +255,14 @@ class Night:
                     summary.scored(petal.coadd, table)
                 except InputError as error:
                     summary.failed(petal.coadd, f"{error}; remove it and run again")
+
         self.summary = summary
         self.text = summary.write(self.output)
 
 
-def _stamps(petal: Petal) -> tuple[Stamp, Stamp] | None:
-    """Return what the files of a petal are now; None where one is missing."""
+def _fingerprints(petal: Petal) -> tuple[FileFingerprint, FileFingerprint] | None:
+    """Return those of a petal's files as they are now; None where one is missing."""
     try:
-        return petal.stamps()
+        return petal.fingerprints()
     except InputError:
         return None

@@ -1,7 +1,7 @@
-"""Summary: what a night holds, petal by petal, counted from the score tables themselves.
+"""Summary: the counts of a night, petal by petal, from the score tables themselves.
 
-Three files that people can open and programs read: ``summary.ecsv``, ``toplist.ecsv`` (CSV with
-a header of comments: types, units and what scored) and ``targets.txt``.
+It is written as three files: ``summary.ecsv``, ``toplist.ecsv`` (CSV with a header of comments:
+types, units and the model) and ``targets.txt``.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from .._files import put
-from .._fits import FitsFile
+from .._files import write_atomically
 from ..model import Model
 from ..scores import eligible
+from .tables import read_table
 from .top_list import TopList
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Entry:
     state : str
         ``scored``, ``failed`` or ``waiting``: found, and not tried yet.
     rows, eligible, flagged : int
-        Of its score table: all rows, those that count, those of them with ANOMALY. 0 unless
+        Rows of its score table: all, the eligible ones, and those of them with ANOMALY. 0 unless
         scored.
     error : str
         Why it failed; else empty.
@@ -80,9 +80,8 @@ class Summary:
     root : Path
         The tree of coadds.
     model : Model
-        What scored.
     now : int
-        How many of the petals were scored by this run; the others had their table.
+        Number of petals that were scored by this run; the others had their table.
     """
 
     root: Path
@@ -92,26 +91,30 @@ class Summary:
     top: TopList = field(default_factory=TopList)
 
     def scored(self, coadd: Path, table: Path) -> None:
-        """Count a petal that has its score table; InputError where that cannot be read."""
-        with FitsFile(table) as file:
-            rows = file.table("OUTLIERS")
-            counted = eligible(rows.integers("STATUS").astype(np.int32), rows.floats("SNR"))
-            flagged = np.count_nonzero(counted & rows.booleans("ANOMALY"))
-            self.top.add(coadd, rows, counted)
+        """Add a petal that has its score table; InputError where that cannot be read."""
+        columns = read_table(table)
+        counted = eligible(columns["STATUS"], columns["SNR"])
+        self.top.add(coadd, columns, counted)
         self.entries.append(
-            Entry(coadd, SCORED, len(rows), int(np.count_nonzero(counted)), int(flagged))
+            Entry(
+                coadd,
+                SCORED,
+                rows=len(counted),
+                eligible=int(np.count_nonzero(counted)),
+                flagged=int(np.count_nonzero(counted & columns["ANOMALY"])),
+            )
         )
 
     def failed(self, coadd: Path, error: str) -> None:
-        """Note a petal that could not be scored."""
+        """Add a petal that could not be scored."""
         self.entries.append(Entry(coadd, FAILED, error=error))
 
     def waiting(self, coadd: Path) -> None:
-        """Note a petal that has not been tried."""
+        """Add a petal that has not been tried."""
         self.entries.append(Entry(coadd, WAITING))
 
     def totals(self) -> dict[str, int]:
-        """Return how many petals, scored, failed, waiting, rows, eligible and flagged there are."""
+        """Return the numbers of petals, by state too, and of rows, eligible and flagged ones."""
         states = [entry.state for entry in self.entries]
         return {
             "petals": len(states),
@@ -122,17 +125,18 @@ class Summary:
         }
 
     def write(self, folder: Path) -> str:
-        """Write the three files, each whole or not at all; InputError where one cannot be.
+        """Write the three files, each completely or not at all; InputError where one cannot be.
 
         Returns
         -------
         str
-            What a person wants to read of them.
+            The totals and the head of the top list, to be printed.
         """
         toplist = self.top.table(self.root)
         for name, table in ((SUMMARY, self._table()), (TOPLIST, toplist)):
-            put(folder / name, _ecsv(table, self._provenance()), overwrite=True)
-        put(folder / TARGETS, self.top.targets().encode(), overwrite=True)
+            write_atomically(folder / name, _ecsv(table, self._provenance()), overwrite=True)
+        write_atomically(folder / TARGETS, self.top.targets().encode(), overwrite=True)
+
         written = ", ".join(str(folder / name) for name in (SUMMARY, TOPLIST, TARGETS))
         return f"{self._text()}\n{_most_anomalous(toplist)}written: {written}"
 
@@ -173,8 +177,8 @@ class Summary:
         ]
         most = max(self.entries, key=lambda entry: entry.flagged, default=None)
         if most is not None and most.flagged:
-            place = most.coadd.relative_to(self.root)
-            lines.insert(2, f"most in one petal: {most.flagged} of {most.eligible}, {place}")
+            coadd = most.coadd.relative_to(self.root)
+            lines.insert(2, f"most in one petal: {most.flagged} of {most.eligible}, {coadd}")
         return "\n".join(lines)
 
 
@@ -186,12 +190,12 @@ def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:
 
 
 def _most_anomalous(toplist: "Table") -> str:
-    """Return the head of the list, the first fibre of each spectrum."""
+    """Return the head of the list, with the first fiber observation of each spectrum."""
     if not len(toplist):
         return ""
     first = np.unique(np.asarray(toplist["RANK"]), return_index=True)[1][:_PRINTED]
     shown = cast(Any, toplist)[list(_FORMATS)][first]
-    for name, how in _FORMATS.items():
-        shown[name].info.format = how
+    for name, form in _FORMATS.items():
+        shown[name].info.format = form
     lines = shown.pformat(max_lines=-1, max_width=-1, show_unit=False)
-    return "\n".join(["the most anomalous, each in the fibre that saw it first:", *lines, ""])
+    return "\n".join(["the most anomalous, each with its first fiber observation:", *lines, ""])

@@ -1,44 +1,43 @@
 """Petal table: the score table of one petal of a night, and whether it is current.
 
-It is current if it says that it was made from the files that are there now, by the model that is
-served now, and is not older than the files.
+A table is current if its header names the present files and the served model, and it is not older
+than the files.
 """
 
 import os
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .._fits import FitsFile
-from .._http.inference import chunks
 from ..desi import read_spectra
-from ..errors import InputError, OutcropError
-from ..fingerprint import stamped
+from ..errors import InputError
+from ..fingerprint import has_fingerprints
 from ..model import Model
 from ..petals import Petal
 from ..scores import Scores
 from ..table import write_scores
-from .retries import Patient
-
-
-class ModelChanged(OutcropError):  # noqa: N818 (named for what happened)
-    """The service serves another model than when the night began."""
+from .retries import RetryingClient
 
 
 def is_current(table: Path, petal: Petal, model: Model) -> bool:
-    """Return whether a table is whole, and of these files and this model."""
+    """Return whether a table is complete, and of these files and this model."""
     try:
-        stamps = petal.stamps()
+        fingerprints = petal.fingerprints()
         with FitsFile(table) as file:
             header = file.header("OUTLIERS")
         return (
             header.get("MODELSHA") == model.sha256
-            and stamped(header, stamps)
-            and table.stat().st_mtime_ns >= max(stamp.mtime for stamp in stamps)
+            and has_fingerprints(header, fingerprints)
+            and table.stat().st_mtime_ns >= max(each.mtime for each in fingerprints)
         )
     except (OSError, InputError):
         return False
 
 
-def make_table(table: Path, petal: Petal, model: Model, service: Patient) -> Scores:
+def make_table(table: Path, petal: Petal, model: Model, client: RetryingClient) -> Scores:
     """Score a petal and write its table, in place of an older one.
 
     Parameters
@@ -47,33 +46,52 @@ def make_table(table: Path, petal: Petal, model: Model, service: Patient) -> Sco
         Its folder is made if missing.
     petal : Petal
     model : Model
-        What the service is taken to serve, and the table says.
-    service : Patient
+        Expected to score, and described in the table.
+    client : RetryingClient
 
     Raises
     ------
     InputError
         Where a file cannot be read, changes meanwhile, or the table cannot be written.
     ModelChanged
-        Where the service does not serve that model any more.
+        Where another model scored.
     OutcropError
         Where the service does not score.
     """
-    stamps = petal.stamps()
+    fingerprints = petal.fingerprints()
     spectra = read_spectra(petal.coadd, petal.redrock)
-    if petal.stamps() != stamps:
+    if petal.fingerprints() != fingerprints:
         raise InputError(f"{petal.coadd} or {petal.redrock} changed while it was read; run again")
-    portions = list(chunks(spectra)) or [spectra]
-    scores = Scores.concatenate([service.score(portion) for portion in portions])
-    now = service.model()
-    if now.sha256 != model.sha256:
-        raise ModelChanged(
-            f"the service changed its model from {model.name} {model.version} to {now.name} "
-            f"{now.version} during the night; run again to have all scored by the one"
-        )
+
+    scores = client.score(spectra)
+
     table.parent.mkdir(parents=True, exist_ok=True)
-    write_scores(table, spectra, scores, model, overwrite=True, inputs=stamps)
-    # The clock that stamped the inputs may be ahead of the one that stamps the table.
-    newest = max(table.stat().st_mtime_ns, *(stamp.mtime for stamp in stamps))
+    write_scores(table, spectra, scores, model, overwrite=True, inputs=fingerprints)
+    # The clock of the input files may be ahead of that of the table.
+    newest = max(table.stat().st_mtime_ns, *(each.mtime for each in fingerprints))
     os.utime(table, ns=(newest, newest))
     return scores
+
+
+def read_table(table: Path) -> dict[str, NDArray[Any]]:
+    """Return the columns of a score table that a summary uses, by name.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read or lacks a column.
+    """
+    with FitsFile(table) as file:
+        rows = file.table("OUTLIERS")
+        return {
+            "TARGETID": rows.integers("TARGETID"),
+            "Z": rows.floats("Z"),
+            "ZWARN": rows.integers("ZWARN"),
+            "SPECTYPE": rows.strings("SPECTYPE"),
+            "STATUS": rows.integers("STATUS").astype(np.int32),
+            "SNR": rows.floats("SNR"),
+            "WMSE": rows.floats("WMSE"),
+            "NOF": rows.floats("NOF"),
+            "P_VALUE": rows.floats("P_VALUE"),
+            "ANOMALY": rows.booleans("ANOMALY"),
+        }

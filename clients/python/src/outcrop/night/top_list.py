@@ -1,9 +1,8 @@
-"""Top list: the most anomalous spectra of a night, by p_value, and where each of them was seen.
+"""Top list: the most anomalous spectra of a night, by p_value, with their fiber observations.
 
 A spectrum is a row of a score table. A target that was observed on several tiles has several
-spectra, each with scores of its own, and each is ranked for itself: one anomalous spectrum among
-inliers of the same target speaks of the instrument, not of the sky. NSPECTRA says how many
-there are.
+spectra, each scored and ranked separately: one anomalous spectrum among inliers of the same
+target points to the instrument, not to the sky. NSPECTRA is their number.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -11,7 +10,7 @@ there are.
 import heapq
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -20,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._constants import TOP
-from .._fits import FitsTable
 from ..errors import InputError
-from .fiber_observations import Place, read_places
+from .fiber_observations import FiberObservation, read_fiber_observations
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -54,19 +52,24 @@ _DTYPES: Final = {
 
 
 @dataclass(frozen=True)
-class Strange:
+class Candidate:
     """A row of a score table that may be among the most anomalous.
 
     Attributes
     ----------
     coadd : Path
-        Where its spectrum is.
+        The file of its spectrum.
     scores : dict
         Columns of the score table, by name.
     """
 
     coadd: Path
     scores: dict[str, Any]
+
+    @property
+    def targetid(self) -> int:
+        """TARGETID of the spectrum."""
+        return int(self.scores["TARGETID"])
 
 
 @dataclass
@@ -76,44 +79,41 @@ class TopList:
     Holds those, and the TARGETID of every eligible row: 1.2 MB for a night.
     """
 
-    most_anomalous: list[Strange] = field(default_factory=list[Strange])
+    most_anomalous: list[Candidate] = field(default_factory=list[Candidate])
     _targetids: list[NDArray[np.int64]] = field(default_factory=list[NDArray[np.int64]])
 
-    def add(self, coadd: Path, table: FitsTable, eligible: NDArray[np.bool_]) -> None:
-        """Take in a score table; InputError where it lacks a column.
+    def add(
+        self, coadd: Path, table: Mapping[str, NDArray[Any]], eligible: NDArray[np.bool_]
+    ) -> None:
+        """Add the spectra of a score table.
 
         Parameters
         ----------
         coadd : Path
-            Whose table it is.
-        table : FitsTable
-            OUTLIERS.
+            The file of these spectra.
+        table : mapping of str to (N,) array
+            Columns of the score table, as `read_table` returns them.
         eligible : (N,) bool
         """
-        columns: dict[str, NDArray[Any]] = {
-            **{name: table.integers(name) for name in ("TARGETID", "ZWARN", "STATUS")},
-            **{name: table.floats(name) for name in ("P_VALUE", "WMSE", "NOF", "SNR", "Z")},
-            "ANOMALY": table.booleans("ANOMALY"),
-            "SPECTYPE": table.strings("SPECTYPE"),
-        }
-        p_value = np.where(eligible, columns["P_VALUE"], np.nan)
+        p_value = np.where(eligible, table["P_VALUE"], np.nan)
         rows = np.argsort(p_value, kind="stable")[:TOP]
-        found = [
-            Strange(coadd, {name: column[row] for name, column in columns.items()})
+        candidates = [
+            Candidate(coadd, {name: column[row] for name, column in table.items()})
             for row in rows[np.isfinite(p_value[rows])]
         ]
+
         # Stable: where two share a p_value, the first added comes first.
         self.most_anomalous = heapq.nsmallest(
-            TOP, [*self.most_anomalous, *found], key=lambda one: one.scores["P_VALUE"]
+            TOP, [*self.most_anomalous, *candidates], key=lambda one: one.scores["P_VALUE"]
         )
-        self._targetids.append(columns["TARGETID"][eligible])
+        self._targetids.append(table["TARGETID"][eligible])
 
     def table(self, root: Path) -> "Table":
-        """Return the list, a row for every fibre and night of each spectrum.
+        """Return the list, with a row for every fiber observation of each spectrum.
 
         Rows of one spectrum share its RANK: in a tile's coadd there is one, in a healpixel's one
-        for each combination of TILEID, FIBER, PETAL and NIGHT of the target. A coadd that cannot
-        be read any more leaves RA, DEC and these unknown (NaN, −1), with a warning in the log.
+        for each combination of TILEID, FIBER, PETAL and NIGHT of the target. Where a coadd cannot
+        be read any more, RA, DEC and these are unknown (NaN, −1), with a warning in the log.
 
         Parameters
         ----------
@@ -131,6 +131,7 @@ class TopList:
             if rows
             else {name: np.zeros(0, dtype) for name, dtype in _DTYPES.items()}
         )
+
         for name in ("RA", "DEC"):
             cast(Any, table)[name].unit = "deg"
         return table
@@ -143,43 +144,40 @@ class TopList:
         the order of (py/prospect/scripts/prospect_pages.py). It reads a list of one line as a
         scalar and fails: that one goes to its ``--targets``.
         """
-        return "".join(f"{one}\n" for one in dict.fromkeys(self._ids()))
-
-    def _ids(self) -> list[int]:
-        return [int(one.scores["TARGETID"]) for one in self.most_anomalous]
+        ids = dict.fromkeys(one.targetid for one in self.most_anomalous)
+        return "".join(f"{targetid}\n" for targetid in ids)
 
     def _rows(self, root: Path) -> Iterator[dict[str, Any]]:
-        ids, counts = np.unique(
-            np.concatenate([np.zeros(0, np.int64), *self._targetids]), return_counts=True
-        )
-        places = self._places()
-        for rank, (one, targetid) in enumerate(
-            zip(self.most_anomalous, self._ids(), strict=True), 1
-        ):
-            for place in places[one.coadd][targetid]:
+        eligible = np.concatenate([np.zeros(0, np.int64), *self._targetids])
+        ids, counts = np.unique(eligible, return_counts=True)
+        observations = self._observations()
+
+        for rank, one in enumerate(self.most_anomalous, 1):
+            for observation in observations[one.coadd][one.targetid]:
                 yield {
                     **one.scores,
                     "RANK": rank,
-                    "TILEID": place.tileid,
-                    "FIBER": place.fiber,
-                    "PETAL": place.petal,
-                    "NIGHT": place.night,
-                    "RA": place.ra,
-                    "DEC": place.dec,
-                    "NSPECTRA": counts[np.searchsorted(ids, targetid)],
+                    "TILEID": observation.tileid,
+                    "FIBER": observation.fiber,
+                    "PETAL": observation.petal,
+                    "NIGHT": observation.night,
+                    "RA": observation.ra,
+                    "DEC": observation.dec,
+                    "NSPECTRA": counts[np.searchsorted(ids, one.targetid)],
                     "COADD": one.coadd.relative_to(root).as_posix(),
-                    "VIEWER": place.viewer,
+                    "VIEWER": observation.viewer,
                 }
 
-    def _places(self) -> dict[Path, dict[int, list[Place]]]:
-        wanted: defaultdict[Path, list[int]] = defaultdict(list)
-        for one, targetid in zip(self.most_anomalous, self._ids(), strict=True):
-            wanted[one.coadd].append(targetid)
-        places: dict[Path, dict[int, list[Place]]] = {}
-        for coadd, ids in wanted.items():
+    def _observations(self) -> dict[Path, dict[int, list[FiberObservation]]]:
+        targetids: defaultdict[Path, list[int]] = defaultdict(list)
+        for one in self.most_anomalous:
+            targetids[one.coadd].append(one.targetid)
+
+        observations: dict[Path, dict[int, list[FiberObservation]]] = {}
+        for coadd, ids in targetids.items():
             try:
-                places[coadd] = read_places(coadd, np.array(ids))
+                observations[coadd] = read_fiber_observations(coadd, np.array(ids))
             except InputError as error:
-                logger.warning("%s; the top list does not know its fibres", error)
-                places[coadd] = {targetid: [Place()] for targetid in ids}
-        return places
+                logger.warning("%s; its fibers are unknown in the top list", error)
+                observations[coadd] = {targetid: [FiberObservation()] for targetid in ids}
+        return observations

@@ -1,4 +1,4 @@
-"""The service process that users start, to be killed and started again."""
+"""The service process that users start; it can be killed and started again."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 from tests.service.conftest import ROOT, free_port
 
 
-class Served:
+class RestartableService:
     """`bentoml serve` with a bundle, always on the same port.
 
     Attributes

@@ -1,0 +1,80 @@
+"""RequestScorer: the scoring of one request, whichever interface it came by."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcrop import Model, Scores, Spectra
+from scoring.scorer import Scorer
+from scoring.stage_timer import StageTimer
+
+from ..http.errors import Problem
+from ..http.router import RequestContext
+from ..monitoring.metrics import Metrics, status_counts
+
+
+class RequestScorer:
+    """Score the spectra of requests within a limit; time, count and log them.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    metrics : Metrics
+    max_spectra : int
+        In one request.
+    """
+
+    def __init__(self, scorer: Scorer, metrics: Metrics, max_spectra: int) -> None:
+        self._scorer = scorer
+        self._metrics = metrics
+        self._max_spectra = max_spectra
+
+    @property
+    def model(self) -> Model:
+        """The model that is served."""
+        return self._scorer.model
+
+    def timer(self) -> StageTimer:
+        """Return a timer of the stages before and after scoring."""
+        return StageTimer(self._metrics.observe_stage)
+
+    def check_count(self, where: str, count: int) -> None:
+        """Check the number of spectra in a request.
+
+        Parameters
+        ----------
+        where : str
+            The part of the request that holds them, for the message.
+        count : int
+
+        Raises
+        ------
+        Problem
+            413 where there are too many.
+        """
+        if count > self._max_spectra:
+            raise Problem(
+                413,
+                f"{where} holds {count} spectra; send at most {self._max_spectra} at a time",
+                reason="too_large",
+            )
+
+    def score(self, spectra: Spectra, *, reconstruction: bool) -> Scores:
+        """Score some spectra of a request."""
+        return self._scorer.score(
+            spectra, reconstruction=reconstruction, observe=self._metrics.observe_stage
+        )
+
+    def record(
+        self, context: RequestContext, scores: Scores, petal: NDArray[np.int32] | None
+    ) -> None:
+        """Count the scores of a whole request, and add the counts to its log line.
+
+        Parameters
+        ----------
+        context : RequestContext
+        scores : Scores
+        petal : (N,) int32 or None
+            None where the request has none.
+        """
+        self._metrics.observe_scores(scores, petal)
+        context.log_fields = {"n": len(scores), "status": status_counts(scores)}

@@ -1,0 +1,140 @@
+"""An HTTP server that scores without a model, and injects the faults that a test lists."""
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+from outcrop.wire import HEADER_LENGTH, decode_request, encode_response
+from tests.outcrop_sdk.sample import some_model, some_scores
+
+Fault = Callable[[BaseHTTPRequestHandler, bytes], bool]
+"""Called with a request and its body; True where it has answered, or broken, the request."""
+
+
+class FaultInjectingServer:
+    """A service on a loopback port, which first injects faults; a context manager.
+
+    Attributes
+    ----------
+    url : str
+    model : Model
+        The served one.
+    faults : list of Fault
+        One for each request, in turn.
+    paths, request_ids, tokens, sizes : list
+        Of the requests that arrived; sizes in spectra, of those that were scored.
+    closing : Event
+        Set at the end of the test: faults that never answer wait for it.
+    """
+
+    def __init__(self) -> None:
+        self.model = some_model()
+        self.faults: list[Fault] = []
+        self.paths: list[str] = []
+        self.request_ids: list[str | None] = []
+        self.tokens: list[str | None] = []
+        self.sizes: list[int] = []
+        self.closing = threading.Event()
+        # Port 0 is any free port, and it listens once the constructor returns.
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.01}
+        )
+
+    def __enter__(self) -> "FaultInjectingServer":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    def answer(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        self.paths.append(handler.path)
+        self.request_ids.append(handler.headers["X-Request-ID"])
+        self.tokens.append(handler.headers["Authorization"])
+        if self.faults and self.faults.pop(0)(handler, body):
+            return
+
+        if handler.path == "/readyz":
+            reply(handler, 200, b"{}")
+        elif handler.path == "/model":
+            reply(handler, 200, json.dumps(self.model.to_json()).encode())
+        elif handler.path == "/v2/models/outcrop/infer":
+            request = decode_request(body, int(handler.headers[HEADER_LENGTH]))
+            self.sizes.append(len(request.spectra))
+            scores = some_scores(request.spectra, request.reconstruction, self.model.identity)
+            headers, content = encode_response(scores, request)
+            reply(handler, 200, content, **headers)
+        else:
+            reply(handler, 404, b'{"error": "no such path"}')
+
+    def hang(self, handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        """A fault: never answer."""
+        return self.closing.wait(20)
+
+
+def _handler(server: FaultInjectingServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.answer(b"")
+
+        def do_POST(self) -> None:
+            self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def answer(self, body: bytes) -> None:
+            # Some tests have a client that gives up.
+            with contextlib.suppress(ConnectionError):
+                server.answer(self, body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Keep the tests' output clean."""
+
+    return Handler
+
+
+def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> bool:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+    return True
+
+
+def no_fault(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+    """Answer as usual."""
+    return False
+
+
+def answering(body: bytes, **headers: str) -> Fault:
+    """Answer with status 200 and this content."""
+    return lambda handler, _: reply(handler, 200, body, **headers)
+
+
+def failing(status: int, body: bytes = b'{"error": "busy"}', **headers: str) -> Fault:
+    """Answer with an error status."""
+    return lambda handler, _: reply(handler, status, body, **headers)
+
+
+def hang_up(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+    """Break the connection."""
+    handler.close_connection = True
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    return True

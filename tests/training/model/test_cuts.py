@@ -1,0 +1,81 @@
+"""A petal keeps the spectra that pass all cuts, with what its header says of them."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from outcrop import Petal, find_petals
+from training.model.config import load_config
+from training.model.cuts import BGS_ANY, PetalSample, read_petal, tile_of
+
+OTHERS = 100
+"""The first rows of the edited petal are no targets of the Bright Galaxy Survey."""
+
+
+@pytest.fixture(scope="module")
+def petal(sky: Path, tmp_path_factory: pytest.TempPathFactory) -> Petal:
+    """A copy of a petal with other targets, and with the header of a DESI production."""
+    first = find_petals(sky)[0]
+    folder = tmp_path_factory.mktemp("petal")
+    copy = Petal(*(Path(shutil.copy(path, folder)) for path in (first.coadd, first.redrock)))
+    with fits.open(copy.coadd, mode="update") as hdus:
+        table: Any = hdus["FIBERMAP"]
+        table.data["DESI_TARGET"][:OTHERS] &= ~BGS_ANY
+        primary: Any = hdus[0]
+        primary.header["DEPNAM00"], primary.header["DEPVER00"] = "SPECPROD", "fuji"
+    return copy
+
+
+@pytest.fixture(scope="module")
+def kept(petal: Petal, tiny: Path) -> PetalSample:
+    return read_petal(petal, load_config(tiny))
+
+
+def test_flux_ivar_and_rows_are_of_the_spectra_that_passed(kept: PetalSample) -> None:
+    assert kept.flux.shape == kept.ivar.shape == (len(kept.rows), 250)
+    assert len(kept.rows) == kept.counts["snr"] == list(kept.counts.values())[-1]
+    assert kept.rows["snr"].min() >= 1
+    good = (kept.ivar > 0).mean(axis=1)
+    np.testing.assert_allclose(good, kept.rows["coverage"], atol=1e-6)
+
+
+def test_only_targets_of_the_bright_galaxy_survey_pass(petal: Petal, kept: PetalSample) -> None:
+    with fits.open(petal.coadd) as hdus:
+        table: Any = hdus["FIBERMAP"]
+        others = table.data["TARGETID"][:OTHERS].tolist()
+    assert kept.counts["bgs_any"] <= kept.counts["good_fiber"] - OTHERS / 2
+    assert not set(kept.rows["targetid"]) & set(others)
+
+
+def test_the_cut_on_targets_can_be_switched_off(
+    petal: Petal, kept: PetalSample, tiny: Path
+) -> None:
+    config = load_config(tiny)
+    every = config.model_copy(
+        update={"sample": config.sample.model_copy(update={"bgs_any": False})}
+    )
+    counts = read_petal(petal, every).counts
+    assert "bgs_any" not in counts
+    assert counts["snr"] > kept.counts["snr"]
+
+
+def test_header_names_release_and_simulation(kept: PetalSample) -> None:
+    assert kept.release == "edr"
+    assert kept.simulated
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("coadd-4-80613-thru20210324.fits", "tile 80613"),
+        ("coadd-0-169-20210419.fits.gz", "tile 169"),
+        ("coadd-sv3-dark-26065.fits", "healpixel sv3-dark-26065"),
+        ("coadd-mine.fits", "coadd-mine.fits"),
+    ],
+)
+def test_tiles_and_healpixels_are_read_from_file_names(name: str, expected: str) -> None:
+    assert tile_of(Path(name)) == expected

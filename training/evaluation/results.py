@@ -1,0 +1,191 @@
+"""Results: what `evaluate` returns, and the keys of the JSON file that it writes.
+
+A number that is unknown or unbounded is None here and null in the file.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+Interval = tuple[Number, Number]
+Estimates = dict[str, dict[str, Number]]
+"""By score, then by injected kind, ``all`` of them pooled, or the ``macro`` mean over them."""
+Intervals = dict[str, dict[str, Interval]]
+"""The same, 95 % intervals of the bootstrap."""
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class EvaluatedModel(_Result):
+    """The model's identity, and the label of the sample it was trained on."""
+
+    name: str
+    version: str
+    sha256: str
+    sample: str
+
+
+class SpectraCounts(_Result):
+    """Spectra in the files, and those that are eligible."""
+
+    rows: int
+    eligible: int
+
+
+class ReconstructionCost(_Result):
+    """Time of the reconstruction probability and, beside it, of wmse."""
+
+    samples: int
+    seconds_per_1000: Number
+    seconds_per_1000_wmse: Number
+
+
+class FlaggedInRange(_Result):
+    """Flagged spectra in a range of S/N.
+
+    `flagged_min` and `flagged_max` bound what 99 % of faultless calibrations would flag, the
+    noise of a finite calibration sample included. `within` says whether `flagged` lies between
+    them; None unless only inliers are counted.
+    """
+
+    snr_min: Number
+    snr_max: Number
+    n: int
+    flagged: int
+    share: Number
+    n_calibration: int
+    flagged_min: int
+    flagged_max: int
+    within: bool | None
+
+
+class FlaggedShare(_Result):
+    """Flagged spectra of one class, the share with its exact 95 % interval."""
+
+    n: int
+    flagged: int
+    share: Number
+    interval: Interval
+
+
+class ClassError(_Result):
+    """Weighted MSE of one class at S/N above 5, and the paper's mean."""
+
+    n: int
+    mean: Number
+    median: Number
+    paper_mean: Number
+
+
+class Evaluation(_Result):
+    """Everything that needs no truth.
+
+    `flagged_by_spectype` and `wmse_by_spectype` have a row ``all`` and one for each redrock class.
+    """
+
+    model: EvaluatedModel
+    bundle: str
+    folder: str
+    truth: bool
+    notes: list[str]
+    counts: SpectraCounts
+    reconstruction_probability: ReconstructionCost
+    p_level: float
+    calibration: list[FlaggedInRange]
+    flagged_by_spectype: dict[str, FlaggedShare]
+    wmse_by_spectype: dict[str, ClassError]
+
+
+class Recall(_Result):
+    """Recall by score and kind; the part that the benchmark reads back."""
+
+    n_injected: dict[str, int] = Field(validation_alias=AliasChoices("n_injected", "n_planted"))
+    recall_at_1pct: Estimates
+
+
+class DetectionMetrics(Recall):
+    """All metrics by score and kind; strengths have neither ``all`` nor ``macro``."""
+
+    n_inlier: int
+    recall_at_1pct_interval: Intervals
+    auroc: Estimates
+    auroc_interval: Intervals
+    auprc_at_1pct_prevalence: Estimates
+    auprc_at_1pct_prevalence_interval: Intervals
+    precision_at_100: Estimates
+    precision_at_100_interval: Intervals
+    strength_at_half_recall: Estimates
+    strength_at_half_recall_interval: Intervals
+
+
+class SnrMetrics(DetectionMetrics):
+    """The metrics in a range of S/N, recall at the thresholds of all."""
+
+    snr_min: Number
+    snr_max: Number
+
+
+class InlierError(_Result):
+    """Weighted MSE of the inliers with S/N above 5."""
+
+    n: int
+    wmse_median: Number
+    wmse_p99: Number
+
+
+class InjectedCounts(_Result):
+    """Injected spectra of one kind."""
+
+    eligible: int
+    ineligible: int
+
+
+class Control(_Result):
+    """The share of the control that each score flags at its threshold, which is no recall."""
+
+    kind: str
+    n: int
+    flagged_share: dict[str, Number]
+
+
+class BetterBaseline(_Result):
+    """A kind of which a baseline finds more than p_value does.
+
+    `chance` is the probability of such a difference between equally good scores.
+    """
+
+    kind: str
+    score: str
+    recall: Number
+    recall_of_p_value: Number
+    chance: Number
+
+
+class MissedRatio(_Result):
+    """The macro share that p_value misses over the share that another score misses."""
+
+    score: str
+    ratio: Number
+    interval: Interval
+
+
+class LabelledEvaluation(Evaluation, DetectionMetrics):
+    """Everything, where the truth is known; `threshold` is by score."""
+
+    clean: InlierError
+    injected: dict[str, InjectedCounts]
+    threshold: Mapping[str, Number]
+    control: Control
+    by_snr: list[SnrMetrics]
+    simpler_and_better: list[BetterBaseline]
+    missed_ratio: MissedRatio | None
