@@ -36,6 +36,7 @@ def manifest(**changes: Any) -> Manifest:
         "code": "0.1.0",
         "packages": {"numpy": "2.4.6"},
     }
+
     return Manifest.model_validate(fields | changes)
 
 
