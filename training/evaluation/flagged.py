@@ -30,7 +30,7 @@ def flagged_by_snr(
         Of the bundle: its level, and the size of its calibration sample.
     snr, flagged : (N,)
     inlier : bool
-        Whether the spectra are known to be inliers, so that the flagged number can be judged.
+        Whether the spectra are known to be inliers, so that `within` can be computed.
     """
     counts = manifest.calibration.counts
     faint = snr <= LOW_SNR

@@ -60,9 +60,9 @@ def test_the_request_id_of_the_service_is_the_errors() -> None:
     assert error_of(400, b"no", X_Request_ID="theirs").request_id == "theirs"
 
 
-@pytest.mark.parametrize("value", ["3600", email.utils.formatdate(time.time() + 3600)])
-def test_retry_after_is_read_as_seconds_and_as_a_date(value: str) -> None:
-    assert error_of(429, b"", Retry_After=value).retry_after == pytest.approx(3600, abs=60)
+def test_retry_after_is_read_as_seconds_and_as_a_date() -> None:
+    for value in ("3600", email.utils.formatdate(time.time() + 3600)):
+        assert error_of(429, b"", Retry_After=value).retry_after == pytest.approx(3600, abs=60)
 
 
 @pytest.mark.parametrize("value", ["soon", "-5", "", "Mon, 99 Zzz 2020 00:00:00 GMT"])

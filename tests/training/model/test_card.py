@@ -42,11 +42,11 @@ def test_every_bundle_has_its_card(bundle: Path, manifest: Manifest) -> None:
         f"# Model card: outcrop {manifest.version}",
         "**Made from a simulated sky: its numbers are not DESI performance.**",
         f"| training | {manifest.sample.counts['training']} |",
-        "latents = 4, hidden = [32]",
+        "latents = 4, hidden = [64, 32]",
         "| GALAXY |",
         f"wmse above {manifest.thresholds.wmse:.3f}",
         "## Known blind spots",
-        "Spectra with a redshift outside 0 to 0.3",
+        "Spectra with a redshift outside -0.002 to 0.3",
     ):
         assert part in text
     assert "\n\n\n" not in text
