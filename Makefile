@@ -109,7 +109,7 @@ rules: $(STAMP) ## Write rules and dashboard of the monitoring anew from their s
 	$(RUN) python -m deploy.prometheus.render --resource > deploy/prometheus/prometheusrule.yaml
 	$(RUN) python -m deploy.grafana.dashboard > deploy/grafana/outcrop.json
 
-bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the plain way, a floor and other servers, on two idle cores (a quarter of an hour)
+bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the reference implementation, a lower bound and other servers, on two idle cores (a quarter of an hour)
 	$(RUN) python -m benchmarks
 
 benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
