@@ -63,7 +63,7 @@ demo: $(STAMP) ## Make a sky, train, serve, score a petal over HTTP, show the ou
 test: $(STAMP) ## All tests but the slow ones, on all cores
 	$(RUN) pytest -n auto --dist worksteal
 
-test-fast: $(STAMP) ## The tests that need no fitted model: half a minute
+test-fast: $(STAMP) ## The tests that need no simulated sky and no fit: half a minute
 	$(RUN) pytest -n auto --dist worksteal -m "not slow and not model"
 
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
