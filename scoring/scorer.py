@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from model_store.bundle import Bundle
 from outcrop import Model, Scores, Spectra, Status
 from outcrop.scores import INELIGIBLE, eligible
+from outcrop.spectra import repeated
 
 from .calibration import Calibration
 from .density import LocalOutlierFactor
@@ -114,9 +115,7 @@ class Scorer:
         run = self._pool.map if len(blocks) > 1 else map
         scores = Scores.concatenate(list(run(score_block, blocks)))
 
-        repeated = _repeated(spectra.targetid)
-        if len(repeated):
-            scores.status[np.isin(spectra.targetid, repeated)] |= int(Status.DUPLICATE)
+        scores.status[repeated(spectra.targetid)] |= int(Status.DUPLICATE)
         return scores
 
     def _block(self, spectra: Spectra, reconstruction: bool, timer: StageTimer) -> Scores:
@@ -210,13 +209,6 @@ def _model(bundle: Bundle) -> Model:
         p_level=manifest.p_level,
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
     )
-
-
-def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the TARGETIDs that occur more than once, except 0: spectra without one have it."""
-    ascending = np.sort(targetid)
-    following = ascending[1:]
-    return following[(following == ascending[:-1]) & (following != 0)]
 
 
 def _can_be_scored(rest: RestFrame) -> NDArray[np.bool_]:
