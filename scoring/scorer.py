@@ -90,7 +90,8 @@ class Scorer:
         """Score N spectra; one row for each, in order.
 
         A bad spectrum is a row with status bits and NaN scores: rows without data or redshift,
-        or with less than half of their rest-frame bins good. No row changes another's scores;
+        or with less than half of their rest-frame bins good, or to which the model gives a number
+        that is not finite. No row changes another's scores;
         rows with the same TARGETID get DUPLICATE.
 
         Parameters
@@ -143,8 +144,9 @@ class Scorer:
         reconstruction: bool,
     ) -> Scores:
         """Return the scores of all spectra, given the raw scores of some rows."""
-        scattered = partial(_scatter, len(rest), rows)
-        status = self._status(spectra, rest)
+        finite = raw.finite
+        scattered = partial(_scatter, len(rest), rows, finite)
+        status = self._status(spectra, rest, rows[~finite])
         wmse, nof = scattered(raw.wmse), scattered(raw.nof)
         boxcar = scattered(raw.boxcar_significance)
 
@@ -181,9 +183,12 @@ class Scorer:
             **images,
         )
 
-    def _status(self, spectra: Spectra, rest: RestFrame) -> NDArray[np.int32]:
-        """Return the status (N,) with IN_TRAINING and EXTRAPOLATED added."""
+    def _status(
+        self, spectra: Spectra, rest: RestFrame, failed: NDArray[np.intp]
+    ) -> NDArray[np.int32]:
+        """Return the status (N,) with NOT_SCORED (the failed rows), IN_TRAINING, EXTRAPOLATED."""
         status = rest.status.copy()
+        status[failed] |= int(Status.NOT_SCORED)
         low, high = self.calibration.snr_range
         counted = (status & int(INELIGIBLE)) == 0
 
@@ -217,9 +222,9 @@ def _can_be_scored(rest: RestFrame) -> NDArray[np.bool_]:
 
 
 def _scatter(
-    length: int, rows: NDArray[np.intp], values: NDArray[np.float32]
+    length: int, rows: NDArray[np.intp], finite: NDArray[np.bool_], values: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return an array of `length` rows with values in the given rows and NaN elsewhere."""
+    """Return an array of `length` rows with values in those rows that are finite, NaN elsewhere."""
     full = np.full((length, *values.shape[1:]), np.nan, np.float32)
-    full[rows] = values
+    full[rows[finite]] = values[finite]
     return full
