@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 CACHE := $(CURDIR)/.cache
 # Nothing is written outside the repository, package managers' own caches aside.
-export BENTOML_HOME := $(CACHE)/bentoml
+# As in model_store/registry.py: a shell without BENTOML_HOME sees the same models.
+export BENTOML_HOME ?= $(CACHE)/bentoml
 export MPLCONFIGDIR := $(CACHE)/matplotlib
 export NUMBA_CACHE_DIR := $(CACHE)/numba
 export PROMETHEUS_MULTIPROC_DIR := $(CACHE)/prometheus
@@ -122,5 +123,6 @@ lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt
 	done
 
-clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .cache demo benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove what the targets made, .venv included; stored models stay
+	rm -rf .venv demo benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	if [ -d .cache ]; then find .cache -mindepth 1 -maxdepth 1 ! -name bentoml -exec rm -r {} +; fi
