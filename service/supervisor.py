@@ -1,8 +1,8 @@
 """Supervisor: the process that `bentoml serve` is; it starts the worker, watches it and stops it.
 
-BentoML lets circus do so, with two TCP ports on loopback at which every user of the machine can give
-commands, such as to start a program; with a day for a worker to stop; and without a word about a
-worker that dies. `install` puts `Supervisor` in the place of BentoML's own class.
+BentoML lets circus do so: with two TCP ports on loopback, at which every user of the machine can
+give commands, such as to start a program; with a day for a worker to stop; and without a word about
+a worker that dies. `install` puts `Supervisor` in the place of BentoML's own class.
 """
 
 import logging
@@ -16,6 +16,7 @@ import click
 from bentoml._internal.utils import circus
 from bentoml.exceptions import BentoMLException
 from circus.watcher import Watcher
+from tornado.ioloop import IOLoop
 
 from .monitoring import logs
 from .settings import Settings
@@ -36,9 +37,9 @@ def install() -> None:
     circus.Arbiter = Supervisor
 
 
-def _log_click_exception(error: click.ClickException, file: object = None) -> None:
+def _log_click_exception(self: click.ClickException, file: object = None) -> None:
     # BentoML raises it from the error that ends the process.
-    _log.error(str(error.__cause__ or error.message))
+    _log.error(str(self.__cause__ or self.message))
 
 
 class Supervisor(circus.Arbiter):
@@ -100,7 +101,7 @@ class Supervisor(circus.Arbiter):
             return
         if self._exclusive_running_command is not None:
             # While circus starts a worker it would refuse to stop, and forget that it was asked.
-            self.loop.call_later(0.05, self.stop)
+            IOLoop.current().call_later(0.05, self.stop)
             return
 
         # The worker closes its own copy. Were this one open, new connections would still be made.

@@ -122,7 +122,7 @@ def free_port() -> int:
 
 @contextmanager
 def starting(
-    folder: Path, *, host: str = "127.0.0.1", port: int | None = None, **variables: str
+    folder: Path, *, host: str = "127.0.0.1", port: int, **variables: str
 ) -> Iterator[ServedProcess]:
     """Run `bentoml serve` as a user does, with only these variables set."""
     kept = {
@@ -132,7 +132,6 @@ def starting(
     }
 
     log = folder / "serve.log"
-    port = port or free_port()
     arguments = ["service.app:OutlierService", "--host", host, "--port", str(port)]
     with log.open("w") as output, proxy() as (address, proxied):
         own = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
@@ -157,7 +156,7 @@ def starting(
 @contextmanager
 def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[ServedProcess]:
     """Run `bentoml serve` until it is ready."""
-    with starting(folder, host=host, **variables) as served:
+    with starting(folder, host=host, port=free_port(), **variables) as served:
         served.wait_until_ready()
         yield served
 

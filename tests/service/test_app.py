@@ -19,12 +19,20 @@ from bentoml.exceptions import BentoMLException
 
 from outcrop.wire import decode_response, encode_request
 from scoring.scorer import Scorer
-from tests.service.conftest import ServedProcess, serving, starting
-from tests.service.helpers import INFER, JSON, assert_error, encoded, make_spectra, score_request, wait_for
+from tests.service.conftest import ServedProcess, free_port, serving, starting
+from tests.service.helpers import (
+    INFER,
+    JSON,
+    assert_error,
+    encoded,
+    make_spectra,
+    score_request,
+    wait_for,
+)
 
 
 def test_without_a_model_it_does_not_start_and_says_how_to_set_it(tmp_path: Path) -> None:
-    with starting(tmp_path) as served:
+    with starting(tmp_path, port=free_port()) as served:
         assert served.process.wait(timeout=60) == 1
     (line,) = served.lines()
     assert line["level"] == "error"
@@ -32,7 +40,9 @@ def test_without_a_model_it_does_not_start_and_says_how_to_set_it(tmp_path: Path
 
 
 def test_a_host_that_is_no_address_is_one_line(bundle: Path, tmp_path: Path) -> None:
-    with starting(tmp_path, host="localhost", OUTCROP_MODEL=str(bundle)) as served:
+    with starting(
+        tmp_path, host="localhost", port=free_port(), OUTCROP_MODEL=str(bundle)
+    ) as served:
         assert served.process.wait(timeout=120) == 1
     (line,) = served.lines()
     assert "Invalid host IP address: localhost" in line["message"]
@@ -138,7 +148,9 @@ def refuses(served: ServedProcess) -> bool:
     return False
 
 
-def test_after_sigterm_the_port_is_closed_and_requests_in_flight_are_answered(bundle: Path, tmp_path: Path) -> None:
+def test_after_sigterm_the_port_is_closed_and_requests_in_flight_are_answered(
+    bundle: Path, tmp_path: Path
+) -> None:
     spectra = make_spectra(300)
     headers, body = encode_request(spectra)
     with serving(tmp_path, OUTCROP_MODEL=str(bundle)) as served:
