@@ -17,7 +17,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ._constants import CHUNK, TIMEOUT, URL, WORKERS
-from ._files import check_output
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import InputError, OutcropError
@@ -25,7 +24,7 @@ from .model import Model
 from .night.run import Night
 from .night.summary import FAILED, WAITING, Summary
 from .scores import Scores, Status
-from .table import write_scores
+from .table import check_score_table, write_scores
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -196,7 +195,7 @@ def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
 
 
 def _score(options: argparse.Namespace) -> int:
-    check_output(options.output, options.overwrite)
+    check_score_table(options.output, options.overwrite)
     spectra = read_spectra(options.coadd, options.redrock)
 
     chunks = max(1, math.ceil(len(spectra) / CHUNK))

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .inputs import Inputs
+
 STEP: Final = 0.8
 CAMERAS: Final = ("b", "r", "z")
 
@@ -102,6 +104,12 @@ class Spectra:
         Degrees, J2000.
     fiber, petal, tileid : (N,) int32, optional
         −1 where unknown.
+    zerr, deltachi2 : (N,) float64, optional
+        redrock's error of the redshift, and its χ² difference to the next best fit.
+    subtype : (N,) str, optional
+        redrock's subclass.
+    inputs : Inputs
+        The files that the spectra were read from; none by default.
     """
 
     bands: Mapping[str, Band]
@@ -115,6 +123,10 @@ class Spectra:
     fiber: NDArray[np.int32] | None = None
     petal: NDArray[np.int32] | None = None
     tileid: NDArray[np.int32] | None = None
+    zerr: NDArray[np.float64] | None = None
+    deltachi2: NDArray[np.float64] | None = None
+    subtype: NDArray[np.str_] | None = None
+    inputs: Inputs = field(default_factory=Inputs)
 
     def __post_init__(self) -> None:
         names = tuple(self.bands)
@@ -145,7 +157,7 @@ class Spectra:
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the columns that are present, by name: z, targetid, status and the optional."""
         values: dict[str, Any] = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name != "bands"
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bands", "inputs")
         }
         return {name: value for name, value in values.items() if value is not None}
 
