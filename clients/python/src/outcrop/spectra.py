@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .index import Index, to_rows
 from .inputs import Inputs
 
 STEP: Final = 0.8
@@ -35,7 +36,7 @@ WAVE: Final[Mapping[str, NDArray[np.float64]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Flux of N spectra in one band.
+    """Flux of N spectra in one band; an index chooses spectra, as for `Spectra`.
 
     Attributes
     ----------
@@ -66,10 +67,13 @@ class Band:
                     "convert with np.ascontiguousarray(x, dtype=np.float32)"
                 )
 
-    def rows(self, index: slice | NDArray[np.intp]) -> "Band":
-        """Return the band of the chosen spectra."""
+    def __len__(self) -> int:
+        return len(self.flux)
+
+    def __getitem__(self, index: Index) -> "Band":
+        rows = to_rows(index, len(self))
         return Band(
-            self.flux[index], self.ivar[index], None if self.mask is None else self.mask[index]
+            self.flux[rows], self.ivar[rows], None if self.mask is None else self.mask[rows]
         )
 
     def folded(self) -> "Band":
@@ -84,6 +88,9 @@ class Band:
 @dataclass(frozen=True, eq=False)
 class Spectra:
     """N spectra of one coadd with their redshifts.
+
+    ``spectra[:5]``, ``spectra[mask]`` and ``spectra[rows]`` are the chosen spectra, in the order of
+    the index; ``spectra[0]`` is one.
 
     Attributes
     ----------
@@ -161,8 +168,8 @@ class Spectra:
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    def rows(self, index: slice | NDArray[np.intp]) -> "Spectra":
-        """Return the chosen spectra, in the order of the index."""
-        bands = {name: band.rows(index) for name, band in self.bands.items()}
-        columns = {name: column[index] for name, column in self.columns().items()}
+    def __getitem__(self, index: Index) -> "Spectra":
+        rows = to_rows(index, len(self))
+        bands = {name: band[rows] for name, band in self.bands.items()}
+        columns = {name: column[rows] for name, column in self.columns().items()}
         return replace(self, bands=bands, **columns)
