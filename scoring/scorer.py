@@ -104,10 +104,7 @@ class Scorer:
             of rows; from several threads at the same time.
         """
         size = max(min(-(-len(spectra) // self._threads), _BLOCK), 1)
-        blocks = [
-            spectra.rows(slice(start, start + size))
-            for start in range(0, max(len(spectra), 1), size)
-        ]
+        blocks = [spectra[start : start + size] for start in range(0, max(len(spectra), 1), size)]
 
         def score_block(block: Spectra) -> Scores:
             return self._block(block, reconstruction, StageTimer(observe))

@@ -241,4 +241,4 @@ def _columns(name: str, row: int, wavelength: list[float]) -> slice:
 def join(parts: list[tuple[NDArray[np.intp], Scores]]) -> Scores:
     """Return the scores of all groups in the order of the request."""
     order = np.argsort(np.concatenate([index for index, _ in parts]))
-    return Scores.concatenate([scores for _, scores in parts]).rows(order)
+    return Scores.concatenate([scores for _, scores in parts])[order]

@@ -33,10 +33,7 @@ def assert_same(one: Scores, other: Scores) -> None:
 
 
 def test_a_batch_equals_batches_of_one(scorer: Scorer, spectra: Spectra, scores: Scores) -> None:
-    singles = [
-        scorer.score(spectra.rows(slice(i, i + 1)), reconstruction=True)
-        for i in range(len(spectra))
-    ]
+    singles = [scorer.score(spectra[i : i + 1], reconstruction=True) for i in range(len(spectra))]
     assert_same(Scores.concatenate(singles), scores)
 
 
@@ -55,7 +52,7 @@ def test_bad_neighbours_change_nothing(scorer: Scorer, spectra: Spectra, scores:
 
     after = scorer.score(replace(spectra, bands=bands, z=z), reconstruction=True)
     kept = np.setdiff1d(np.arange(len(spectra)), spoilt)
-    assert_same(after.rows(kept), scores.rows(kept))
+    assert_same(after[kept], scores[kept])
 
 
 def test_wmse_is_equation_six(scores: Scores) -> None:
@@ -124,7 +121,7 @@ def test_a_repeated_targetid_gets_its_bit_in_any_block(scorer: Scorer, spectra: 
     status = scorer.score(plain).status
     duplicate = np.flatnonzero((status & int(Status.DUPLICATE)) != 0)
     assert duplicate.tolist() == [0, 4, count - 1]
-    alone = scorer.score(plain.rows(slice(0, 1))).status
+    alone = scorer.score(plain[:1]).status
     assert (alone & int(Status.DUPLICATE)).tolist() == [0]
 
 
@@ -139,7 +136,7 @@ def test_a_bundle_of_format_version_1_gives_the_same_scores(
 
 
 def test_no_spectra_give_no_rows(scorer: Scorer, spectra: Spectra) -> None:
-    empty = scorer.score(spectra.rows(slice(0, 0)), reconstruction=True)
+    empty = scorer.score(spectra[:0], reconstruction=True)
     assert len(empty) == 0
     assert empty.latent.shape == (0, scorer.model.latents)
 
@@ -154,7 +151,7 @@ def test_an_observer_is_called_for_each_stage_and_changes_nothing(
         stages.append(stage)
         durations.append(seconds)
 
-    single = scorer.score(spectra.rows(slice(0, 1)), observe=observe)
+    single = scorer.score(spectra[:1], observe=observe)
     assert tuple(stages) == STAGES
     assert min(durations) > 0
     assert single.p_value[0] == pytest.approx(scores.p_value[0], rel=2e-5, nan_ok=True)
@@ -223,4 +220,4 @@ def test_a_spectrum_the_model_fails_on_has_a_status_bit_and_changes_no_other(
 
     others = np.setdiff1d(np.arange(len(spectra)), failing)
     assert not (found.status[others] & Status.NOT_SCORED).any()
-    assert_same(found.rows(others), expected.rows(others))
+    assert_same(found[others], expected[others])

@@ -38,7 +38,7 @@ def scores_of(bundle: Path, sky: Path) -> Scores:
     petals = [read_spectra(petal.coadd, petal.redrock) for petal in find_petals(sky)]
     scores = Scores.concatenate([scorer.score(petal) for petal in petals])
     rows = np.flatnonzero(scores.eligible)
-    return scores.rows(rows)
+    return scores[rows]
 
 
 def test_networks_eigenspectra_and_density_are_the_same_files(bundle: Path, own: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .index import Index, to_rows
 from .model import ModelIdentity
 
 
@@ -85,6 +86,9 @@ def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np
 class Scores:
     """One row per spectrum, in the order of the input.
 
+    ``scores[:5]``, ``scores[mask]`` and ``scores[rows]`` are the chosen rows, in the order of the
+    index; ``scores[0]`` is one.
+
     Attributes
     ----------
     model : ModelIdentity
@@ -156,9 +160,9 @@ class Scores:
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    def rows(self, index: slice | NDArray[np.intp]) -> "Scores":
-        """Return the chosen rows, in the order of the index."""
-        columns = {name: column[index] for name, column in self.columns().items()}
+    def __getitem__(self, index: Index) -> "Scores":
+        rows = to_rows(index, len(self))
+        columns = {name: column[rows] for name, column in self.columns().items()}
         return replace(self, **columns)
 
     @staticmethod
