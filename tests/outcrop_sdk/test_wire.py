@@ -334,6 +334,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"inputs": [Z, R[0]]}, "input ivar_r is missing"),
     ({"inputs": [Z, flat("mask_r", value=1) | {"datatype": "INT32"}]}, "input flux_r is missing"),
     ({"inputs": [Z, *R], "model": 1}, "unknown field 'model'"),
+    ({"inputs": [Z] * 300}, "holds 301 objects; send at most 256"),
     ({"inputs": [Z, *R], "id": 7}, "id: expected str or null, got int"),
     ({"inputs": [Z, *R, tensor("flx", [1])]}, "name 'flx'; known are z"),
     ({"inputs": [{**Z, "datatype": "FP32"}, *R]}, "datatype 'FP32'; expected FP64"),

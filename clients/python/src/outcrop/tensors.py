@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import WireError
-from .strict_json import BOOLEANS, FLOATS_OR_NULLS, INTEGERS, read_list
+from .strict_json import BOOLEANS, FLOATS_OR_NULLS, INTEGERS, quote, read_list
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 
@@ -35,7 +35,6 @@ _DTYPES: Final = {
     "FP64": np.dtype("<f8"),
 }
 _ALIGNMENT: Final = 8  # of the widest datatype
-_MAX_INT64: Final = 2**63 - 1
 _LISTS: Final[Mapping[str, msgspec.json.Decoder[list[Any]]]] = {
     "b": BOOLEANS,
     "f": FLOATS_OR_NULLS,
@@ -85,7 +84,7 @@ class TensorText(msgspec.Struct, forbid_unknown_fields=True):
     """One tensor of a message as its JSON header holds it."""
 
     name: str
-    shape: list[int]
+    shape: msgspec.Raw
     datatype: str
     parameters: TensorParameters | None = None
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -209,10 +208,12 @@ def check_tensors(
 
 
 def _check(text: TensorText, label: str, tensor: Tensor) -> TensorEntry:
-    shape = tuple(text.shape)
-    if not all(0 <= n <= _MAX_INT64 for n in shape) or not tensor.fits(shape):
+    # As an array first: a list of millions is no shape.
+    sizes = read_list(INTEGERS, text.shape, np.int64, f"shape of {label}")
+    shape: tuple[int, ...] = tuple(sizes[:3].tolist())
+    if min(shape, default=0) < 0 or not tensor.fits(shape):
         expected = ", ".join(["N", *("C" if n < 0 else str(n) for n in tensor.shape[1:])])
-        raise WireError(f"{label} has shape {reprlib.repr(text.shape)}; expected [{expected}]")
+        raise WireError(f"{label} has shape {quote(text.shape)}; expected [{expected}]")
     if text.datatype not in tensor.datatypes:
         raise WireError(
             f"{label} has datatype {reprlib.repr(text.datatype)}; "

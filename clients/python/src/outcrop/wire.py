@@ -7,7 +7,7 @@ is checked before use: any bytes give either a valid object or a `WireError`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -47,9 +47,13 @@ __all__ = [
     "encode_response",
 ]
 
+T = TypeVar("T")
+
 MODEL_NAME: Final = "outcrop"
 
 _SHA256: Final = "model_sha256"
+_MAX_OBJECTS: Final = 256
+"""In one JSON header; every tensor of both tables, with parameters, has less than half as many."""
 
 
 def _by_name(*tensors: Tensor) -> Mapping[str, Tensor]:
@@ -266,7 +270,7 @@ def decode_request_header(body: Body, header_length: int | None = None) -> Reque
         Where the header is not that of a valid request.
     """
     content, _ = split_body(body, header_length)
-    header = decode(_REQUEST, content, _name(content))
+    header = _decode(_REQUEST, content)
     outputs, binary = _requested(header)
     inputs = check_tensors(header.inputs, "input", INPUTS)
     _require(inputs, "z", "input")
@@ -338,7 +342,7 @@ def decode_response(body: Body, header_length: int | None = None) -> Scores:
         `DEFAULT_OUTPUTS`.
     """
     content, rest = split_body(body, header_length)
-    header = decode(_RESPONSE, content, _name(content))
+    header = _decode(_RESPONSE, content)
     model = _model_identity(header)
 
     outputs = check_tensors(header.outputs, "output", OUTPUTS)
@@ -352,9 +356,15 @@ def decode_response(body: Body, header_length: int | None = None) -> Scores:
     return Scores(model=model, **read_tensors(outputs, rest))
 
 
-def _name(content: memoryview) -> str:
+def _decode(decoder: msgspec.json.Decoder[T], content: memoryview) -> T:
+    text = bytes(content)
     # Its length is often what is wrong.
-    return f"the JSON header of {len(content)} bytes"
+    what = f"the JSON header of {len(text)} bytes"
+    # Before any is made.
+    objects = text.count(b"{")
+    if objects > _MAX_OBJECTS:
+        raise WireError(f"{what} holds {objects} objects; send at most {_MAX_OBJECTS}")
+    return decode(decoder, text, what)
 
 
 def _model_identity(header: _ResponseText) -> ModelIdentity:
