@@ -99,6 +99,9 @@ class HttpApp:
             if problem.reason is not None:
                 self._observer.request_rejected(problem.reason)
             response = problem.response(context.request_id)
+            # Its frames hold the body and, by way of a future, the error itself: the cycle would
+            # keep the body until the garbage collector comes.
+            error.__traceback__ = None
         response.headers["X-Request-ID"] = context.request_id
         return response
 
