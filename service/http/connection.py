@@ -85,24 +85,23 @@ class _Timer:
 
 
 class _Evictions:
-    """Logs that connections were closed to make room: at most one line a second, with a count."""
+    """Logs that connections were closed to make room: one line a second, with their number."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._logged = -_WARNING_SECONDS
 
-    def add(self) -> None:
+    def add(self, loop: asyncio.AbstractEventLoop) -> None:
         """Count one."""
+        if self._count == 0:
+            loop.call_later(_WARNING_SECONDS, self._log)
         self._count += 1
-        now = time.monotonic()
-        if now - self._logged >= _WARNING_SECONDS:
-            _log.warning(
-                "connections without a request were closed, because there are as many as this "
-                "process takes",
-                extra={"fields": {"closed": self._count, "connections": max_connections()}},
-            )
-            self._count = 0
-            self._logged = now
+
+    def _log(self) -> None:
+        _log.warning(
+            "connections without a request were closed, because this process takes no more",
+            extra={"fields": {"closed": self._count, "max_connections": max_connections()}},
+        )
+        self._count = 0
 
 
 _evictions = _Evictions()
@@ -168,7 +167,7 @@ class Connection(HttpToolsProtocol):
             idle = [(each.idle_since, each) for each in alive if each.idle_since is not None]
             _, longest = min(idle, key=lambda pair: pair[0])
             longest.transport.abort()
-            _evictions.add()
+            _evictions.add(self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all timers."""
