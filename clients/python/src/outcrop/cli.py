@@ -14,18 +14,22 @@ from types import FrameType
 from typing import Final, cast
 
 import numpy as np
+import tenacity
 from tqdm import tqdm
 
-from ._constants import CHUNK, TIMEOUT, TOP, URL, WORKERS
+from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WORKERS
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
-from .errors import InputError, OutcropError
+from .errors import InputError, ModelChanged, OutcropError
 from .model import Model
 from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .scores import Scores, Status
+from .spectra import Spectra
 from .table import check_score_table, write_scores
+
+logger = logging.getLogger(__name__)
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -243,16 +247,41 @@ def _score(options: argparse.Namespace) -> int:
 
     chunks = max(1, math.ceil(len(spectra) / CHUNK))
     with _client(options, chunks) as client:
-        model = client.model()
-        warn_if_simulated(model, options.coadd)
-        # disable=None: only on a terminal; delay: only where scoring takes longer.
-        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
-            scores = client.score(spectra, options.reconstruction, bar.update)
+        scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
+    warn_if_simulated(model, options.coadd)
 
     write_scores(options.output, spectra, scores, model, options.overwrite)
     print(describe_scores(scores, model))
     print(f"written to {options.output}")
     return 0
+
+
+def _scores_of_one_model(
+    client: Client, spectra: Spectra, reconstruction: bool
+) -> tuple[Scores, Model]:
+    """Return scores and the description of the model that computed all of them.
+
+    Behind a load balancer, while another model is rolled out, requests meet the one or the other.
+    """
+
+    def score() -> tuple[Scores, Model]:
+        model = client.model()
+        # disable=None: only on a terminal; delay: only where scoring takes longer.
+        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
+            scores = client.score(spectra, reconstruction, bar.update)
+        model.identity.check_same(scores.model)
+        return scores, model
+
+    def report(state: tenacity.RetryCallState) -> None:
+        logger.warning("%s: trying again", state.outcome and state.outcome.exception())
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(ModelChanged),
+        stop=tenacity.stop_after_attempt(MODEL_TRIES),
+        wait=tenacity.wait_fixed(ROLLOUT_PAUSE),
+        before_sleep=report,
+        reraise=True,
+    )(score)
 
 
 def describe_scores(scores: Scores, model: Model) -> str:
@@ -277,6 +306,10 @@ def _night(options: argparse.Namespace) -> int:
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
+            except OutcropError:
+                # A night that is stopped while it waits for the service ends with its error.
+                if not caught:
+                    raise
             finally:
                 if night.summary is not None:
                     complete = _print_summary(night.summary, night.text)
