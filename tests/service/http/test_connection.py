@@ -11,7 +11,7 @@ import pytest
 
 from service.application import Application
 from service.http.connection import HEAD_SECONDS, MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
-from tests.service.helpers import JSON, encoded, listening, make_spectra, score_request
+from tests.service.helpers import JSON, encoded, listening, make_spectra, score_request, wait_for
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
@@ -195,3 +195,27 @@ def test_the_rest_of_a_body_that_was_answered_early_is_read_for_a_while_only(
                 connection.sendall(b"x")
                 time.sleep(0.5)
     assert time.monotonic() - begun < HEAD_SECONDS + 20
+
+
+def test_a_response_that_nobody_reads_is_given_up(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    sample = server.application.metrics.registry.get_sample_value
+    spectrum = {"z": 0.1, "wavelength": [3600.0], "flux": [1.0], "ivar": [1.0]}
+    body = encoded({"spectra": [spectrum] * 1000})
+    with socket.socket() as connection, socket.socket() as reader:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for each in (connection, reader):
+            each.connect(("127.0.0.1", server.port))
+            each.sendall(
+                b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
+        assert len(answers(reader)) > 3 * 2**20
+        # The other stays in flight, and its bytes in the budget, until it is given up.
+        assert sample("outcrop_requests_in_flight") == 1
+        assert (sample("outcrop_body_held_bytes") or 0) > 3 * 2**20
+        wait_for(lambda: sample("outcrop_requests_in_flight") == 0)
+    assert sample("outcrop_body_held_bytes") == 0
+    assert sample("outcrop_requests_total", {"route": "/score", "code": "499"}) == 1
+    assert "a response was not read in time" in caplog.text
