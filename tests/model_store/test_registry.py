@@ -1,6 +1,8 @@
 """Bundles are copied into BentoML's model store and out of it unchanged."""
 
 import filecmp
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -42,6 +44,19 @@ def test_a_bundle_is_added_listed_verified_and_exported(
     names = sorted(path.name for path in bundle.iterdir())
     match, _, _ = filecmp.cmpfiles(bundle, tmp_path / "copy", names, shallow=False)
     assert sorted(match) == names
+
+
+def test_a_bundles_folder_may_hold_endless_files_that_are_none_of_its_own(
+    store: Command, bundle: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle, folder)
+    (folder / "zeros").symlink_to("/dev/zero")
+    (folder / "up").symlink_to(".")
+    os.mkfifo(folder / "pipe")
+    added = store("add", folder)
+    assert added.returncode == 0, added.stderr
+    assert store("verify", added.stdout.strip()).returncode == 0
 
 
 def test_errors_name_the_thing_and_the_remedy(store: Command, bundle: Path, tmp_path: Path) -> None:
