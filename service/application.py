@@ -8,7 +8,7 @@ from scoring.drift import Drift
 from scoring.scorer import Scorer
 
 from .http.app import HttpApp
-from .http.body import Budget
+from .http.budget import Budget
 from .http.router import GetRoute, Route, Router
 from .http.work import Work
 from .interfaces.json_api import JsonApi

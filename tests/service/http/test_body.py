@@ -17,10 +17,10 @@ from service.http.body import (
     Body,
     BodyHeaders,
     BodyLimits,
-    Budget,
     parse_headers,
     read,
 )
+from service.http.budget import Budget
 from service.http.errors import ClientDisconnected, Problem
 
 BOTH = (BINARY, JSON)

@@ -15,4 +15,4 @@ WORKERS: Final = 4  # petals of a night at a time: two are scored while two are 
 NIGHT_RETRY_SECONDS: Final = 300.0  # s, that a night waits for an unavailable or busy service
 NIGHT_RETRY_PAUSE: Final = 1.0  # s, between its tries
 POLL: Final = 10.0  # s, between searches for new petals
-TOP: Final = 100  # spectra in a night's top list: an evening of visual inspection
+TOP: Final = 100  # targets in a night's top list: an evening of visual inspection

@@ -16,16 +16,16 @@ from typing import Final, cast
 import numpy as np
 from tqdm import tqdm
 
-from ._constants import CHUNK, TIMEOUT, URL, WORKERS
-from ._files import check_output
+from ._constants import CHUNK, TIMEOUT, TOP, URL, WORKERS
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import InputError, OutcropError
 from .model import Model
 from .night.run import Night
+from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .scores import Scores, Status
-from .table import write_scores
+from .table import check_score_table, write_scores
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -160,6 +160,41 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     night.add_argument(
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
     )
+
+    top = night.add_argument_group("the top list", "toplist.ecsv and targets.txt")
+    top.add_argument(
+        "--max-p",
+        type=_probability,
+        metavar="P",
+        help="list spectra with a p-value below P (default: those with the flag ANOMALY)",
+    )
+    top.add_argument(
+        "--spectype",
+        type=str.upper,
+        choices=("GALAXY", "QSO", "STAR"),
+        default="",
+        help="list only this class",
+    )
+    top.add_argument(
+        "--min-snr",
+        type=float,
+        default=0.0,
+        metavar="SNR",
+        help="list only spectra with at least this S/N",
+    )
+    top.add_argument(
+        "--number",
+        type=_positive,
+        default=TOP,
+        metavar="N",
+        help="list at most N targets (default: %(default)d)",
+    )
+    top.add_argument(
+        "--every-spectrum",
+        action="store_true",
+        help="list every spectrum of a target with all its fiber observations, not one row a "
+        "target; --number then counts spectra",
+    )
     night.set_defaults(run=_night)
 
 
@@ -167,6 +202,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def _probability(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to 1")
     return number
 
 
@@ -196,7 +238,7 @@ def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
 
 
 def _score(options: argparse.Namespace) -> int:
-    check_output(options.output, options.overwrite)
+    check_score_table(options.output, options.overwrite)
     spectra = read_spectra(options.coadd, options.redrock)
 
     chunks = max(1, math.ceil(len(spectra) / CHUNK))
@@ -231,7 +273,7 @@ def describe_scores(scores: Scores, model: Model) -> str:
 def _night(options: argparse.Namespace) -> int:
     complete = False
     with _client(options) as client:
-        night = Night(options.root, options.output, client, options.workers)
+        night = Night(options.root, options.output, client, options.workers, _selection(options))
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
@@ -241,6 +283,16 @@ def _night(options: argparse.Namespace) -> int:
     if caught:
         raise KeyboardInterrupt(caught[0])
     return 0 if complete else 1
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(
+        max_p=options.max_p,
+        spectype=options.spectype,
+        min_snr=options.min_snr,
+        number=options.number,
+        every_spectrum=options.every_spectrum,
+    )
 
 
 def _print_summary(summary: Summary, text: str) -> bool:

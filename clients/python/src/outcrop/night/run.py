@@ -31,8 +31,10 @@ from ..fingerprint import FileFingerprint
 from ..model import Model
 from ..petals import Petal, find_petals, require_petals
 from .retries import RetryingClient
+from .selection import FLAGGED, Selection
 from .summary import Summary
 from .tables import is_current, make_table
+from .top_list import TopList
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,8 @@ class Night:
         Its timeout is for a chunk of up to 500 spectra.
     workers : int
         Petals at a time, and so the most that are in memory.
+    selection : Selection
+        Of the spectra in the top list.
 
     Attributes
     ----------
@@ -81,6 +85,7 @@ class Night:
         output: str | os.PathLike[str],
         client: Client,
         workers: int,
+        selection: Selection = FLAGGED,
     ) -> None:
         self.root, self.output = Path(root), Path(output)
         self.summary: Summary | None = None
@@ -91,6 +96,7 @@ class Night:
         self._client = client
         self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers
+        self._selection = selection
         self._scored = 0
         self._failures: dict[Petal, str] = {}
         self._warned = False
@@ -243,7 +249,7 @@ class Night:
             logger.error("%s: %s", petal.coadd.name, outcome.message)
 
     def _write_summary(self, petals: Sequence[Petal], model: Model) -> None:
-        summary = Summary(self.root, model, self._scored)
+        summary = Summary(self.root, model, self._scored, top=TopList(self._selection))
         for petal in petals:
             table = self.table(petal)
             if petal in self._failures:
