@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ..settings import Settings
 from .auth import Authentication
 from .body import BodyLimits, Budget, parse_headers, read
-from .errors import ClientDisconnected, Problem
+from .errors import ClientDisconnected, Problem, forget_frames
 from .router import PostRoute, RequestContext, Router
 from .work import Work
 
@@ -99,9 +99,7 @@ class HttpApp:
             if problem.reason is not None:
                 self._observer.request_rejected(problem.reason)
             response = problem.response(context.request_id)
-            # Its frames hold the body and, by way of a future, the error itself: the cycle would
-            # keep the body until the garbage collector comes.
-            error.__traceback__ = None
+            forget_frames(error)
         response.headers["X-Request-ID"] = context.request_id
         return response
 
