@@ -17,7 +17,7 @@ from ..settings import Settings
 from .auth import Authentication
 from .body import Body, BodyLimits, parse_headers, read
 from .budget import Budget
-from .errors import REFUSAL, ClientDisconnected, Problem
+from .errors import REFUSAL, ClientDisconnected, Problem, forget_frames
 from .router import PostRoute, RequestContext, Router
 from .work import Work
 
@@ -101,9 +101,7 @@ class HttpApp:
             if problem.reason is not None:
                 self._observer.request_rejected(problem.reason)
             response = problem.response(context.request_id)
-            # Its frames hold the body and, by way of a future, the error itself: the cycle would
-            # keep the body until the garbage collector comes.
-            error.__traceback__ = None
+            forget_frames(error)
         response.headers["X-Request-ID"] = context.request_id
         return response
 

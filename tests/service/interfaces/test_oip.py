@@ -1,5 +1,6 @@
 """The Open Inference Protocol v2: stock clients work with it, and hostile bytes are rejected."""
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +18,18 @@ from outcrop import Scores, Spectra
 from outcrop.wire import INPUTS, OUTPUTS, decode_response, encode_request
 from scoring.scorer import Scorer
 from service.application import Application
+from service.http.body import Body
 from service.interfaces.openapi import MEANINGS
 from service.settings import Settings
-from tests.service.helpers import INFER, JSON, assert_error, client_of, listening, make_spectra
+from tests.service.helpers import (
+    INFER,
+    JSON,
+    assert_error,
+    client_of,
+    listening,
+    make_spectra,
+    wait_for,
+)
 
 LENGTH = "Inference-Header-Content-Length"
 FUZZ = settings(deadline=None)
@@ -297,3 +307,17 @@ def test_the_documentation_names_every_tensor_and_every_error() -> None:
         assert f"`{name}`" in text
     for code in MEANINGS:
         assert f"\n| {code} | " in text
+
+
+@pytest.mark.parametrize("data", ["[0, 0]", "[0", "[true]"])
+def test_a_rejected_body_leaves_memory_without_the_garbage_collector(
+    client: TestClient, data: str
+) -> None:
+    request = z_header(f'"shape": [1], "data": {data}')
+    gc.collect()
+    gc.disable()
+    try:
+        assert_error(client.post(INFER, content=request, headers=JSON), 400)
+        wait_for(lambda: not any(isinstance(each, Body) for each in gc.get_objects()))
+    finally:
+        gc.enable()
