@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from astropy.table import Table
 
-from outcrop import Petal
+from outcrop import Petal, find_petals
 from outcrop.cli import main
 from outcrop.night.run import Night
 from tests.outcrop_sdk.fault_server import FaultInjectingServer, failing, no_fault
@@ -316,6 +316,102 @@ def test_a_broken_petal_is_named_at_the_end_and_the_others_are_there(
     write_coadd(broken, [21, 22, 23], ["r"])
     assert night(small, tmp_path / "out", server.url) == 0
     assert summary(tmp_path / "out").meta["rows"] == 9
+
+
+def with_byte(kind: str, text: bytes, replacement: bytes) -> Callable[[Petal], Path]:
+    def damage(petal: Petal) -> Path:
+        path: Path = getattr(petal, kind)
+        content = path.read_bytes()
+        assert text in content
+        path.write_bytes(content.replace(text, replacement, 1))
+        return path
+
+    return damage
+
+
+def as_pipe(kind: str) -> Callable[[Petal], Path]:
+    def damage(petal: Petal) -> Path:
+        path: Path = getattr(petal, kind)
+        path.unlink()
+        os.mkfifo(path)
+        return path
+
+    return damage
+
+
+AXES = b"NAXIS   =                    2"
+BILLION = b"NAXIS   =            999999999"
+NIGHT = b"NIGHT   =             20210324"
+DAMAGES: list[tuple[Callable[[Petal], Path], str]] = [
+    (with_byte("coadd", b"TGT", b"T\xf8T"), "column OBJTYPE"),
+    (with_byte("redrock", b"GALAXY", b"GAL\xf8XY"), "column SPECTYPE"),
+    (with_byte("coadd", NIGHT, b"NIGHT   =           2021.03.24"), "NIGHT"),
+    (with_byte("coadd", AXES, BILLION), "NAXIS is 999999999"),
+    (as_pipe("coadd"), "is not a regular file"),
+    (as_pipe("redrock"), "is not a regular file"),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason", "watch"),
+    [*((*each, False) for each in DAMAGES), *((*each, True) for each in DAMAGES[::2])],
+)
+def test_a_damaged_petal_is_named_in_one_line_and_the_others_are_scored(
+    server: FaultInjectingServer,
+    small: Path,
+    tmp_path: Path,
+    damage: Callable[[Petal], Path],
+    reason: str,
+    watch: bool,
+) -> None:
+    output = tmp_path / "out"
+    damaged = damage(find_petals(small)[1])
+    process = started(small, output, server.url, *(["--watch"] if watch else []))
+    try:
+        if watch:
+            wait_for((output / "summary.ecsv").exists)
+            wait_for(lambda: summary(output)["STATE"].tolist() == ["scored", "failed", "scored"])
+            process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+
+    assert process.returncode == (143 if watch else 1), err
+    assert summary(output)["STATE"].tolist() == ["scored", "failed", "scored"]
+    assert damaged.name in summary(output)["ERROR"][1]
+    assert reason in summary(output)["ERROR"][1]
+    (listed,) = [line for line in err.splitlines() if line.startswith("  ")]
+    assert damaged.name in listed
+    assert reason in listed
+    assert "Traceback" not in err
+
+
+def test_a_table_with_a_damaged_header_is_made_again(
+    server: FaultInjectingServer, small: Path, tmp_path: Path
+) -> None:
+    assert night(small, tmp_path / "out", server.url) == 0
+    table = tables(tmp_path / "out")[1]
+    content = table.read_bytes()
+    at = content.index(b"MODELSHA= '")
+    table.write_bytes(content[:at] + b"MODELSHA= abab'cd" + content[at + 17 :])
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert read_header(table)["MODELSHA"] == some_model().sha256
+    assert server.sizes == [3] * 4
+
+
+def test_a_file_name_that_is_not_utf_8_is_a_failed_petal_in_the_summary(
+    server: FaultInjectingServer, small: Path, tmp_path: Path
+) -> None:
+    petal = find_petals(small)[1]
+    for path in (petal.coadd, petal.redrock):
+        path.rename(os.fsdecode(os.fsencode(path).replace(b"thru", b"\xfe\xff")))
+    process = started(small, tmp_path / "out", server.url)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert summary(tmp_path / "out")["STATE"].tolist() == ["scored", "failed", "scored"]
+    assert "\\udcfe\\udcff" in summary(tmp_path / "out")["COADD"][1]
+    assert "cannot be named in a FITS header" in summary(tmp_path / "out")["ERROR"][1]
 
 
 def test_a_stale_table_of_a_petal_that_broke_is_kept_but_not_counted(

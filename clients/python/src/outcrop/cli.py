@@ -252,7 +252,7 @@ def _score(options: argparse.Namespace) -> int:
 
     write_scores(options.output, spectra, scores, model, options.overwrite)
     print(describe_scores(scores, model))
-    print(f"written to {options.output}")
+    _print(f"written to {options.output}")
     return 0
 
 
@@ -330,7 +330,7 @@ def _selection(options: argparse.Namespace) -> Selection:
 
 def _print_summary(summary: Summary, text: str) -> bool:
     """Print the summary and the failures of a night; return whether every petal is scored."""
-    print(text)
+    _print(text)
     totals = summary.totals()
     if totals[FAILED]:
         print(f"outcrop: error: {totals[FAILED]} petals failed:", file=sys.stderr)
@@ -342,9 +342,15 @@ def _print_summary(summary: Summary, text: str) -> bool:
     return not totals[FAILED] and not totals[WAITING]
 
 
+def _print(text: str) -> None:
+    """Print text with file names, whose bytes the output's encoding may not have."""
+    encoding = sys.stdout.encoding
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
-    """Call a function at the first SIGINT or SIGTERM, and restore their handlers for a second.
+    """Call a function at the first SIGINT or SIGTERM; a second one ends the process.
 
     Yields a list to which the signal's number is added. Only the main thread can handle signals.
     """
@@ -355,20 +361,19 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
 
     def handle(number: int, _: FrameType | None) -> None:
         caught.append(number)
-        restore()
+        # Python's own handler would wait for the threads of the petals in progress.
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
         # Not print: the signal may have interrupted one.
         os.write(2, b"outcrop: finishing the petals in progress; press Ctrl-C again to stop now\n")
         stop()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _health(options: argparse.Namespace) -> int:

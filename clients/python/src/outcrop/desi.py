@@ -13,12 +13,12 @@ import os
 from collections import defaultdict, deque
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._fits import FitsFile, FitsTable, reading
+from ._fits import FitsFile, FitsTable
 from .errors import InputError
 from .fingerprint import FileFingerprint
 from .inputs import Inputs
@@ -319,12 +319,8 @@ def is_simulated(coadd: str | os.PathLike[str]) -> bool:
     InputError
         Where the file is missing or not FITS.
     """
-    from astropy.io import fits
-
-    path = Path(coadd)
-    with reading(path, "the primary header"):
-        header = cast(Any, fits.getheader(path, 0))
-        return header.get("SIMULATD", False) is True
+    with FitsFile(Path(coadd)) as file:
+        return file.header("PRIMARY").get("SIMULATD") is True
 
 
 def warn_if_simulated(model: Model, coadd: str | os.PathLike[str]) -> bool:

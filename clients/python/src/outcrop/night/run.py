@@ -241,6 +241,13 @@ class Night:
                 raise
             # A service that is ready refuses this petal alone.
             return Outcome(False, str(error))
+        except Exception as error:
+            logger.debug("%s", petal.coadd, exc_info=True)
+            return Outcome(
+                False,
+                f"{petal.coadd} or {petal.redrock}: unexpected {type(error).__name__}: {error}; "
+                "report it with the file",
+            )
 
         return Outcome(
             True,
