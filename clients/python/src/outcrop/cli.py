@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ._constants import CHUNK, TIMEOUT, TOP, URL, WORKERS
+from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import InputError, OutcropError
@@ -87,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+
     service = argparse.ArgumentParser(add_help=False)
     service.add_argument(
         "--url",
@@ -233,8 +236,7 @@ def _logging(level: str) -> Generator[None]:
 
 def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
     """Return a client whose calls may take the timeout for each chunk of spectra."""
-    token = os.environ.get("OUTCROP_TOKEN")
-    return Client(options.url, timeout=options.timeout * chunks, token=token)
+    return Client(options.url, timeout=options.timeout * chunks)
 
 
 def _score(options: argparse.Namespace) -> int:
