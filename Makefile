@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 CACHE := $(CURDIR)/.cache
 # Nothing is written outside the repository, package managers' own caches aside.
-export BENTOML_HOME := $(CACHE)/bentoml
+# As in model_store/registry.py: a shell without BENTOML_HOME sees the same models.
+export BENTOML_HOME ?= $(CACHE)/bentoml
 export MPLCONFIGDIR := $(CACHE)/matplotlib
 export NUMBA_CACHE_DIR := $(CACHE)/numba
 export PROMETHEUS_MULTIPROC_DIR := $(CACHE)/prometheus
@@ -63,7 +64,7 @@ demo: $(STAMP) ## Make a sky, train, serve, score a petal over HTTP, show the ou
 test: $(STAMP) ## All tests but the slow ones, on all cores
 	$(RUN) pytest -n auto --dist worksteal
 
-test-fast: $(STAMP) ## The tests that need no fitted model: half a minute
+test-fast: $(STAMP) ## The tests that need no simulated sky and no fit: half a minute
 	$(RUN) pytest -n auto --dist worksteal -m "not slow and not model"
 
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
@@ -109,7 +110,7 @@ rules: $(STAMP) ## Write rules and dashboard of the monitoring anew from their s
 	$(RUN) python -m deploy.prometheus.render --resource > deploy/prometheus/prometheusrule.yaml
 	$(RUN) python -m deploy.grafana.dashboard > deploy/grafana/outcrop.json
 
-bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the plain way, a floor and other servers, on two idle cores (a quarter of an hour)
+bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the reference implementation, a lower bound and other servers, on two idle cores (a quarter of an hour)
 	$(RUN) python -m benchmarks
 
 benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
@@ -122,5 +123,6 @@ lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt
 	done
 
-clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .cache demo benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove what the targets made, .venv included; stored models stay
+	rm -rf .venv demo benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	if [ -d .cache ]; then find .cache -mindepth 1 -maxdepth 1 ! -name bentoml -exec rm -r {} +; fi

@@ -25,13 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
     from model_store.bundle import BundleError
     from outcrop.errors import OutcropError
 
     from . import TrainingError
 
     try:
-        options.run(options)
+        with logging_redirect_tqdm():
+            options.run(options)
     except (TrainingError, BundleError, OutcropError) as error:
         print(f"outcrop: error: {error}", file=sys.stderr)
         return 1

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from outcrop import Band, Scores, Spectra, Status
-from outcrop.spectra import CAMERAS, STEP, WAVE
+from outcrop.spectra import CAMERAS, STEP, WAVE, repeated
 
 from ..http.errors import Problem
 
@@ -191,19 +191,11 @@ def groups(request: ScoreRequest) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
 
     targetid = np.array([spectrum.targetid for spectrum in request.spectra], np.int64)
     z = np.array([spectrum.z for spectrum in request.spectra], np.float64)
-    status = _duplicates(targetid)
+    status = np.where(repeated(targetid), np.int32(Status.DUPLICATE), np.int32(0))
     for layout, rows in layouts.items():
         index = np.array(rows, np.intp)
         bands = {name: _band(name, [(row, bands_of[row][name]) for row in rows]) for name in layout}
         yield index, Spectra(bands, z=z[index], targetid=targetid[index], status=status[index])
-
-
-def _duplicates(targetid: NDArray[np.int64]) -> NDArray[np.int32]:
-    _, inverse, counts = np.unique(targetid, return_inverse=True, return_counts=True)
-    # 0 is what spectra without a targetid have.
-    return np.where((counts[inverse] > 1) & (targetid != 0), int(Status.DUPLICATE), 0).astype(
-        np.int32
-    )
 
 
 def _band(name: str, rows: list[tuple[int, Pixels]]) -> Band:

@@ -23,6 +23,7 @@ from tests.outcrop_sdk.sample import some_model, some_scores, some_spectra
             for bit in (
                 *(Status.NO_DATA, Status.NO_REDSHIFT, Status.Z_OUT_OF_RANGE, Status.NOT_TARGET),
                 *(Status.BAD_FIBER, Status.LOW_COVERAGE, Status.NO_SPECTRUM),
+                Status.NOT_SCORED,
             )
         ),
     ],

@@ -7,6 +7,7 @@ import pytest
 
 from outcrop import WAVE, Band, Spectra
 from outcrop.inputs import Inputs
+from outcrop.spectra import repeated
 from tests.outcrop_sdk.sample import some_spectra
 
 
@@ -23,6 +24,21 @@ def test_the_grids_are_those_of_desi() -> None:
 def test_the_grids_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         WAVE["b"][0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("targetid", "expected"),
+    [
+        ([], []),
+        ([7], [False]),
+        ([7, 5, 7, 6, 5, 7], [True, True, True, False, True, True]),
+        ([0, -3, 0, -3], [False, True, False, True]),
+    ],
+)
+def test_repeated_targetids_are_found_wherever_they_are_and_0_is_none(
+    targetid: list[int], expected: list[bool]
+) -> None:
+    assert repeated(np.array(targetid, np.int64)).tolist() == expected
 
 
 def test_folding_zeroes_flux_and_ivar_under_the_mask_and_nothing_else() -> None:

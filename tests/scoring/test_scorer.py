@@ -13,6 +13,7 @@ from outcrop import Band, Scores, Spectra, Status, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE
 from outcrop.spectra import WAVE
 from scoring.scorer import STAGES, Scorer
+from tests.failing_bundle import failing_bundle
 
 FLOATS = ("snr", "coverage", "norm", "latent", "wmse", "nof", "p_value")
 
@@ -191,3 +192,32 @@ def test_no_nan_without_a_status_bit(
         assert row.status[0] & int(INELIGIBLE) or row.snr[0] < 1
     else:
         assert 0 < row.p_value[0] < 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_a_spectrum_the_model_fails_on_has_a_status_bit_and_changes_no_other(
+    bundle: Path, spectra: Spectra, scores: Scores, tmp_path: Path, value: float
+) -> None:
+    # With b negative, so is the first bin.
+    failing = np.flatnonzero(np.isfinite(scores.wmse) & (scores.coverage == 1))[:30:3]
+    flux = spectra.bands["b"].flux.copy()
+    flux[failing] = -np.abs(flux[failing])
+    b = replace(spectra.bands["b"], flux=flux)
+    changed = replace(spectra, bands={**spectra.bands, "b": b})
+    expected = Scorer.open(bundle).score(changed, reconstruction=True)
+    assert expected.rest_flux is not None
+    failing = np.flatnonzero(expected.rest_flux[:, 0] < 0)
+    assert len(failing) > 5
+
+    found = Scorer.open(failing_bundle(bundle, tmp_path / "failing", value)).score(
+        changed, reconstruction=True
+    )
+    assert (found.status[failing] == expected.status[failing] | Status.NOT_SCORED).all()
+    assert not found.eligible[failing].any()
+    assert not (found.anomaly | found.wmse_anomaly | found.nof_anomaly)[failing].any()
+    for name in ("norm", "latent", "wmse", "nof", "p_value", "reconstruction", "rest_flux"):
+        assert np.isnan(getattr(found, name)[failing]).all(), name
+
+    others = np.setdiff1d(np.arange(len(spectra)), failing)
+    assert not (found.status[others] & Status.NOT_SCORED).any()
+    assert_same(found[others], expected[others])

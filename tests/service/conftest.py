@@ -1,6 +1,7 @@
 """The service in the process of the tests, and served by BentoML as users start it."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 from starlette.testclient import TestClient
 
@@ -80,10 +82,36 @@ class ServedProcess:
     log: Path
     proxied: list[object]
 
+    @property
+    def worker(self) -> psutil.Process:
+        """Its worker."""
+        (worker,) = psutil.Process(self.process.pid).children()
+        return worker
+
     def stop(self) -> int:
         """Stop it as an operator does; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers that it is ready; fail if it ends before."""
+        for _ in range(600):
+            if self.process.poll() is not None:
+                break
+            try:
+                if httpx2.get(f"{self.url}/readyz").status_code == httpx2.codes.OK:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.1)
+        pytest.fail(f"the service did not become ready:\n{self.log.read_text()}")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines that it has printed; each must be a JSON object with these fields."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        for line in lines:
+            assert {"time", "level", "logger", "message"} <= line.keys()
+        return lines
 
 
 def free_port() -> int:
@@ -93,7 +121,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[ServedProcess]:
+def starting(
+    folder: Path, *, host: str = "127.0.0.1", port: int, **variables: str
+) -> Iterator[ServedProcess]:
     """Run `bentoml serve` as a user does, with only these variables set."""
     kept = {
         name: value
@@ -102,7 +132,6 @@ def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Itera
     }
 
     log = folder / "serve.log"
-    port = free_port()
     arguments = ["service.app:OutlierService", "--host", host, "--port", str(port)]
     with log.open("w") as output, proxy() as (address, proxied):
         own = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
@@ -117,13 +146,19 @@ def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Itera
             text=True,
         )
         try:
-            served = ServedProcess(process, f"http://127.0.0.1:{port}", log, proxied)
-            _wait_until_ready(served)
-            yield served
+            yield ServedProcess(process, f"http://127.0.0.1:{port}", log, proxied)
         finally:
             if process.poll() is None:
                 process.terminate()
                 process.wait(timeout=60)
+
+
+@contextmanager
+def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[ServedProcess]:
+    """Run `bentoml serve` until it is ready."""
+    with starting(folder, host=host, port=free_port(), **variables) as served:
+        served.wait_until_ready()
+        yield served
 
 
 @contextmanager
@@ -142,19 +177,6 @@ def proxy() -> Iterator[tuple[str, list[object]]]:
         threading.Thread(target=listen, daemon=True).start()
         yield "http://{}:{}".format(*listener.getsockname()), connections
         listener.shutdown(socket.SHUT_RDWR)
-
-
-def _wait_until_ready(served: ServedProcess) -> None:
-    for _ in range(600):
-        if served.process.poll() is not None:
-            break
-        try:
-            if httpx2.get(f"{served.url}/readyz").status_code == httpx2.codes.OK:
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"the service did not become ready:\n{served.log.read_text()}")
 
 
 @pytest.fixture(scope="session")

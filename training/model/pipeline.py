@@ -143,7 +143,7 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     decoded = networks.vae.decode(chosen.latent)
     examples = to_draw(chosen, sample, decoded, flux[chosen.index], calibrated.calibration)
     report = bundle.with_name(f"{bundle.name}-report")
-    write_report(report, manifest, networks.history, training, bright, examples)
+    write_report(report, manifest, networks.history, training, bright, examples, sample.damaged)
 
     shutil.rmtree(work)
     return bundle

@@ -25,7 +25,7 @@ from .inputs import Inputs
 from .model import Model
 from .petals import Petal, find_petals
 from .scores import Status
-from .spectra import CAMERAS, WAVE, Band, Spectra
+from .spectra import CAMERAS, WAVE, Band, Spectra, repeated
 
 __all__ = ["Petal", "find_petals", "is_simulated", "read_spectra", "warn_if_simulated"]
 
@@ -98,7 +98,7 @@ def read_spectra(
         fibermap = file.table("FIBERMAP")
         targetid = fibermap.integers("TARGETID")
         bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
-        status = _fiber_status(fibermap) | _bit(_repeated(targetid), Status.DUPLICATE)
+        status = _fiber_status(fibermap) | _bit(repeated(targetid), Status.DUPLICATE)
         columns = _fiber_columns(file, fibermap, targetid)
         inputs = Inputs(files, _cards(file))
     redshift = _broadcast(z, len(targetid))
@@ -228,11 +228,6 @@ def _of_first_exposure(
     return values
 
 
-def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
-    ids, counts = np.unique(targetid, return_counts=True)
-    return np.isin(targetid, ids[counts > 1])
-
-
 def _broadcast(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
     """Return one redshift per row; NaN where none are given."""
     try:
@@ -278,9 +273,7 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
             for name, column in columns.items()
         }
 
-    status = (
-        status | _bit(missing, Status.NO_SPECTRUM) | _bit(_repeated(targetid), Status.DUPLICATE)
-    )
+    status = status | _bit(missing, Status.NO_SPECTRUM) | _bit(repeated(targetid), Status.DUPLICATE)
     return replace(
         spectra,
         bands=bands,

@@ -15,8 +15,8 @@ from .model import ModelIdentity
 class Status(IntFlag):
     """Conditions that qualify the scores of a spectrum, one bit each.
 
-    The first five, LOW_COVERAGE and NO_SPECTRUM make it ineligible: its scores, where they can
-    be computed, are reported but never flagged, ranked or counted.
+    The first five, LOW_COVERAGE, NO_SPECTRUM and NOT_SCORED make it ineligible: its scores,
+    where they can be computed, are reported but never flagged, ranked or counted.
     """
 
     NO_DATA = 1 << 0
@@ -45,6 +45,8 @@ class Status(IntFlag):
     """The TARGETID belongs to the model's training sample."""
     EXTRAPOLATED = 1 << 12
     """The S/N lies outside the calibrated range: p_value is that of the nearest cell."""
+    NOT_SCORED = 1 << 15
+    """The model gave a score that is not finite; all are NaN."""
 
 
 INELIGIBLE: Final = (
@@ -55,6 +57,7 @@ INELIGIBLE: Final = (
     | Status.BAD_FIBER
     | Status.LOW_COVERAGE
     | Status.NO_SPECTRUM
+    | Status.NOT_SCORED
 )
 MIN_SNR: Final = 1.0
 """Eligible spectra have at least this S/N."""

@@ -34,6 +34,17 @@ WAVE: Final[Mapping[str, NDArray[np.float64]]] = {
 """Pixel centres of each band, observed frame, vacuum Å."""
 
 
+def repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows (N,) have a TARGETID that another row has too.
+
+    0 never counts: spectra without a TARGETID have it.
+    """
+    ascending = np.sort(targetid)
+    following = ascending[1:]
+    twice = following[(following == ascending[:-1]) & (following != 0)]
+    return np.isin(targetid, twice)
+
+
 @dataclass(frozen=True, eq=False)
 class Band:
     """Flux of N spectra in one band; an index chooses spectra, as for `Spectra`.
