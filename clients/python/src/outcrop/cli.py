@@ -25,7 +25,7 @@ from .model import Model
 from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
-from .scores import Scores, Status
+from .scores import Scores, count_status
 from .table import check_score_table, write_scores
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
@@ -259,16 +259,11 @@ def _score(options: argparse.Namespace) -> int:
 
 def describe_scores(scores: Scores, model: Model) -> str:
     """Return one line with the counts of the scores, and the model."""
-    bits = ", ".join(
-        f"{count} {status.name}"
-        for status in Status
-        if (count := np.count_nonzero(scores.status & int(status)))
-    )
     return (
         f"{len(scores)} spectra, {np.count_nonzero(scores.eligible)} eligible, "
         f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
         f"model {model.name} {model.version}, sample {model.sample}; "
-        f"status: {bits or 'all clear'}"
+        f"status: {count_status(scores.status)}"
     )
 
 
