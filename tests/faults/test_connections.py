@@ -99,7 +99,7 @@ def test_a_head_without_end_costs_little_memory(served: ServedProcess, kind: str
 def test_silent_connections_leave_room_where_descriptors_are_few(
     start: Callable[..., ServedProcess],
 ) -> None:
-    served = start(descriptors=64)
+    served = start(descriptors="64")
     with contextlib.ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(connect(served))

@@ -1,6 +1,7 @@
 """The command line, called in process."""
 
 import dataclasses
+import importlib.metadata
 import itertools
 import json
 import logging
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import outcrop
 from outcrop.cli import main
 from tests.outcrop_sdk.fault_server import FaultInjectingServer, failing, no_fault
 from tests.outcrop_sdk.sample import (
@@ -298,6 +300,13 @@ def test_help_shows_an_example(arguments: list[str], capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "outcrop score --coadd coadd-0-80613-thru20210324.fits" in out
     assert "OUTCROP_URL" in out
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    version = importlib.metadata.version("outcrop")
+    assert capsys.readouterr().out == f"outcrop {version}\n"
+    assert outcrop.__version__ == version
 
 
 def test_the_installed_command_is_this_one() -> None:

@@ -323,6 +323,17 @@ def test_scores_of_two_models_are_never_joined(call: Call, server: FaultInjectin
         call(server.url, "score", some_spectra(3))
 
 
+def test_address_and_token_are_those_of_the_environment_unless_given(
+    call: Call, server: FaultInjectingServer, closed_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCROP_URL", server.url)
+    monkeypatch.setenv("OUTCROP_TOKEN", "s3cret")
+    assert call(None, "health")
+    monkeypatch.setenv("OUTCROP_URL", closed_port)
+    assert call(server.url, "health", token="other")
+    assert server.tokens == ["Bearer s3cret", "Bearer other"]
+
+
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_arguments_that_cannot_be_used_are_refused(kind: Any) -> None:
     with pytest.raises(InputError, match="url is 'nowhere'"):

@@ -101,6 +101,12 @@ def test_slices_masks_and_single_rows_choose_spectra() -> None:
         spectra[mask[:3]]
 
 
+def test_the_repr_counts() -> None:
+    spectra = some_spectra(3, bands=("b", "r"))
+    assert repr(spectra) == ("<Spectra: 3 spectra, bands b, r; status: 1 NO_DATA, 1 NO_REDSHIFT>")
+    assert repr(spectra.bands["r"]) == "<Band: 3 spectra of 2326 pixels, no mask>"
+
+
 def test_chosen_spectra_keep_their_origin() -> None:
     inputs = Inputs(cards={"TILEID": 80613})
     assert dataclasses.replace(some_spectra(2), inputs=inputs)[:1].inputs == inputs

@@ -18,6 +18,7 @@ import tenacity
 from tqdm import tqdm
 
 from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WORKERS
+from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import InputError, ModelChanged, OutcropError
@@ -25,7 +26,7 @@ from .model import Model
 from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
-from .scores import Scores, Status
+from .scores import Scores, count_status
 from .spectra import Spectra
 from .table import check_score_table, write_scores
 
@@ -91,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+
     service = argparse.ArgumentParser(add_help=False)
     service.add_argument(
         "--url",
@@ -237,8 +240,7 @@ def _logging(level: str) -> Generator[None]:
 
 def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
     """Return a client whose calls may take the timeout for each chunk of spectra."""
-    token = os.environ.get("OUTCROP_TOKEN")
-    return Client(options.url, timeout=options.timeout * chunks, token=token)
+    return Client(options.url, timeout=options.timeout * chunks)
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -286,16 +288,11 @@ def _scores_of_one_model(
 
 def describe_scores(scores: Scores, model: Model) -> str:
     """Return one line with the counts of the scores, and the model."""
-    bits = ", ".join(
-        f"{count} {status.name}"
-        for status in Status
-        if (count := np.count_nonzero(scores.status & int(status)))
-    )
     return (
         f"{len(scores)} spectra, {np.count_nonzero(scores.eligible)} eligible, "
         f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
         f"model {model.name} {model.version}, sample {model.sample}; "
-        f"status: {bits or 'all clear'}"
+        f"status: {count_status(scores.status)}"
     )
 
 

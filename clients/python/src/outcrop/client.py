@@ -31,17 +31,25 @@ from .scores import Scores
 from .spectra import Spectra
 
 
+def _url(url: str | None) -> str:
+    return os.environ.get("OUTCROP_URL", URL) if url is None else url
+
+
+def _token(token: str | None) -> str | None:
+    return os.environ.get("OUTCROP_TOKEN") if token is None else token
+
+
 class Client:
     """A connection to an Outcrop service; a context manager.
 
     Parameters
     ----------
-    url : str
-        Address of the service.
+    url : str, optional
+        Address of the service. Default: that in OUTCROP_URL, or else http://127.0.0.1:3000.
     timeout : float
         Seconds a call may take, all its requests, retries and pauses included.
     token : str, optional
-        Sent as a bearer token.
+        Sent as a bearer token. Default: that in OUTCROP_TOKEN, or else none.
     transport : httpx2.BaseTransport, optional
         How bytes are sent; to be replaced for proxies and in tests.
 
@@ -55,13 +63,13 @@ class Client:
 
     def __init__(
         self,
-        url: str = URL,
+        url: str | None = None,
         *,
         timeout: float = TIMEOUT,
         token: str | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self._url, headers = checked_settings(url, timeout, token)
+        self._url, headers = checked_settings(_url(url), timeout, _token(token))
         self._timeout = timeout
         self._http = httpx2.Client(headers=headers, transport=transport)
 
@@ -182,13 +190,13 @@ class AsyncClient:
 
     def __init__(
         self,
-        url: str = URL,
+        url: str | None = None,
         *,
         timeout: float = TIMEOUT,
         token: str | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self._url, headers = checked_settings(url, timeout, token)
+        self._url, headers = checked_settings(_url(url), timeout, _token(token))
         self._timeout = timeout
         self._http = httpx2.AsyncClient(headers=headers, transport=transport)
 

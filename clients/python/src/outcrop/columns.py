@@ -43,7 +43,7 @@ COLUMNS: Final = (
     Column("Z", "D", "redshift as given", unknown=_NAN),
     Column("ZWARN", "K", "redrock's warning bits", unknown=0),
     Column("SPECTYPE", "6A", "redrock's class", unknown=""),
-    Column("STATUS", "J", "bits, see comments below"),
+    Column("STATUS", "J", "status bits"),
     Column("SNR", "E", "median of flux sqrt(ivar), rest-frame bins"),
     Column("COVERAGE", "E", "share of good bins"),
     Column("NORM", "E", "norm of the flux before normalisation", FLUX_UNIT),

@@ -1,15 +1,22 @@
 """Scores: the result for each spectrum, and the status bits that qualify it."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntFlag
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import notebook
+from .columns import COLUMNS
 from .index import Index, to_rows
 from .model import ModelIdentity
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 
 class Status(IntFlag):
@@ -48,6 +55,23 @@ class Status(IntFlag):
     NOT_SCORED = 1 << 15
     """The model gave a score that is not finite; all are NaN."""
 
+    def __str__(self) -> str:
+        """Return the names of the bits that are set, ``none`` where there is none.
+
+        Examples
+        --------
+        >>> from outcrop import Status
+        >>> print(Status(33), Status(0), Status(1 << 30))
+        NO_DATA|LOW_SNR none bit 30
+        """
+        number = int(self)
+        bits = [bit for bit in range(number.bit_length()) if number >> bit & 1]
+        names = {bit.value: str(bit.name) for bit in Status}
+        return "|".join(names.get(1 << bit, f"bit {bit}") for bit in bits) or "none"
+
+    def __format__(self, specification: str) -> str:
+        return format(int(self), specification) if specification else str(self)
+
 
 INELIGIBLE: Final = (
     Status.NO_DATA
@@ -80,6 +104,20 @@ def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np
     """
     # NaN >= 1 is false, as it should be.
     return ((status & int(INELIGIBLE)) == 0) & (snr >= MIN_SNR)
+
+
+def count_status(status: NDArray[np.int32]) -> str:
+    """Return how many spectra have each of the bits that occur.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outcrop.scores import count_status
+    >>> count_status(np.array([32, 33, 0]))
+    '1 NO_DATA, 2 LOW_SNR'
+    """
+    counts = {bit.name: np.count_nonzero(status & int(bit)) for bit in Status}
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "all clear"
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +186,21 @@ class Scores:
     def __len__(self) -> int:
         return len(self.targetid)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Scores: {len(self)} spectra, {np.count_nonzero(self.eligible)} eligible, "
+            f"{np.count_nonzero(self.anomaly)} anomalies"
+            f"{'' if self.reconstruction is None else ', with reconstructions'}; "
+            f"model {self.model}; status: {count_status(self.status)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        table: Any = self[: notebook.ROWS].to_table()
+        names: list[str] = [name for name in table.colnames if name != "LATENT"]
+        shown: dict[str, NDArray[Any]] = {name: np.asarray(table[name]) for name in names}
+        shown["STATUS"] = np.array([str(Status(int(bits))) for bits in shown["STATUS"]], np.str_)
+        return notebook.html_table(repr(self), shown)
+
     @property
     def eligible(self) -> NDArray[np.bool_]:
         """(N,) bool: the rows that thresholds, rankings and shares use."""
@@ -164,6 +217,32 @@ class Scores:
         rows = to_rows(index, len(self))
         columns = {name: column[rows] for name, column in self.columns().items()}
         return replace(self, **columns)
+
+    def to_table(self) -> "Table":
+        """Return the scores as an astropy Table with the columns of the score table.
+
+        Returns
+        -------
+        Table
+            Has units and descriptions; name, version and sha256 of the model are in its ``meta``.
+            Reconstructions are not columns.
+        """
+        from astropy.table import Column, Table
+        from astropy.units import Unit
+
+        columns: list[Any] = [
+            Column(
+                getattr(self, column.field),
+                column.name,
+                unit=None if column.unit is None else Unit(column.unit, format="fits"),
+                description=column.description,
+            )
+            for column in COLUMNS
+            if column.unknown is None
+        ]
+        model = self.model
+        meta = {"MODEL": model.name, "MODELVER": model.version, "MODELSHA": model.sha256}
+        return Table(columns, meta=meta)
 
     @staticmethod
     def concatenate(parts: "Sequence[Scores]") -> "Scores":

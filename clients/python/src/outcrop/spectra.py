@@ -12,8 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from . import notebook
 from .index import Index, to_rows
 from .inputs import Inputs
+from .scores import Status, count_status
 
 STEP: Final = 0.8
 CAMERAS: Final = ("b", "r", "z")
@@ -80,6 +82,11 @@ class Band:
 
     def __len__(self) -> int:
         return len(self.flux)
+
+    def __repr__(self) -> str:
+        spectra, pixels = self.flux.shape
+        mask = "no mask" if self.mask is None else "a mask"
+        return f"<Band: {spectra} spectra of {pixels} pixels, {mask}>"
 
     def __getitem__(self, index: Index) -> "Band":
         rows = to_rows(index, len(self))
@@ -174,6 +181,17 @@ class Spectra:
 
     def __len__(self) -> int:
         return len(self.z)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Spectra: {len(self)} spectra, bands {', '.join(self.bands)}; "
+            f"status: {count_status(self.status)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        shown = self[: notebook.ROWS].columns()
+        shown["status"] = np.array([str(Status(int(bits))) for bits in shown["status"]], np.str_)
+        return notebook.html_table(repr(self), {"targetid": shown.pop("targetid"), **shown})
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the columns that are present, by name: z, targetid, status and the optional."""
