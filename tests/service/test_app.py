@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx2
@@ -17,6 +18,7 @@ import psutil
 import pytest
 from bentoml.exceptions import BentoMLException
 
+from model_store.bundle import Bundle
 from outcrop.wire import decode_response, encode_request
 from scoring.scorer import Scorer
 from tests.service.conftest import ServedProcess, free_port, serving, starting
@@ -117,6 +119,19 @@ def test_every_line_is_json(served: ServedProcess) -> None:
     messages = [line["message"] for line in lines]
     assert "Starting production HTTP BentoServer" in messages[0]
     assert "ready" in messages
+
+
+def test_the_model_and_the_ready_line_tell_the_versions_of_the_bundle_and_of_the_service(
+    served: ServedProcess, bundle: Path
+) -> None:
+    made_with = Bundle.open(bundle).manifest.packages
+    answer = httpx2.get(f"{served.url}/model").json()
+    assert answer["bundle_packages"] == made_with
+    (ready,) = [line for line in served.lines() if line["message"] == "ready"]
+    assert ready["packages"] == {
+        name: {"bundle": made_with[name], "running": version(name)}
+        for name in ("onnxruntime", "numba")
+    }
 
 
 def test_nothing_is_reported_to_other_machines(served: ServedProcess) -> None:
