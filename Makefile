@@ -28,7 +28,7 @@ export PATH := $(PATH):$(DEBIAN)/usr/bin
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo test test-fast coverage test-faults prometheus test-monitoring check rules image test-image check-deploy bench benchmark-science lock clean
+.PHONY: help setup demo test test-fast coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-science lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -98,6 +98,9 @@ image: ## The service as an image, with docker, podman or buildah: [BASE=…] [M
 	unset XDG_CACHE_HOME XDG_CONFIG_HOME
 	python3 -m deploy.image $(if $(BASE),--base $(BASE)) $(if $(MODEL),--model $(MODEL)) $(if $(TAG),--tag $(TAG))
 
+sbom: $(STAMP) ## Write the image's Python packages to outcrop.cdx.json, as CycloneDX
+	$(RUN) python -m deploy.sbom > outcrop.cdx.json
+
 test-image: $(STAMP) ## Build the image, run it as a cluster would, score with it
 	unset XDG_CACHE_HOME XDG_CONFIG_HOME
 	$(RUN) pytest -rsP tests/deploy/image.py
@@ -124,5 +127,5 @@ lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 	done
 
 clean: ## Remove what the targets made, .venv included; stored models stay
-	rm -rf .venv demo benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo outcrop.cdx.json benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	if [ -d .cache ]; then find .cache -mindepth 1 -maxdepth 1 ! -name bentoml -exec rm -r {} +; fi

@@ -42,7 +42,7 @@ def add(path: str | os.PathLike[str]) -> str:
     store = ModelStore(place())
     try:
         with bentoml.models.create(tag, labels=labels, _model_store=store) as model:
-            shutil.copytree(bundle.path, model.path_of(_BUNDLE))
+            bundle.copy_to(Path(model.path_of(_BUNDLE)))
     except BentoMLException as error:
         raise BundleError(f"{tag} cannot be added to the model store: {error}") from error
     return tag
@@ -92,6 +92,6 @@ def export(tag: str, folder: str | os.PathLike[str]) -> Path:
     bundle = Bundle.open(resolve(tag))
     temporary = target.with_name(f".{target.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(bundle.path, temporary)
+    bundle.copy_to(temporary)
     temporary.rename(target)
     return target

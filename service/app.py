@@ -19,11 +19,13 @@ from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
 
 from . import preflight, supervisor
+from .http import listener
 from .http.auth import Authentication
 from .monitoring import logs
 from .settings import Settings, SettingsError
 
 _log = logging.getLogger("service")
+listener.install()
 
 
 def _set_threads(threads: int | None) -> None:

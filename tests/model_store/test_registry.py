@@ -49,6 +49,19 @@ def test_a_bundle_is_added_listed_verified_and_exported(
     assert sorted(match) == names
 
 
+def test_a_bundles_folder_may_hold_endless_files_that_are_none_of_its_own(
+    store: Command, bundle: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle, folder)
+    (folder / "zeros").symlink_to("/dev/zero")
+    (folder / "up").symlink_to(".")
+    os.mkfifo(folder / "pipe")
+    added = store("add", folder)
+    assert added.returncode == 0, added.stderr
+    assert store("verify", added.stdout.strip()).returncode == 0
+
+
 def test_errors_name_the_thing_and_the_remedy(store: Command, bundle: Path, tmp_path: Path) -> None:
     assert store("add", bundle).returncode == 0
     for arguments, words in [

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import logging
 import subprocess
@@ -150,7 +151,13 @@ def test_an_address_without_a_service_is_named(
     assert "Traceback" not in err
 
 
-def test_scores_of_a_changed_model_are_never_written(
+@pytest.fixture
+def short_rollout_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outcrop.cli.ROLLOUT_PAUSE", 0.05)
+
+
+@pytest.mark.usefixtures("short_rollout_pause")
+def test_a_model_that_changes_has_the_spectra_scored_again(
     arguments: list[str],
     server: FaultInjectingServer,
     tmp_path: Path,
@@ -161,8 +168,27 @@ def test_scores_of_a_changed_model_are_never_written(
         return False
 
     server.faults = [no_fault, upgrade]
-    assert main(arguments) == 1
+    assert main(arguments) == 0
     assert "changed its model" in capsys.readouterr().err
+    assert read_header(tmp_path / "o.fits")["MODELSHA"] == "cd" * 32
+
+
+@pytest.mark.usefixtures("short_rollout_pause")
+def test_scores_of_another_model_than_described_are_never_written(
+    arguments: list[str],
+    server: FaultInjectingServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models = itertools.cycle([some_model(), dataclasses.replace(some_model(), sha256="cd" * 32)])
+
+    def alternate(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        server.model = next(models)
+        return False
+
+    server.faults = [alternate] * 100
+    assert main(arguments) == 1
+    assert "changed its model" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "o.fits").exists()
 
 

@@ -327,32 +327,33 @@ def test_each_output_may_be_binary_or_not() -> None:
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({}, "inputs is None"),
-    ({"inputs": {}}, "inputs is {}; expected a JSON list"),
+    ({}, "the JSON header of 2 bytes: inputs is missing"),
+    ({"inputs": {}}, "inputs: expected array, got object"),
     ({"inputs": [Z]}, "no flux is given"),
     ({"inputs": R}, "input z is missing"),
     ({"inputs": [Z, R[0]]}, "input ivar_r is missing"),
     ({"inputs": [Z, flat("mask_r", value=1) | {"datatype": "INT32"}]}, "input flux_r is missing"),
     ({"inputs": [Z, *R], "model": 1}, "unknown field 'model'"),
-    ({"inputs": [Z, *R], "id": 7}, "id is 7; expected a string"),
+    ({"inputs": [Z] * 300}, "holds 301 objects; send at most 256"),
+    ({"inputs": [Z, *R], "id": 7}, "id: expected str or null, got int"),
     ({"inputs": [Z, *R, tensor("flx", [1])]}, "name 'flx'; known are z"),
     ({"inputs": [{**Z, "datatype": "FP32"}, *R]}, "datatype 'FP32'; expected FP64"),
     ({"inputs": [Z, tensor("flux_r", [1, 9]), R[1]]}, r"expected \[N, 2326\]"),
     ({"inputs": [Z, flat("flux_r", value=1e39), R[1]]}, "beyond the range of FP32"),
     ({"inputs": [Z, *R, tensor("petal", [2], "INT32", data=[1, 2])]}, "petal has 2 rows, z has 1"),
     ({"inputs": [Z, *R, flat("flux"), flat("ivar")]}, "common grid and of single cameras"),
-    ({"inputs": [Z, *R], "outputs": 3}, "outputs is 3"),
+    ({"inputs": [Z, *R], "outputs": 3}, "outputs: expected array or null, got int"),
     ({"inputs": [Z, *R], "outputs": [{"name": "score"}]}, "name 'score'; known are targetid"),
     ({"inputs": [Z, *R], "outputs": [{"name": "nof"}] * 2}, "output nof is named twice"),
     (
         {"inputs": [Z, *R], "outputs": [{"name": "nof", "parameters": {"binary_data": 1}}]},
-        "binary_data is 1; expected true or false",
+        "binary_data: expected bool or null, got int",
     ),
     (
         {"inputs": [Z, *R], "outputs": [{"name": "nof", "parameters": {"classification": 3}}]},
         "classification, which is not supported",
     ),
-    ({"inputs": [Z, *R], "parameters": []}, "parameters of the request is"),
+    ({"inputs": [Z, *R], "parameters": []}, "parameters: expected object or null, got array"),
 ]
 
 

@@ -122,9 +122,17 @@ def free_port() -> int:
 
 @contextmanager
 def starting(
-    folder: Path, *, host: str = "127.0.0.1", port: int, **variables: str
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int,
+    descriptors: int | None = None,
+    **variables: str,
 ) -> Iterator[ServedProcess]:
-    """Run `bentoml serve` as a user does, with only these variables set."""
+    """Run `bentoml serve` as a user does, with only these variables set.
+
+    With `descriptors`, the process may not open more files and connections than that.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -132,13 +140,14 @@ def starting(
     }
 
     log = folder / "serve.log"
+    limit = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
     arguments = ["service.app:OutlierService", "--host", host, "--port", str(port)]
     with log.open("w") as output, proxy() as (address, proxied):
         own = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
         own["BENTOML_HOME"] = str(folder / "bentoml")
 
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("bentoml")), "serve", *arguments],
+            [*limit, str(Path(sys.executable).with_name("bentoml")), "serve", *arguments],
             cwd=ROOT,
             env=kept | own | variables,
             stdout=output,
@@ -154,9 +163,13 @@ def starting(
 
 
 @contextmanager
-def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[ServedProcess]:
+def serving(
+    folder: Path, *, host: str = "127.0.0.1", descriptors: int | None = None, **variables: str
+) -> Iterator[ServedProcess]:
     """Run `bentoml serve` until it is ready."""
-    with starting(folder, host=host, port=free_port(), **variables) as served:
+    with starting(
+        folder, host=host, port=free_port(), descriptors=descriptors, **variables
+    ) as served:
         served.wait_until_ready()
         yield served
 
@@ -182,7 +195,11 @@ def proxy() -> Iterator[tuple[str, list[object]]]:
 @pytest.fixture(scope="session")
 def served(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
     """The bundle served by `bentoml serve`, to all addresses; no test may harm it."""
-    # BentoML prints what it would report.
-    variables = {"OUTCROP_MODEL": str(bundle), "__BENTOML_DEBUG_USAGE": "True"}
-    with serving(tmp_path_factory.mktemp("served"), host="0.0.0.0", **variables) as process:  # noqa: S104
+    with serving(
+        tmp_path_factory.mktemp("served"),
+        host="0.0.0.0",  # noqa: S104
+        OUTCROP_MODEL=str(bundle),
+        # BentoML prints what it would report.
+        __BENTOML_DEBUG_USAGE="True",
+    ) as process:
         yield process

@@ -66,7 +66,7 @@ def test_a_damaged_bundle_is_rejected_by_the_name_of_its_file(
     monkeypatch.setenv("OUTCROP_MODEL", str(damaged))
     with (damaged / "density.npz").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(BentoMLException, match=r"density\.npz has sha256") as raised:
+    with pytest.raises(BentoMLException, match=r"density\.npz has \d+ bytes") as raised:
         check()
     assert "\n" not in str(raised.value)
 

@@ -176,7 +176,7 @@ def test_a_body_that_is_too_long_is_rejected(make_application: Callable[..., App
     ("body", "headers", "status", "word"),
     [
         (b"{}", JSON, 400, "spectra"),
-        (b"[", JSON, 400, "JSON"),
+        (b"{", JSON, 400, "JSON"),
         (b"", JSON, 400, "JSON"),
         (b"{}", {}, 415, "Content-Type"),
         (b"{}", {"Content-Type": "application/octet-stream"}, 415, "Content-Type"),

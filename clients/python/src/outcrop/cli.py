@@ -14,19 +14,23 @@ from types import FrameType
 from typing import Final, cast
 
 import numpy as np
+import tenacity
 from tqdm import tqdm
 
-from ._constants import CHUNK, TIMEOUT, TOP, URL, WORKERS
+from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WORKERS
 from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
-from .errors import InputError, OutcropError
+from .errors import InputError, ModelChanged, OutcropError
 from .model import Model
 from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .scores import Scores, count_status
+from .spectra import Spectra
 from .table import check_score_table, write_scores
+
+logger = logging.getLogger(__name__)
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -245,16 +249,41 @@ def _score(options: argparse.Namespace) -> int:
 
     chunks = max(1, math.ceil(len(spectra) / CHUNK))
     with _client(options, chunks) as client:
-        model = client.model()
-        warn_if_simulated(model, options.coadd)
-        # disable=None: only on a terminal; delay: only where scoring takes longer.
-        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
-            scores = client.score(spectra, options.reconstruction, bar.update)
+        scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
+    warn_if_simulated(model, options.coadd)
 
     write_scores(options.output, spectra, scores, model, options.overwrite)
     print(describe_scores(scores, model))
-    print(f"written to {options.output}")
+    _print(f"written to {options.output}")
     return 0
+
+
+def _scores_of_one_model(
+    client: Client, spectra: Spectra, reconstruction: bool
+) -> tuple[Scores, Model]:
+    """Return scores and the description of the model that computed all of them.
+
+    Behind a load balancer, while another model is rolled out, requests meet the one or the other.
+    """
+
+    def score() -> tuple[Scores, Model]:
+        model = client.model()
+        # disable=None: only on a terminal; delay: only where scoring takes longer.
+        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
+            scores = client.score(spectra, reconstruction, bar.update)
+        model.identity.check_same(scores.model)
+        return scores, model
+
+    def report(state: tenacity.RetryCallState) -> None:
+        logger.warning("%s: trying again", state.outcome and state.outcome.exception())
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(ModelChanged),
+        stop=tenacity.stop_after_attempt(MODEL_TRIES),
+        wait=tenacity.wait_fixed(ROLLOUT_PAUSE),
+        before_sleep=report,
+        reraise=True,
+    )(score)
 
 
 def describe_scores(scores: Scores, model: Model) -> str:
@@ -274,6 +303,10 @@ def _night(options: argparse.Namespace) -> int:
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
+            except OutcropError:
+                # A night that is stopped while it waits for the service ends with its error.
+                if not caught:
+                    raise
             finally:
                 if night.summary is not None:
                     complete = _print_summary(night.summary, night.text)
@@ -294,7 +327,7 @@ def _selection(options: argparse.Namespace) -> Selection:
 
 def _print_summary(summary: Summary, text: str) -> bool:
     """Print the summary and the failures of a night; return whether every petal is scored."""
-    print(text)
+    _print(text)
     totals = summary.totals()
     if totals[FAILED]:
         print(f"outcrop: error: {totals[FAILED]} petals failed:", file=sys.stderr)
@@ -306,9 +339,15 @@ def _print_summary(summary: Summary, text: str) -> bool:
     return not totals[FAILED] and not totals[WAITING]
 
 
+def _print(text: str) -> None:
+    """Print text with file names, whose bytes the output's encoding may not have."""
+    encoding = sys.stdout.encoding
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
-    """Call a function at the first SIGINT or SIGTERM, and restore their handlers for a second.
+    """Call a function at the first SIGINT or SIGTERM; a second one ends the process.
 
     Yields a list to which the signal's number is added. Only the main thread can handle signals.
     """
@@ -319,20 +358,19 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
 
     def handle(number: int, _: FrameType | None) -> None:
         caught.append(number)
-        restore()
+        # Python's own handler would wait for the threads of the petals in progress.
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
         # Not print: the signal may have interrupted one.
         os.write(2, b"outcrop: finishing the petals in progress; press Ctrl-C again to stop now\n")
         stop()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _health(options: argparse.Namespace) -> int:

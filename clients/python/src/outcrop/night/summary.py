@@ -193,7 +193,8 @@ def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:
     cast(Any, table.meta).update(provenance)
     text = io.StringIO()
     table.write(text, format="ascii.ecsv", delimiter=",")
-    return text.getvalue().encode()
+    # A file name may have bytes that are not UTF-8: they are written as \\udcff.
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _most_anomalous(toplist: "Table", selection: Selection) -> str:
