@@ -163,6 +163,8 @@ class Scorer:
             images["rest_flux"] = scattered(prepared.flux * norm)
             images["rest_ivar"] = rest.ivar
 
+        rest_wave = self.model.wave if reconstruction else None
+
         return Scores(
             model=self.model.identity,
             targetid=spectra.targetid,
@@ -177,6 +179,8 @@ class Scorer:
             nof_anomaly=bright & (nof < self._thresholds.nof),
             p_value=p_value,
             anomaly=p_value < self._p_level,
+            z=spectra.z,
+            rest_wave=rest_wave,
             **images,
         )
 

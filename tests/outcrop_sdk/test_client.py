@@ -323,6 +323,22 @@ def test_scores_of_two_models_are_never_joined(call: Call, server: FaultInjectin
         call(server.url, "score", some_spectra(3))
 
 
+def test_scores_know_their_redshifts_and_the_bins_of_reconstructions(
+    call: Call, server: FaultInjectingServer
+) -> None:
+    spectra = some_spectra(3)
+    for reconstruction in (False, True):
+        scores = call(server.url, "score", spectra, reconstruction)
+        np.testing.assert_array_equal(scores.z, spectra.z)
+        assert (scores.rest_wave is not None) == reconstruction
+    np.testing.assert_array_equal(scores.rest_wave, some_model().wave)
+    assert scores.plot(1).axes
+
+    server.model = dataclasses.replace(some_model(), wave=np.arange(5.0))
+    with pytest.raises(WireError, match="do not have the 5 bins of outcrop 20260101"):
+        call(server.url, "score", spectra, True)
+
+
 def test_address_and_token_are_those_of_the_environment_unless_given(
     call: Call, server: FaultInjectingServer, closed_port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_bundle_of_format_version_1_gives_the_same_scores(
 
 def test_no_spectra_give_no_rows(scorer: Scorer, spectra: Spectra) -> None:
     empty = scorer.score(spectra[:0], reconstruction=True)
+    np.testing.assert_array_equal(empty.rest_wave, scorer.model.wave)
     assert len(empty) == 0
     assert empty.latent.shape == (0, scorer.model.latents)
 

@@ -17,6 +17,7 @@ from ._constants import TIMEOUT, URL
 from ._http.client_request import ClientRequest, Reply, checked_settings
 from ._http.inference import (
     chunks,
+    join_scores,
     model_request,
     no_scores,
     read_model,
@@ -98,11 +99,13 @@ class Client:
         Raises
         ------
         ModelChanged
-            Where the service changed its model between two chunks.
+            Where the service changed its model meanwhile.
         """
         deadline = Deadline(self._timeout)
-        if not len(spectra):
-            return no_scores(self._model(deadline), reconstruction)
+        # Only the model has the bins of reconstructions.
+        model = self._model(deadline) if reconstruction or not len(spectra) else None
+        if model is not None and not len(spectra):
+            return no_scores(model, reconstruction)
 
         parts: list[Scores] = []
         for chunk in chunks(spectra):
@@ -111,7 +114,7 @@ class Client:
             parts.append(read_scores(request, reply, chunk, reconstruction))
             if progress is not None:
                 progress(len(chunk))
-        return Scores.concatenate(parts)
+        return join_scores(parts, spectra, model)
 
     def score_petal(
         self,
@@ -208,8 +211,10 @@ class AsyncClient:
     ) -> Scores:
         """Score spectra; see `Client.score`."""
         deadline = Deadline(self._timeout)
-        if not len(spectra):
-            return no_scores(await self._model(deadline), reconstruction)
+        # Only the model has the bins of reconstructions.
+        model = await self._model(deadline) if reconstruction or not len(spectra) else None
+        if model is not None and not len(spectra):
+            return no_scores(model, reconstruction)
 
         parts: list[Scores] = []
         for chunk in chunks(spectra):
@@ -218,7 +223,7 @@ class AsyncClient:
             parts.append(read_scores(request, reply, chunk, reconstruction))
             if progress is not None:
                 progress(len(chunk))
-        return Scores.concatenate(parts)
+        return join_scores(parts, spectra, model)
 
     async def score_petal(
         self,

@@ -2,6 +2,7 @@
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntFlag
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 
 from . import notebook
 from .columns import COLUMNS
+from .errors import InputError
 from .index import Index, to_rows
 from .model import ModelIdentity
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+    from .plot import Portrait
 
 
 class Status(IntFlag):
@@ -90,6 +94,8 @@ FLAGS: Final = ("wmse_anomaly", "nof_anomaly", "anomaly")
 """The fields of `Scores` that flag anomalies."""
 ON_REQUEST: Final = ("reconstruction", "rest_flux", "rest_ivar")
 """The spectra-sized fields of `Scores`, present only where they were requested."""
+_GIVEN: Final = ("model", "z", "rest_wave")
+"""The fields of `Scores` that describe how it was scored."""
 
 
 def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -157,6 +163,10 @@ class Scores:
     reconstruction, rest_flux, rest_ivar : (N, M) float32, optional
         The decoded spectrum, the preprocessed spectrum and its inverse variance, on the model's
         rest-frame grid in the input's flux unit.
+    z : (N,) float64, optional
+        Redshift of the spectra as given.
+    rest_wave : (M,) float64, optional
+        Centres of the rest-frame bins, vacuum Å; present where reconstruction is.
     """
 
     model: ModelIdentity
@@ -175,9 +185,11 @@ class Scores:
     reconstruction: NDArray[np.float32] | None = None
     rest_flux: NDArray[np.float32] | None = None
     rest_ivar: NDArray[np.float32] | None = None
+    z: NDArray[np.float64] | None = None
+    rest_wave: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        for name, column in self.columns().items():
+        for name, column in self._by_row().items():
             if len(column) != len(self.targetid):
                 raise ValueError(
                     f"{name} has {len(column)} rows, targetid has {len(self.targetid)}"
@@ -207,15 +219,18 @@ class Scores:
         return eligible(self.status, self.snr)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays that are present, by name."""
+        """Return the scores that are present, by name; not z and rest_wave, which are given."""
         values: dict[str, Any] = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in _GIVEN
         }
         return {name: value for name, value in values.items() if value is not None}
 
+    def _by_row(self) -> dict[str, NDArray[Any]]:
+        return self.columns() | ({} if self.z is None else {"z": self.z})
+
     def __getitem__(self, index: Index) -> "Scores":
         rows = to_rows(index, len(self))
-        columns = {name: column[rows] for name, column in self.columns().items()}
+        columns = {name: column[rows] for name, column in self._by_row().items()}
         return replace(self, **columns)
 
     def to_table(self) -> "Table":
@@ -225,24 +240,76 @@ class Scores:
         -------
         Table
             Has units and descriptions; name, version and sha256 of the model are in its ``meta``.
-            Reconstructions are not columns.
+            Z is a column where it is known; reconstructions are none.
         """
         from astropy.table import Column, Table
         from astropy.units import Unit
 
+        known = self._by_row()
         columns: list[Any] = [
             Column(
-                getattr(self, column.field),
+                known[column.field],
                 column.name,
                 unit=None if column.unit is None else Unit(column.unit, format="fits"),
                 description=column.description,
             )
             for column in COLUMNS
-            if column.unknown is None
+            if column.field in known
         ]
         model = self.model
         meta = {"MODEL": model.name, "MODELVER": model.version, "MODELSHA": model.sha256}
         return Table(columns, meta=meta)
+
+    def plot(self, row: int) -> "Portrait":
+        """Draw a spectrum with its reconstruction and the residual.
+
+        Parameters
+        ----------
+        row : int
+            Of scores with reconstructions.
+
+        Returns
+        -------
+        Portrait
+            A matplotlib figure: Jupyter shows it, and its ``savefig`` writes it.
+
+        Raises
+        ------
+        InputError
+            Where matplotlib is not installed, or there is no reconstruction to draw.
+        """
+        try:
+            from .plot import DrawnSpectrum, Portrait
+        except ImportError as error:
+            raise InputError(
+                f"plots need matplotlib ({error}); install it: pip install matplotlib"
+            ) from error
+
+        one = self[row]
+        if (
+            one.reconstruction is None
+            or one.rest_flux is None
+            or one.rest_ivar is None
+            or one.rest_wave is None
+        ):
+            raise InputError("scores hold no reconstruction; score with reconstruction=True")
+        status = Status(int(one.status[0]))
+        if not np.isfinite(one.reconstruction).all():
+            raise InputError(
+                f"row {row}, TARGETID {one.targetid[0]}, has no reconstruction to draw: {status}"
+            )
+
+        z, p_value = math.nan if one.z is None else float(one.z[0]), float(one.p_value[0])
+        title = (
+            f"{one.targetid[0]}    {'no z' if math.isnan(z) else f'z {z:.4f}'}    "
+            f"{'no p-value' if math.isnan(p_value) else f'p {p_value:.2g}'}"
+        )
+        subtitle = (
+            f"wmse {one.wmse[0]:.3g}, NOF {one.nof[0]:.3g}, S/N {one.snr[0]:.3g}, "
+            f"coverage {one.coverage[0]:.2f}; status: {status}"
+        )
+        images = one.rest_flux[0], one.rest_ivar[0], one.reconstruction[0]
+        return Portrait(DrawnSpectrum(title, subtitle, one.rest_wave, *images, z))
 
     @staticmethod
     def concatenate(parts: "Sequence[Scores]") -> "Scores":
@@ -257,6 +324,6 @@ class Scores:
         for part in parts:
             model.check_same(part.model)
 
-        columns = [part.columns() for part in parts]
+        columns = [part._by_row() for part in parts]
         joined = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
-        return Scores(model=model, **joined)
+        return replace(parts[0], **joined)

@@ -2,12 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from .._constants import CHUNK
+from ..errors import WireError
 from ..model import Model
 from ..scores import ON_REQUEST, Scores
 from ..spectra import Spectra
@@ -56,6 +58,36 @@ def read_scores(
     return scores
 
 
+def join_scores(parts: Sequence[Scores], spectra: Spectra, model: Model | None) -> Scores:
+    """Join the scores of the chunks of some spectra.
+
+    Parameters
+    ----------
+    parts : sequence of Scores
+        At least one.
+    spectra : Spectra
+    model : Model, optional
+        Given where reconstructions were requested, for the bins they are on.
+
+    Raises
+    ------
+    ModelChanged
+        Where the scores are of different models, or not of the given one.
+    WireError
+        Where the reconstructions have other bins than the model.
+    """
+    scores = replace(Scores.concatenate(parts), z=spectra.z)
+    if model is None:
+        return scores
+
+    model.identity.check_same(scores.model)
+    if scores.reconstruction is None or scores.reconstruction.shape[1] != len(model.wave):
+        raise WireError(
+            f"reconstructions do not have the {len(model.wave)} bins of {model.identity}"
+        )
+    return replace(scores, rest_wave=model.wave)
+
+
 def model_request(url: str) -> ClientRequest:
     """Return the request for the description of the model."""
     return ClientRequest("GET", f"{url}/model")
@@ -89,5 +121,7 @@ def no_scores(model: Model, reconstruction: bool) -> Scores:
         nof_anomaly=flags,
         p_value=np.zeros(0, np.float64),
         anomaly=flags,
+        z=np.zeros(0, np.float64),
+        rest_wave=model.wave if reconstruction else None,
         **(dict.fromkeys(ON_REQUEST, bins) if reconstruction else {}),
     )
