@@ -18,18 +18,30 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
 
-from . import preflight
+from . import preflight, supervisor
+from .http import listener
 from .http.auth import Authentication
 from .monitoring import logs
 from .settings import Settings, SettingsError
 
 _log = logging.getLogger("service")
+listener.install()
 
 
 def _set_threads(threads: int | None) -> None:
     # OpenMP, and so the neighbour search, reads this once: when scoring is imported.
     if threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
+def check() -> None:
+    """Raise BentoMLException, in one line, if no worker could serve."""
+    try:
+        settings = Settings.read()
+        Authentication(settings.tokens_file, settings.allow_anonymous)
+        preflight.check(resolve(settings.model))
+    except (SettingsError, BundleError) as error:
+        raise BentoMLException(str(error)) from error
 
 
 class _HttpService(bentoml.Service[Any]):
@@ -59,14 +71,10 @@ class OutlierService:
 
     @bentoml.on_deployment
     @staticmethod
-    def check() -> None:
-        """Fail with one line, before any worker is started, if none could serve."""
-        try:
-            settings = Settings.read()
-            Authentication(settings.tokens_file, settings.allow_anonymous)
-            preflight.check(resolve(settings.model))
-        except (SettingsError, BundleError) as error:
-            raise BentoMLException(str(error)) from error
+    def prepare() -> None:
+        """Make this process, of `bentoml serve`, ready to start a worker."""
+        supervisor.install()
+        check()
 
     def __init__(self) -> None:
         started = time.monotonic()

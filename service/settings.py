@@ -60,15 +60,16 @@ class Settings(BaseSettings):
     max_inflight_bytes: int = Field(
         default=640 * _MIB,
         ge=1,
-        description="Maximum size of all request bodies in memory, including those that are still "
-        "arriving; beyond it 429 with Retry-After.",
+        description="Maximum size of all request bodies and responses in memory, including those "
+        "that are still arriving or being sent; beyond it 429 with Retry-After.",
     )
     deadline_seconds: float = Field(
         default=60.0,
         gt=0,
         allow_inf_nan=False,
-        description="Time from a request's first byte to its response. If its body is not complete "
-        "by then, the response is 408; if its scores are not ready, 504.",
+        description="Time from a request's head to the first byte of its response. If its body is "
+        "not complete by then, the response is 408; if its scores are not ready, 504. The service "
+        "ends at most 10 s later than this time after SIGTERM.",
     )
     tokens_file: Path | None = Field(
         default=None,

@@ -15,13 +15,15 @@ from starlette.types import Receive, Scope, Send
 
 from ..settings import Settings
 from .auth import Authentication
-from .body import BodyLimits, Budget, parse_headers, read
-from .errors import ClientDisconnected, Problem, forget_frames
+from .body import Body, BodyLimits, parse_headers, read
+from .budget import Budget
+from .errors import REFUSAL, ClientDisconnected, Problem, forget_frames
 from .router import PostRoute, RequestContext, Router
 from .work import Work
 
 # nginx's code for a client that disconnects; it is counted and logged, never sent.
 CLIENT_DISCONNECTED = 499
+_PIECE_BYTES = 256 * 2**10
 _log = logging.getLogger("service")
 
 
@@ -50,7 +52,7 @@ class HttpApp:
     router : Router
     work : Work
     budget : Budget
-        Of the bytes of request bodies.
+        Of the bytes of requests and responses.
     observer : RequestObserver
     """
 
@@ -82,8 +84,8 @@ class HttpApp:
         self._observer.request_started()
         try:
             response = await self._respond(context, scope, receive)
+            await self._send(response, send)
             code = response.status_code
-            await response(scope, receive, send)
         except ClientDisconnected:
             pass
         finally:
@@ -124,6 +126,9 @@ class HttpApp:
         )
 
     async def _answer(self, context: RequestContext, scope: Scope, receive: Receive) -> Response:
+        refusal = scope.get("extensions", {}).get(REFUSAL)
+        if refusal is not None:
+            raise refusal
         route = self._router.find(context)
         if not route.is_open:
             self._authentication.check(context.headers.get("authorization"), _local_address(scope))
@@ -142,11 +147,32 @@ class HttpApp:
         )
         context.body_bytes = body.size
         return await self._work.run(
-            lambda: route.run(context, body),
+            lambda: self._run(route, context, body),
             deadline=context.arrived + self._deadline_seconds,
             disconnected=receive(),
             done=body.release,
         )
+
+    def _run(self, route: PostRoute, context: RequestContext, body: Body) -> Response:
+        self._budget.check()
+        return route.run(context, body)
+
+    async def _send(self, response: Response, send: Send) -> None:
+        """Send a response in pieces; return when the kernel has taken the last of them."""
+        body = memoryview(response.body)
+        with self._budget.responding(len(body)):
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": response.status_code,
+                    "headers": response.raw_headers,
+                }
+            )
+            for start in range(0, len(body), _PIECE_BYTES):
+                piece = body[start : start + _PIECE_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            # A message is sent only when the kernel has taken the one before it.
+            await send({"type": "http.response.body", "body": b""})
 
     def _finish(self, context: RequestContext, code: int) -> None:
         seconds = time.monotonic() - context.arrived

@@ -7,6 +7,9 @@ from starlette.responses import Response
 
 from .responses import ResponseModel
 
+REFUSAL = "outcrop.refusal"
+"""Name of the ASGI extension that holds the `Problem` with which a request must be answered."""
+
 
 class Error(ResponseModel):
     """Every error."""

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from numpy.typing import DTypeLike, NDArray
 
 from outcrop import Band, Scores, Spectra, Status, WireError
-from outcrop.spectra import CAMERAS, STEP, WAVE
+from outcrop.spectra import CAMERAS, STEP, WAVE, repeated
 from outcrop.strict_json import (
     FLOATS,
     FLOATS_OR_NULLS,
@@ -225,7 +225,7 @@ def _groups(spectra: list[Spectrum]) -> Iterator[tuple[NDArray[np.intp], Spectra
     for row, bands in enumerate(bands_of):
         layouts.setdefault(tuple(bands), []).append(row)
 
-    status = _duplicates(targetid)
+    status = np.where(repeated(targetid), np.int32(Status.DUPLICATE), np.int32(0))
     for layout, rows in layouts.items():
         index = np.array(rows, np.intp)
         bands = {
@@ -252,14 +252,6 @@ def _targetid(spectrum: Spectrum, where: str) -> np.int64:
 def _redshift(spectrum: Spectrum, where: str) -> float:
     value = decode_value(_REDSHIFT, spectrum.z, f"{where}.z")
     return np.nan if value is None else value
-
-
-def _duplicates(targetid: NDArray[np.int64]) -> NDArray[np.int32]:
-    _, inverse, counts = np.unique(targetid, return_inverse=True, return_counts=True)
-    # 0 is what spectra without a targetid have.
-    return np.where((counts[inverse] > 1) & (targetid != 0), int(Status.DUPLICATE), 0).astype(
-        np.int32
-    )
 
 
 def _band(name: str, rows: list[tuple[str, Pixels]]) -> Band:
@@ -320,4 +312,4 @@ def _columns(name: str, wave: NDArray[np.float64], where: str) -> slice:
 def join(parts: list[tuple[NDArray[np.intp], Scores]]) -> Scores:
     """Return the scores of all groups in the order of the request."""
     order = np.argsort(np.concatenate([index for index, _ in parts]))
-    return Scores.concatenate([scores for _, scores in parts]).rows(order)
+    return Scores.concatenate([scores for _, scores in parts])[order]

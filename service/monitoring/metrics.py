@@ -31,7 +31,7 @@ from scoring.canary import Disagreement
 from scoring.drift import DECILES, Drift
 from scoring.scorer import STAGES as SCORING_STAGES
 
-from ..http.body import Budget
+from ..http.budget import Budget
 from ..http.router import UNKNOWN, RequestContext
 from ..http.work import Work
 from .score_metrics import FLAGS, ScoreMetrics
@@ -49,6 +49,7 @@ REASONS = (
     "method",
     "not_found",
     "slow_body",
+    "slow_head",
     "too_large",
     "unauthorized",
 )
@@ -157,13 +158,14 @@ class Metrics:
 
         self._body_held = Gauge(
             "outcrop_body_held_bytes",
-            "Request bodies in memory, including those that are still arriving.",
+            "Request bodies and responses in memory, including those that are still arriving or "
+            "being sent.",
             registry=self.registry,
         )
 
         self._body_held_max = Gauge(
             "outcrop_body_held_bytes_max",
-            "Maximum of request bodies in memory; beyond it 429.",
+            "Maximum of request bodies and responses in memory; beyond it 429.",
             registry=self.registry,
         )
 

@@ -1,5 +1,6 @@
 """The image, built and run as a cluster runs it: `make test-image`, which takes minutes."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import httpx2
 import numpy as np
 import pytest
 
+from deploy import sbom
 from deploy.image import BUILDERS, build, find_builder
 from model_store.bundle import Bundle
 from outcrop import Client, Spectra
@@ -182,7 +184,7 @@ def test_only_tmp_is_writable(running: Running) -> None:
 def test_it_scores_as_the_scorer_in_process_does(
     running: Running, bundle: Path, spectra: Spectra
 ) -> None:
-    few = spectra.rows(slice(0, 20))
+    few = spectra[:20]
     with Client(running.url, token=TOKEN) as client:
         scores = client.score(few)
     expected = Scorer.open(bundle).score(few)
@@ -191,6 +193,17 @@ def test_it_scores_as_the_scorer_in_process_does(
     # The image's machine code is for x86-64-v3, that of this process for its CPU.
     np.testing.assert_allclose(scores.wmse, expected.wmse, rtol=1e-3)
     np.testing.assert_allclose(scores.nof, expected.nof, rtol=1e-3)
+
+
+def test_the_sbom_lists_exactly_the_installed_packages(running: Running) -> None:
+    listing = (
+        "from importlib.metadata import distributions as all\n"
+        "for each in all(): print(each.name.lower().replace('_', '-'), each.version)"
+    )
+    done = running.container.run(f'python -c "{listing}"')
+    installed = dict(line.split() for line in done.stdout.splitlines())
+    bom = json.loads(sbom.render(sbom.REQUIREMENTS.read_text()))
+    assert {each["name"]: each["version"] for each in bom["components"]} == installed
 
 
 def test_requests_without_a_token_are_rejected(running: Running) -> None:

@@ -40,7 +40,8 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def short_night_retries(monkeypatch: pytest.MonkeyPatch, short_waits: None) -> None:
     """Let a night retry for a fraction of a second, not for minutes."""
     monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_SECONDS", 0.3)
-    monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_PAUSE", 0.01)
+    monkeypatch.setattr("outcrop.night.run.NIGHT_RETRY_SECONDS", 0.3)
+    monkeypatch.setattr("outcrop.night.run.ROLLOUT_PAUSE", 0.05)
 
 
 @pytest.fixture(autouse=True, scope="module")

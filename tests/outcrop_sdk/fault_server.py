@@ -19,6 +19,11 @@ Fault = Callable[[BaseHTTPRequestHandler, bytes], bool]
 class FaultInjectingServer:
     """A service on a loopback port, which first injects faults; a context manager.
 
+    Parameters
+    ----------
+    port : int
+        0 for any free port.
+
     Attributes
     ----------
     url : str
@@ -32,7 +37,7 @@ class FaultInjectingServer:
         Set at the end of the test: faults that never answer wait for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.model = some_model()
         self.faults: list[Fault] = []
         self.paths: list[str] = []
@@ -40,8 +45,8 @@ class FaultInjectingServer:
         self.tokens: list[str | None] = []
         self.sizes: list[int] = []
         self.closing = threading.Event()
-        # Port 0 is any free port, and it listens once the constructor returns.
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        # It listens once the constructor returns.
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.01}

@@ -1,6 +1,7 @@
 """The command line, called in process."""
 
 import dataclasses
+import itertools
 import json
 import logging
 import subprocess
@@ -44,6 +45,8 @@ def test_score_writes_the_table_and_prints_its_counts(
     assert main(arguments) == 0
     assert read_table(tmp_path / "o.fits")["TARGETID"].tolist() == IDS[::-1]
     assert read_header(tmp_path / "o.fits")["MODELSHA"] == some_model().sha256
+    primary = read_header(tmp_path / "o.fits", "PRIMARY")
+    assert [primary["INFIL000"], primary["INFIL001"]] == ["coadd.fits", "redrock.fits"]
     out, err = capsys.readouterr()
     assert out.startswith("5 spectra, 5 eligible, 3 anomalies (p < 0.01); model outcrop 20260101")
     assert f"written to {tmp_path / 'o.fits'}" in out
@@ -75,6 +78,14 @@ def test_an_existing_output_is_refused_before_any_request(
     assert server.paths == []
     assert main([*arguments, "--overwrite"]) == 0
     assert len(read_table(tmp_path / "o.fits")) == 5
+
+
+def test_an_output_that_is_not_fits_is_refused_before_any_request(
+    arguments: list[str], server: FaultInjectingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument.replace("o.fits", "o.csv") for argument in arguments]) == 1
+    assert "o.csv does not end in .fits or .fits.gz" in capsys.readouterr().err
+    assert server.paths == []
 
 
 def test_an_empty_petal_gives_an_empty_table(server: FaultInjectingServer, tmp_path: Path) -> None:
@@ -138,7 +149,13 @@ def test_an_address_without_a_service_is_named(
     assert "Traceback" not in err
 
 
-def test_scores_of_a_changed_model_are_never_written(
+@pytest.fixture
+def short_rollout_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outcrop.cli.ROLLOUT_PAUSE", 0.05)
+
+
+@pytest.mark.usefixtures("short_rollout_pause")
+def test_a_model_that_changes_has_the_spectra_scored_again(
     arguments: list[str],
     server: FaultInjectingServer,
     tmp_path: Path,
@@ -149,8 +166,27 @@ def test_scores_of_a_changed_model_are_never_written(
         return False
 
     server.faults = [no_fault, upgrade]
-    assert main(arguments) == 1
+    assert main(arguments) == 0
     assert "changed its model" in capsys.readouterr().err
+    assert read_header(tmp_path / "o.fits")["MODELSHA"] == "cd" * 32
+
+
+@pytest.mark.usefixtures("short_rollout_pause")
+def test_scores_of_another_model_than_described_are_never_written(
+    arguments: list[str],
+    server: FaultInjectingServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models = itertools.cycle([some_model(), dataclasses.replace(some_model(), sha256="cd" * 32)])
+
+    def alternate(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        server.model = next(models)
+        return False
+
+    server.faults = [alternate] * 100
+    assert main(arguments) == 1
+    assert "changed its model" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "o.fits").exists()
 
 

@@ -94,7 +94,7 @@ def test_reconstructions_come_on_request(call: Call, server: FaultInjectingServe
 def test_many_spectra_are_sent_in_chunks_and_come_back_in_order(
     call: Call, server: FaultInjectingServer
 ) -> None:
-    spectra = some_spectra(7).rows(np.random.default_rng(1).permutation(7))
+    spectra = some_spectra(7)[np.random.default_rng(1).permutation(7)]
     finished: list[int] = []
     scores = call(server.url, "score", spectra, False, finished.append)
     assert_same(scores, some_scores(spectra))

@@ -1,6 +1,7 @@
 """Every damaged FITS file is refused with its name."""
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,32 @@ def into_a_folder(path: Path) -> None:
     path.mkdir()
 
 
+def into_a_pipe(path: Path) -> None:
+    # Opening it would wait for a writer.
+    path.unlink()
+    os.mkfifo(path)
+
+
+def into_a_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def into_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def with_card(keyword: bytes, card: bytes) -> Callable[[Path], None]:
+    """Overwrite the first card of a keyword."""
+
+    def damage(content: bytes) -> bytes:
+        at = next(at for at in range(0, len(content), 80) if content.startswith(keyword, at))
+        return content[:at] + card.ljust(80) + content[at + 80 :]
+
+    return rewritten(damage)
+
+
 def rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     def damage(path: Path) -> None:
         path.write_bytes(change(path.read_bytes()))
@@ -70,7 +97,10 @@ def rewritten(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
 
 DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (Path.unlink, "does not exist"),
-    (into_a_folder, "cannot be read: .*Is a directory"),
+    (into_a_folder, "is not a regular file"),
+    (into_a_pipe, "is not a regular file"),
+    (into_a_device, "is not a regular file"),
+    (into_itself, "cannot be read: .*symbolic links"),
     (rewritten(lambda _: b""), "is not a FITS file: it begins with b''"),
     (rewritten(lambda _: b"<!DOCTYPE html>" * 400), "is not a FITS file: it begins with b'<!DOCT'"),
     (rewritten(lambda content: content[:10_000]), "not a multiple of 2880"),
@@ -78,6 +108,15 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (rewritten(lambda content: content + bytes(2880)), "cannot be read|2880 bytes after HDU"),
     (rewritten(lambda content: gzip.compress(content)[:-30]), "cannot be read"),
     (rewritten(lambda content: gzip.compress(content[:-2880])), "is cut off"),
+    (with_card(b"NAXIS   ", b"NAXIS   =            999999999"), "NAXIS is 999999999; expected"),
+    (with_card(b"NAXIS1  ", b"NAXIS1  =            999999999"), "is cut off: HDU FLUX ends at"),
+    (with_card(b"NAXIS1  ", b"NAXIS1  =                   -4"), "NAXIS1 is -4; expected"),
+    (with_card(b"NAXIS1  ", b"NAXIS1  =                  4.0"), "NAXIS1 is 4.0; expected"),
+    (with_card(b"TFIELDS ", b"TFIELDS =            999999999"), "TFIELDS is 999999999; expected"),
+    (with_card(b"BITPIX  ", b"BITPIX  =                   12"), "BITPIX is 12; expected one of"),
+    (with_card(b"EXTEND  ", b"EXTEND  = T\xf8"), "byte b'.xf8', which is not printable ASCII"),
+    (with_card(b"EXTEND  ", b"NIGHT   = 2021'03"), "the header of HDU PRIMARY cannot be read"),
+    (with_card(b"END     ", b""), "it has no END|not FITS|is damaged"),
 ]
 
 
@@ -90,6 +129,24 @@ def test_a_damaged_file_is_refused_when_it_is_opened(
     damage(path)
     with pytest.raises(InputError, match=rf"some\.fits.*({reason})|({reason}).*some\.fits"):
         FitsFile(path)
+
+
+def test_a_string_that_is_not_ascii_is_refused_when_it_is_read(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"STAR", b"ST\xf8R"))
+    with FitsFile(path) as file:
+        rows = file.table("ROWS")
+        with pytest.raises(InputError, match=r"some\.fits: column KIND of HDU ROWS cannot be read"):
+            rows.strings("KIND")
+        assert rows.integers("ID").tolist() == [3, -1]
+
+
+def test_of_a_repeated_keyword_the_first_is_returned(path: Path) -> None:
+    with_card(b"EXTEND  ", b"NIGHT   = 1")(path)
+    content = path.read_bytes()
+    later = b"NIGHT   = 2".ljust(80) + b"END".ljust(80)
+    path.write_bytes(content.replace(b"END".ljust(160), later, 1))
+    with FitsFile(path) as file:
+        assert file.header("PRIMARY")["NIGHT"] == 1
 
 
 def test_two_hdus_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.outcrop_sdk.sample import some_model, some_scores, some_spectra
             for bit in (
                 *(Status.NO_DATA, Status.NO_REDSHIFT, Status.Z_OUT_OF_RANGE, Status.NOT_TARGET),
                 *(Status.BAD_FIBER, Status.LOW_COVERAGE, Status.NO_SPECTRUM),
+                Status.NOT_SCORED,
             )
         ),
     ],
@@ -41,7 +42,7 @@ def test_columns_are_the_arrays_and_not_the_model() -> None:
 def test_chunks_are_joined_in_their_order() -> None:
     spectra = some_spectra(5)
     complete = some_scores(spectra, reconstruction=True)
-    parts = [some_scores(spectra.rows(s), True) for s in (slice(0, 3), slice(3, 5))]
+    parts = [some_scores(spectra[s], True) for s in (slice(0, 3), slice(3, 5))]
     joined = Scores.concatenate(parts)
     assert joined.model == complete.model
     for name, column in complete.columns().items():
@@ -57,10 +58,18 @@ def test_scores_of_two_models_are_never_joined() -> None:
 
 def test_rows_are_chosen_in_the_order_of_the_index() -> None:
     scores = some_scores(some_spectra(4), reconstruction=True)
-    chosen = scores.rows(np.array([2, 0]))
+    chosen = scores[np.array([2, 0])]
     assert chosen.model == scores.model
     for name, column in scores.columns().items():
         np.testing.assert_array_equal(chosen.columns()[name], column[[2, 0]])
+
+
+def test_slices_masks_and_single_rows_choose_scores() -> None:
+    scores = some_scores(some_spectra(4))
+    assert scores[1:3].targetid.tolist() == [2, 3]
+    assert scores[scores.anomaly].targetid.tolist() == [3]
+    assert scores[-1].targetid.tolist() == [4]
+    assert scores[scores.p_value.argsort()[:2]].targetid.tolist() == [4, 3]
 
 
 def test_a_column_of_another_length_is_refused_by_name() -> None:

@@ -1,17 +1,23 @@
-"""A night with the served process: a killed and restarted service loses no row."""
+"""A night with served processes: a killed one loses no row, another model mixes no scores."""
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
-from outcrop import Petal, Scores
+from model_store.bundle import Bundle
+from outcrop import Petal, Scores, find_petals, read_spectra
 from outcrop.cli import main
+from outcrop.night.run import Night
 from outcrop.night.tables import make_table
+from scoring.scorer import Scorer
+from tests.conftest import RECIPE
+from tests.service.balancer import Balancer
 from tests.service.restartable import RestartableService
 
 TILE = "tiles/cumulative/80613/20210324"
@@ -25,6 +31,21 @@ def restartable(bundle: Path, tmp_path: Path) -> Iterator[RestartableService]:
         yield service
     finally:
         service.stop()
+
+
+@pytest.fixture(scope="session")
+def other_bundle(once: Callable[..., Path], command: Callable[..., Any], sky: Path) -> Path:
+    """The bundle of another model, of the same sky."""
+
+    def fit(folder: Path) -> None:
+        folder.mkdir()
+        recipe = folder / "other.toml"
+        recipe.write_text(RECIPE.read_text().replace("latents = 4", "latents = 3"))
+        arguments = ("fit", sky, "--output", folder / "bundle", "--config", recipe)
+        done = command("-m", "training", *arguments)
+        assert done.returncode == 0, done.stderr
+
+    return once("other_model", fit) / "bundle"
 
 
 @pytest.fixture
@@ -90,3 +111,48 @@ def test_a_killed_and_restarted_service_loses_no_row(
         assert rows(path, "OUTLIERS").tobytes() == table.tobytes()
     for name in ("summary.ecsv", "toplist.ecsv", "targets.txt"):
         assert (output / name).read_text() == (calm / name).read_text()
+
+
+def test_no_table_mixes_or_misnames_models_while_another_model_is_rolled_out(
+    bundle: Path,
+    other_bundle: Path,
+    restartable: RestartableService,
+    tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = RestartableService(other_bundle, tmp_path / "other")
+    other.start()
+    monkeypatch.setattr("outcrop.night.run.ROLLOUT_PAUSE", 0.5)
+    changes = itertools.count(1)
+    begin_again = Night._score_due
+
+    def rolled_out(night: Night, *arguments: Any) -> None:
+        # The rollout ends while the night begins for the third time.
+        if next(changes) == 3:
+            balancer.retire(restartable.url)
+        begin_again(night, *arguments)
+
+    monkeypatch.setattr(Night, "_score_due", rolled_out)
+    try:
+        with Balancer(restartable.url, other.url) as balancer:
+            status = night(tree, tmp_path / "out", balancer.url)
+    finally:
+        other.stop()
+
+    _, err = capsys.readouterr()
+    assert status == 0, err
+    assert "the service changed its model" in err
+
+    scorer = Scorer(Bundle.open(other_bundle), threads=1)
+    petals = {petal.coadd.name[len("coadd") :]: petal for petal in find_petals(tree)}
+    tables = sorted((tmp_path / "out").rglob("outliers-*.fits"))
+    assert len(tables) == len(petals) == 10
+    for path in tables:
+        petal = petals[path.name[len("outliers") :]]
+        scores = scorer.score(read_spectra(petal.coadd, petal.redrock))
+        header: Any = fits.getheader(path, "OUTLIERS")
+        assert header["MODELSHA"] == Bundle.open(other_bundle).sha256
+        np.testing.assert_allclose(rows(path, "OUTLIERS")["WMSE"], scores.wmse, rtol=1e-4)

@@ -37,6 +37,7 @@ def write_report(
     training: Scored,
     held_out: Scored,
     examples: PlotSample,
+    damaged: Sequence[str],
 ) -> None:
     """Write report.md, report.json and their figures into a folder; replace earlier ones.
 
@@ -46,6 +47,8 @@ def write_report(
         Spectra that were trained on, and spectra of similar S/N that were not.
     examples : PlotSample
         Spectra to draw with their reconstructions.
+    damaged : sequence of str
+        For each petal that was left out, what is wrong with it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classes = classwise_wmse(held_out)
@@ -54,13 +57,14 @@ def write_report(
         "version": manifest.version,
         "sample": manifest.sample.label,
         "counts": manifest.sample.counts,
+        "damaged_petals": list(damaged),
         "wmse": classes,
         "thresholds": manifest.thresholds.model_dump(),
         "paper_thresholds": manifest.paper_thresholds.model_dump(),
         "history": [asdict(epoch) for epoch in history],
     }
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
-    text = _markdown(manifest, history, classes)
+    text = _markdown(manifest, history, classes, damaged)
     (folder / "report.md").write_text(text, encoding="utf-8")
 
     with mpl.rc_context(RC):
@@ -193,7 +197,10 @@ def _histogram(training: Scored, held_out: Scored, manifest: Manifest, score: st
 
 
 def _markdown(
-    manifest: Manifest, history: Sequence[Epoch], classes: Mapping[str, Mapping[str, float]]
+    manifest: Manifest,
+    history: Sequence[Epoch],
+    classes: Mapping[str, Mapping[str, float]],
+    damaged: Sequence[str],
 ) -> str:
     rows = [
         ("served, from the calibration split", manifest.thresholds),
@@ -209,4 +216,5 @@ def _markdown(
         validation_loss=history[-1].validation_loss,
         classes=class_rows(classes),
         thresholds=[*thresholds, paper],
+        damaged=damaged,
     )

@@ -10,8 +10,7 @@ from outcrop.night.retries import RetryingClient
 from tests.outcrop_sdk.fault_server import FaultInjectingServer, failing, no_fault
 from tests.outcrop_sdk.sample import some_scores, some_spectra
 
-# Longer than a call may take: the call ends at the first answer.
-LATER = failing(429, Retry_After="99")
+BUSY = failing(429, Retry_After="0")
 
 
 @pytest.fixture
@@ -25,33 +24,28 @@ def client(server: FaultInjectingServer, stop: threading.Event) -> Iterator[Retr
         yield RetryingClient(client, stop)
 
 
-@pytest.fixture
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_PAUSE", 0.01)
-
-
-@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.usefixtures("short_waits")
 def test_a_request_is_retried_for_longer_than_a_call(
     server: FaultInjectingServer, client: RetryingClient
 ) -> None:
-    server.faults = [LATER] * 9
+    server.faults = [BUSY] * 9
     spectra = some_spectra(2)
     assert client.score(spectra).targetid.tolist() == some_scores(spectra).targetid.tolist()
     assert len(server.paths) == 10
 
 
-@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.usefixtures("short_waits")
 def test_a_finished_chunk_is_not_scored_again(
     server: FaultInjectingServer, client: RetryingClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("outcrop._http.inference.CHUNK", 2)
-    server.faults = [no_fault, LATER, LATER]
+    server.faults = [no_fault, BUSY, BUSY]
     assert client.score(some_spectra(5)).targetid.tolist() == [1, 2, 3, 4, 5]
     assert server.sizes == [2, 2, 1]
     assert len(server.paths) == 5
 
 
-@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.usefixtures("short_waits")
 def test_the_timeout_is_for_each_try(server: FaultInjectingServer, stop: threading.Event) -> None:
     server.faults = [server.hang]
     with Client(server.url, timeout=0.3) as client:
@@ -63,7 +57,7 @@ def test_the_timeout_is_for_each_try(server: FaultInjectingServer, stop: threadi
 def test_a_service_that_stays_away_is_given_up(
     server: FaultInjectingServer, client: RetryingClient
 ) -> None:
-    server.faults = [LATER] * 10_000
+    server.faults = [BUSY] * 10_000
     with pytest.raises(RateLimited, match="busy"):
         client.model()
     assert 2 < len(server.paths) < 10_000

@@ -1,9 +1,11 @@
 """A night is scored completely, whatever is broken or full, and however often it is stopped."""
 
 import dataclasses
+import itertools
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 from astropy.table import Table
 
-from outcrop import Petal
+from outcrop import Petal, find_petals
 from outcrop.cli import main
 from outcrop.night.run import Night
 from tests.outcrop_sdk.fault_server import FaultInjectingServer, failing, no_fault
@@ -117,19 +119,62 @@ def test_the_tables_mirror_the_tree_and_the_summary_counts_every_redrock_row(
     assert str(tmp_path / "out" / "toplist.ecsv") in out
 
 
-def test_a_target_of_two_petals_is_ranked_twice_and_listed_once(
+def test_a_target_of_two_petals_is_listed_once_or_with_every_spectrum(
     server: FaultInjectingServer, tmp_path: Path
 ) -> None:
     add_petal(tmp_path / "tree", 0, first=11)
     add_petal(tmp_path / "tree", 1, first=13)
-    assert night(tmp_path / "tree", tmp_path / "out", server.url) == 0
-    top = toplist(tmp_path / "out")
     # p_value is 1 / (1 + TARGETID); 15 has none.
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, "--max-p", "0.5") == 0
+    top = toplist(tmp_path / "out")
+    assert top["TARGETID"].tolist() == [14, 13, 12, 11]
+    assert top["NSPECTRA"].tolist() == [1, 2, 1, 1]
+
+    options = ["--max-p", "0.5", "--every-spectrum"]
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, *options) == 0
+    top = toplist(tmp_path / "out")
     assert top["TARGETID"].tolist() == [14, 13, 13, 12, 11]
     assert top["RANK"].tolist() == [1, 2, 3, 4, 5]
     assert top["NSPECTRA"].tolist() == [1, 2, 2, 1, 1]
     assert len(set(top["COADD"][1:3].tolist())) == 2
     assert (tmp_path / "out" / "targets.txt").read_text() == "14\n13\n12\n11\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "listed", "selection"),
+    [
+        # ANOMALY is where the TARGETID is a multiple of 3.
+        ([], [33, 21, 12], "flagged; one spectrum of each target, at most 100"),
+        (["--max-p", "0.04"], [33, 32, 31], "p < 0.04; one spectrum of each target, at most 100"),
+        (["--number", "2"], [33, 21], "flagged; one spectrum of each target, at most 2"),
+        (["--spectype", "qso"], [], "flagged, QSO; one spectrum of each target, at most 100"),
+        (["--min-snr", "9.5"], [], "flagged, S/N >= 9.5; one spectrum of each target, at most 100"),
+    ],
+)
+def test_the_top_list_holds_flagged_spectra_or_those_asked_for(
+    server: FaultInjectingServer,
+    small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    listed: list[int],
+    selection: str,
+) -> None:
+    assert night(small, tmp_path / "out", server.url, *options) == 0
+    top = toplist(tmp_path / "out")
+    assert top["TARGETID"].tolist() == listed
+    assert top.meta["selection"] == selection
+    assert (tmp_path / "out" / "targets.txt").read_text() == "".join(f"{i}\n" for i in listed)
+    title = "the most anomalous" if listed else "no spectrum is in the top list"
+    assert f"{title} ({selection})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--max-p", "0"], ["--max-p", "nan"], ["--number", "0"], ["--spectype", "DWARF"]],
+)
+def test_an_impossible_selection_is_refused(tmp_path: Path, options: list[str]) -> None:
+    assert night(tmp_path, tmp_path / "out", "http://127.0.0.1:1", *options) == 2
 
 
 def test_a_target_of_a_healpixel_is_listed_with_every_fiber_and_night(
@@ -139,8 +184,12 @@ def test_a_target_of_a_healpixel_is_listed_with_every_fiber_and_night(
     folder.mkdir(parents=True)
     for path in real.glob("*-special-dark-27247.fits"):
         (folder / path.name).symlink_to(path)
-    assert night(tmp_path / "tree", tmp_path / "out", server.url) == 0
+    options = ["--max-p", "1"]
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, *options) == 0
+    assert len(toplist(tmp_path / "out")) == 1
 
+    options.append("--every-spectrum")
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, *options) == 0
     top = toplist(tmp_path / "out")
     seen = read_table(real / "coadd-special-dark-27247.fits", "EXP_FIBERMAP")
     columns = ("TILEID", "FIBER", "PETAL_LOC", "NIGHT")
@@ -174,7 +223,7 @@ def test_a_second_run_scores_nothing(
     assert times(tmp_path / "out") == before
     assert len(server.sizes) == asked
     assert "3 scored, 0 of them now" in capsys.readouterr().out
-    assert len(toplist(tmp_path / "out")) == 9
+    assert len(toplist(tmp_path / "out")) == 3
 
 
 def newer(coadd: Path, table: Path) -> None:
@@ -269,6 +318,102 @@ def test_a_broken_petal_is_named_at_the_end_and_the_others_are_there(
     assert summary(tmp_path / "out").meta["rows"] == 9
 
 
+def with_byte(kind: str, text: bytes, replacement: bytes) -> Callable[[Petal], Path]:
+    def damage(petal: Petal) -> Path:
+        path: Path = getattr(petal, kind)
+        content = path.read_bytes()
+        assert text in content
+        path.write_bytes(content.replace(text, replacement, 1))
+        return path
+
+    return damage
+
+
+def as_pipe(kind: str) -> Callable[[Petal], Path]:
+    def damage(petal: Petal) -> Path:
+        path: Path = getattr(petal, kind)
+        path.unlink()
+        os.mkfifo(path)
+        return path
+
+    return damage
+
+
+AXES = b"NAXIS   =                    2"
+BILLION = b"NAXIS   =            999999999"
+NIGHT = b"NIGHT   =             20210324"
+DAMAGES: list[tuple[Callable[[Petal], Path], str]] = [
+    (with_byte("coadd", b"TGT", b"T\xf8T"), "column OBJTYPE"),
+    (with_byte("redrock", b"GALAXY", b"GAL\xf8XY"), "column SPECTYPE"),
+    (with_byte("coadd", NIGHT, b"NIGHT   =           2021.03.24"), "NIGHT"),
+    (with_byte("coadd", AXES, BILLION), "NAXIS is 999999999"),
+    (as_pipe("coadd"), "is not a regular file"),
+    (as_pipe("redrock"), "is not a regular file"),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason", "watch"),
+    [*((*each, False) for each in DAMAGES), *((*each, True) for each in DAMAGES[::2])],
+)
+def test_a_damaged_petal_is_named_in_one_line_and_the_others_are_scored(
+    server: FaultInjectingServer,
+    small: Path,
+    tmp_path: Path,
+    damage: Callable[[Petal], Path],
+    reason: str,
+    watch: bool,
+) -> None:
+    output = tmp_path / "out"
+    damaged = damage(find_petals(small)[1])
+    process = started(small, output, server.url, *(["--watch"] if watch else []))
+    try:
+        if watch:
+            wait_for((output / "summary.ecsv").exists)
+            wait_for(lambda: summary(output)["STATE"].tolist() == ["scored", "failed", "scored"])
+            process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+
+    assert process.returncode == (143 if watch else 1), err
+    assert summary(output)["STATE"].tolist() == ["scored", "failed", "scored"]
+    assert damaged.name in summary(output)["ERROR"][1]
+    assert reason in summary(output)["ERROR"][1]
+    (listed,) = [line for line in err.splitlines() if line.startswith("  ")]
+    assert damaged.name in listed
+    assert reason in listed
+    assert "Traceback" not in err
+
+
+def test_a_table_with_a_damaged_header_is_made_again(
+    server: FaultInjectingServer, small: Path, tmp_path: Path
+) -> None:
+    assert night(small, tmp_path / "out", server.url) == 0
+    table = tables(tmp_path / "out")[1]
+    content = table.read_bytes()
+    at = content.index(b"MODELSHA= '")
+    table.write_bytes(content[:at] + b"MODELSHA= abab'cd" + content[at + 17 :])
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert read_header(table)["MODELSHA"] == some_model().sha256
+    assert server.sizes == [3] * 4
+
+
+def test_a_file_name_that_is_not_utf_8_is_a_failed_petal_in_the_summary(
+    server: FaultInjectingServer, small: Path, tmp_path: Path
+) -> None:
+    petal = find_petals(small)[1]
+    for path in (petal.coadd, petal.redrock):
+        path.rename(os.fsdecode(os.fsencode(path).replace(b"thru", b"\xfe\xff")))
+    process = started(small, tmp_path / "out", server.url)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert summary(tmp_path / "out")["STATE"].tolist() == ["scored", "failed", "scored"]
+    assert "\\udcfe\\udcff" in summary(tmp_path / "out")["COADD"][1]
+    assert "cannot be named in a FITS header" in summary(tmp_path / "out")["ERROR"][1]
+
+
 def test_a_stale_table_of_a_petal_that_broke_is_kept_but_not_counted(
     server: FaultInjectingServer, small: Path, tmp_path: Path
 ) -> None:
@@ -278,7 +423,7 @@ def test_a_stale_table_of_a_petal_that_broke_is_kept_but_not_counted(
     assert night(small, tmp_path / "out", server.url) == 1
     assert times(tmp_path / "out") == before
     assert summary(tmp_path / "out").meta["rows"] == 6
-    assert 11 not in toplist(tmp_path / "out")["TARGETID"]
+    assert toplist(tmp_path / "out")["TARGETID"].tolist() == [33, 21]
 
 
 def test_a_petal_that_the_service_refuses_fails_alone(
@@ -350,12 +495,11 @@ def test_a_service_that_stays_unavailable_ends_the_night_and_leaves_the_rest_wai
 
 
 def test_requests_to_a_busy_service_are_retried_for_longer_than_a_call(
-    server: FaultInjectingServer, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FaultInjectingServer, small: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("outcrop.night.retries.NIGHT_RETRY_PAUSE", 0.01)
     # A call ends at the first answer: the next try could only begin after its deadline.
-    server.faults = [no_fault] + [failing(429, Retry_After="9")] * 5
-    assert night(small, tmp_path / "out", server.url, "--timeout", "5") == 0
+    server.faults = [no_fault] + [failing(429, Retry_After="1")] * 2
+    assert night(small, tmp_path / "out", server.url, "--timeout", "0.9") == 0
     assert len(tables(tmp_path / "out")) == 3
 
 
@@ -368,29 +512,75 @@ def test_a_refused_token_ends_the_night_immediately(
     assert tables(tmp_path / "out") == []
 
 
-def test_a_model_that_changes_ends_the_night_and_its_scores_are_not_written(
+@pytest.mark.usefixtures("short_night_retries")
+def test_a_model_that_changes_has_the_night_begin_again(
     server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def upgrade(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
         server.model = dataclasses.replace(some_model(), sha256="cd" * 32, version="20260202")
         return False
 
+    # The model, one petal; the scores of the second are of another model.
     server.faults = [*[no_fault] * 2, upgrade]
-    assert night(small, tmp_path / "out", server.url, "--workers", "1") == 1
-    error = capsys.readouterr().err.splitlines()[-1]
+    assert night(small, tmp_path / "out", server.url, "--workers", "1") == 0
+    error = capsys.readouterr().err
     assert "changed its model from outcrop 20260101 " in error
     assert " to outcrop 20260202 " in error
-    assert len(tables(tmp_path / "out")) == 1
-    assert night(small, tmp_path / "out", server.url) == 0
     shas = {read_header(path)["MODELSHA"] for path in tables(tmp_path / "out")}
     assert shas == {"cd" * 32}
+    assert summary(tmp_path / "out").meta["sha256"] == "cd" * 32
 
 
-def test_an_address_without_a_service_is_an_error(
+@pytest.mark.usefixtures("short_night_retries")
+def test_two_models_that_stay_end_the_night(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = itertools.cycle(
+        [some_model(), dataclasses.replace(some_model(), sha256="cd" * 32, version="20260202")]
+    )
+
+    def alternate(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        server.model = next(models)
+        return False
+
+    server.faults = [alternate] * 10_000
+    assert night(small, tmp_path / "out", server.url, "--workers", "1") == 1
+    assert "the service changed its model" in capsys.readouterr().err.splitlines()[-1]
+    assert leftovers(tmp_path / "out") == []
+
+
+@pytest.mark.usefixtures("short_night_retries")
+def test_an_address_without_a_service_is_one_warning_and_one_error(
     small: Path, tmp_path: Path, closed_port: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert night(small, tmp_path / "out", closed_port, "--timeout", "0.5") == 1
-    assert f"{closed_port}/model cannot be reached" in capsys.readouterr().err
+    assert night(small, tmp_path / "out", closed_port) == 1
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"outcrop: WARNING: {closed_port}/model cannot be reached")
+    assert warning.endswith("trying again for up to 0.3 s")
+    assert error.startswith(f"outcrop: error: {closed_port}/model cannot be reached")
+
+
+@pytest.mark.parametrize("watch", [[], ["--watch"]])
+def test_a_night_waits_for_a_service_that_is_down_at_its_start(
+    small: Path, tmp_path: Path, watch: list[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = started(small, tmp_path / "out", f"http://127.0.0.1:{port}", *watch)
+    try:
+        # The retries of a plain client end after some 4 s.
+        time.sleep(7)
+        assert process.poll() is None
+        with FaultInjectingServer(port):
+            wait_for((tmp_path / "out" / "targets.txt").exists)
+            if watch:
+                wait_for(lambda: len(tables(tmp_path / "out")) == 3)
+                process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == (143 if watch else 0)
+    assert err.count("cannot be reached") == 1
 
 
 # --- stopping and watching

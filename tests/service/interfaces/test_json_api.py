@@ -142,7 +142,7 @@ def test_a_bad_spectrum_has_a_status_bit_and_its_neighbours_their_scores(
         assert rows[1]["status"]
 
     alone = scorer.score(spectra)
-    assert_equal([rows[0], rows[2]], alone.rows(np.array([0, 2])))
+    assert_equal([rows[0], rows[2]], alone[np.array([0, 2])])
 
 
 def test_a_repeated_targetid_is_answered_twice_with_its_bit(client: TestClient) -> None:

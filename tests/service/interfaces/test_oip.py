@@ -181,7 +181,7 @@ def test_a_message_may_hold_any_floats(client: TestClient, scorer: Scorer) -> No
     spectra.z[4] = np.nan
     scores = infer(client, spectra)
     assert (scores.status[1:] != 0).all()
-    alone = scorer.score(spectra.rows(slice(0, 1)))
+    alone = scorer.score(spectra[:1])
     np.testing.assert_allclose(scores.wmse[0], alone.wmse[0], rtol=1e-5)
     np.testing.assert_allclose(scores.nof[0], alone.nof[0], rtol=1e-5)
 
@@ -202,7 +202,7 @@ def test_no_spectrum_breaks_the_server_or_its_neighbours(
     if not np.isfinite([scores.wmse[1], scores.nof[1]]).all():
         assert scores.status[1]
     for row in (0, 2):
-        alone = scorer.score(spectra.rows(slice(row, row + 1)))
+        alone = scorer.score(spectra[row : row + 1])
         for name in ("status", "wmse", "nof", "p_value", "latent"):
             np.testing.assert_allclose(
                 getattr(scores, name)[row], getattr(alone, name)[0], rtol=1e-4, atol=1e-5
@@ -210,7 +210,7 @@ def test_no_spectrum_breaks_the_server_or_its_neighbours(
 
 
 def test_no_spectra_are_a_response_without_rows(client: TestClient) -> None:
-    assert len(infer(client, make_spectra(2).rows(slice(0, 0)))) == 0
+    assert len(infer(client, make_spectra(2)[:0])) == 0
 
 
 def test_too_many_spectra_are_rejected_before_they_are_read(

@@ -10,9 +10,10 @@ CONNECTION_TRIES: Final = 5  # about 4 s: a restart, but not a wrong address for
 FIRST_WAIT: Final = 0.25  # s, doubled with every try
 LONGEST_WAIT: Final = 8.0  # s, unless Retry-After is longer
 JITTER: Final = 0.25  # s at most, added to every wait
+MODEL_TRIES: Final = 5  # of `outcrop score`, to get all scores from the model of the header
+ROLLOUT_PAUSE: Final = 5.0  # s, before it, or a night, asks again which model is served
 
 WORKERS: Final = 4  # petals of a night at a time: two are scored while two are read or written
 NIGHT_RETRY_SECONDS: Final = 300.0  # s, that a night waits for an unavailable or busy service
-NIGHT_RETRY_PAUSE: Final = 1.0  # s, between its tries
 POLL: Final = 10.0  # s, between searches for new petals
-TOP: Final = 100  # spectra in a night's top list: an evening of visual inspection
+TOP: Final = 100  # targets in a night's top list: an evening of visual inspection

@@ -2,27 +2,29 @@
 
 For a truncated or damaged file astropy gives a warning, or an array of arbitrary bytes. Here a
 file whose HDUs do not end exactly at the end of the file is refused before any of them is read,
-and all later errors name the file and the HDU.
+and all later errors name the file and the HDU. Pipes and devices are never opened.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import gzip
 import io
+import stat
 import struct
 import zlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._fits_layout import BLOCK, check_layout
 from .errors import InputError
 
-BLOCK: Final = 2880
+_BLOCK_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -83,59 +85,70 @@ class FitsFile:
 
         self.path = path
         with reading(path, "the file"):
-            with path.open("rb") as stream:
-                start = stream.read(6)
-                size = stream.seek(0, io.SEEK_END)
-
-            source: Any = path
-            if start.startswith(_GZIP):
-                # Seeking in a gzip stream starts over each time, so it is read into memory.
-                with gzip.open(path) as stream:
-                    content = stream.read()
-                start, size, source = content[:6], len(content), io.BytesIO(content)
-
-            if start != b"SIMPLE":
-                raise InputError(
-                    f"{path} is not a FITS file: it begins with {start!r}, not with SIMPLE"
-                )
-            if size % BLOCK:
-                raise InputError(
-                    f"{path} has {size} bytes, not a multiple of {BLOCK} as FITS files have; "
-                    "it is cut off: fetch or make it again"
-                )
-
-            # No memory map: astropy refuses it for unsigned integers, and a file that shrinks
-            # under a map kills the process. Data are read per HDU, when needed.
-            self._hdus: Any = fits.open(source, memmap=False)
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise InputError(f"{path} is not a regular file; name a FITS file")
+            self._stream = path.open("rb")
         try:
+            with reading(path, "the file"):
+                source, size = self._source()
+                number = check_layout(path, source, size)
+                source.seek(0)
+                # No memory map: astropy refuses it for unsigned integers, and a file that shrinks
+                # under a map kills the process. Data are read per HDU, when needed.
+                self._hdus: Any = fits.open(source, memmap=False)
             with reading(path, "the list of HDUs"):
-                self._by_name = self._index(size)
+                self._by_name = self._index(number)
         except BaseException:
-            self._hdus.close()
+            self._stream.close()
             raise
 
-    def _index(self, size: int) -> dict[str, Any]:
+        try:
+            self.header("PRIMARY")
+        except BaseException:
+            self.close()
+            raise
+
+    def _source(self) -> tuple[BinaryIO, int]:
+        """Return the uncompressed file, and its size, whose start is that of FITS."""
+        start = self._stream.read(6)
+        source, size = self._stream, self._stream.seek(0, io.SEEK_END)
+        if start.startswith(_GZIP):
+            # Seeking in a gzip stream starts over each time, so it is read into memory.
+            self._stream.seek(0)
+            with gzip.open(self._stream) as unpacked:
+                content = unpacked.read()
+            start, size, source = content[:6], len(content), io.BytesIO(content)
+
+        if start != b"SIMPLE":
+            raise InputError(
+                f"{self.path} is not a FITS file: it begins with {start!r}, not with SIMPLE"
+            )
+        if size % BLOCK:
+            raise InputError(
+                f"{self.path} has {size} bytes, not a multiple of {BLOCK} as FITS files have; "
+                "it is cut off: fetch or make it again"
+            )
+        return source, size
+
+    def _index(self, number: int) -> dict[str, Any]:
         by_name: dict[str, Any] = {}
-        end = 0
         for hdu in self._hdus:
             name = str(hdu.name).upper()
-            info = hdu.fileinfo()
-            end = int(info["datLoc"]) + int(info["datSpan"])
-            if end > size:
-                raise InputError(
-                    f"{self.path} is cut off: HDU {name} ends at byte {end}, the file at {size}; "
-                    "fetch or make it again"
-                )
             if name in by_name:
                 raise InputError(f"{self.path} has two HDUs named {name}; expected one")
             by_name[name] = hdu
 
-        if end != size:
+        if len(by_name) != number:
             raise InputError(
-                f"{self.path} is damaged: {size - end} bytes after HDU {list(by_name)[-1]} are not "
-                "FITS; fetch or make it again"
+                f"{self.path} is damaged: astropy reads {len(by_name)} of its {number} HDUs; "
+                "fetch or make it again"
             )
         return by_name
+
+    def close(self) -> None:
+        """Close the file."""
+        self._hdus.close()
+        self._stream.close()
 
     def __enter__(self) -> "FitsFile":
         return self
@@ -146,7 +159,7 @@ class FitsFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._hdus.close()
+        self.close()
 
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
@@ -160,8 +173,11 @@ class FitsFile:
         return self._by_name[name]
 
     def header(self, name: str) -> Mapping[str, Any]:
-        """Return the header of an HDU."""
-        return self._hdu(name).header
+        """Return the values of an HDU's header; of a repeated keyword, the first."""
+        hdu = self._hdu(name)
+        # astropy parses a card only when its value is read.
+        with reading(self.path, f"the header of HDU {name}"):
+            return {card.keyword: card.value for card in reversed(hdu.header.cards)}
 
     def image(
         self, name: str, kinds: str, dtype: type[np.generic], dimensions: int
@@ -190,19 +206,22 @@ class FitsFile:
             if 0 in shape:
                 return np.zeros(shape, dtype)
 
-            data = hdu.data
-            # Wider integers would lose bits; wider floats only digits.
-            narrowed = data.dtype.kind != "f" and data.dtype.itemsize > np.dtype(dtype).itemsize
-            if data.dtype.kind not in kinds or data.shape != shape or narrowed:
-                raise InputError(
-                    f"{self.path}: HDU {name} holds {data.dtype} of shape {data.shape}; "
-                    f"expected numbers for {np.dtype(dtype)} of shape {shape}"
-                )
-
-            # float64 beyond float32's range becomes infinite, and so gets a status bit.
-            with np.errstate(over="ignore"):
-                native = np.ascontiguousarray(data, dtype=dtype)
-            del data, hdu.data
+            # Block by block, so that the stored numbers stay in the processor's cache.
+            native = np.empty(shape, dtype)
+            rows = max(1, _BLOCK_BYTES // native[0].nbytes)
+            for start in range(0, shape[0], rows):
+                block = native[start : start + rows]
+                data = hdu.section[start : start + rows]
+                # Wider integers would lose bits; wider floats only digits.
+                narrowed = data.dtype.kind != "f" and data.dtype.itemsize > block.dtype.itemsize
+                if data.dtype.kind not in kinds or data.shape != block.shape or narrowed:
+                    raise InputError(
+                        f"{self.path}: HDU {name} holds {data.dtype} of shape {data.shape} from "
+                        f"row {start} on; expected numbers for {block.dtype} of {block.shape}"
+                    )
+                # float64 beyond float32's range becomes infinite, and so gets a status bit.
+                with np.errstate(over="ignore"):
+                    block[...] = data
             return native
 
     def table(self, name: str) -> "FitsTable":
@@ -259,4 +278,7 @@ class FitsTable:
 
     def strings(self, column: str) -> NDArray[np.str_]:
         """Return a column of strings without their padding."""
-        return np.char.strip(self._column(column, "SU", "string").astype(np.str_))
+        values = self._column(column, "SU", "string")
+        # Bytes that are not ASCII cannot be decoded.
+        with reading(self._path, f"column {column} of HDU {self._name}"):
+            return np.char.strip(values.astype(np.str_))

@@ -14,18 +14,22 @@ from types import FrameType
 from typing import Final, cast
 
 import numpy as np
+import tenacity
 from tqdm import tqdm
 
-from ._constants import CHUNK, TIMEOUT, URL, WORKERS
-from ._files import check_output
+from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WORKERS
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
-from .errors import InputError, OutcropError
+from .errors import InputError, ModelChanged, OutcropError
 from .model import Model
 from .night.run import Night
+from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .scores import Scores, Status
-from .table import write_scores
+from .spectra import Spectra
+from .table import check_score_table, write_scores
+
+logger = logging.getLogger(__name__)
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -160,6 +164,41 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     night.add_argument(
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
     )
+
+    top = night.add_argument_group("the top list", "toplist.ecsv and targets.txt")
+    top.add_argument(
+        "--max-p",
+        type=_probability,
+        metavar="P",
+        help="list spectra with a p-value below P (default: those with the flag ANOMALY)",
+    )
+    top.add_argument(
+        "--spectype",
+        type=str.upper,
+        choices=("GALAXY", "QSO", "STAR"),
+        default="",
+        help="list only this class",
+    )
+    top.add_argument(
+        "--min-snr",
+        type=float,
+        default=0.0,
+        metavar="SNR",
+        help="list only spectra with at least this S/N",
+    )
+    top.add_argument(
+        "--number",
+        type=_positive,
+        default=TOP,
+        metavar="N",
+        help="list at most N targets (default: %(default)d)",
+    )
+    top.add_argument(
+        "--every-spectrum",
+        action="store_true",
+        help="list every spectrum of a target with all its fiber observations, not one row a "
+        "target; --number then counts spectra",
+    )
     night.set_defaults(run=_night)
 
 
@@ -167,6 +206,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def _probability(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to 1")
     return number
 
 
@@ -196,21 +242,46 @@ def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
 
 
 def _score(options: argparse.Namespace) -> int:
-    check_output(options.output, options.overwrite)
+    check_score_table(options.output, options.overwrite)
     spectra = read_spectra(options.coadd, options.redrock)
 
     chunks = max(1, math.ceil(len(spectra) / CHUNK))
     with _client(options, chunks) as client:
-        model = client.model()
-        warn_if_simulated(model, options.coadd)
-        # disable=None: only on a terminal; delay: only where scoring takes longer.
-        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
-            scores = client.score(spectra, options.reconstruction, bar.update)
+        scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
+    warn_if_simulated(model, options.coadd)
 
     write_scores(options.output, spectra, scores, model, options.overwrite)
     print(describe_scores(scores, model))
-    print(f"written to {options.output}")
+    _print(f"written to {options.output}")
     return 0
+
+
+def _scores_of_one_model(
+    client: Client, spectra: Spectra, reconstruction: bool
+) -> tuple[Scores, Model]:
+    """Return scores and the description of the model that computed all of them.
+
+    Behind a load balancer, while another model is rolled out, requests meet the one or the other.
+    """
+
+    def score() -> tuple[Scores, Model]:
+        model = client.model()
+        # disable=None: only on a terminal; delay: only where scoring takes longer.
+        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
+            scores = client.score(spectra, reconstruction, bar.update)
+        model.identity.check_same(scores.model)
+        return scores, model
+
+    def report(state: tenacity.RetryCallState) -> None:
+        logger.warning("%s: trying again", state.outcome and state.outcome.exception())
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(ModelChanged),
+        stop=tenacity.stop_after_attempt(MODEL_TRIES),
+        wait=tenacity.wait_fixed(ROLLOUT_PAUSE),
+        before_sleep=report,
+        reraise=True,
+    )(score)
 
 
 def describe_scores(scores: Scores, model: Model) -> str:
@@ -231,10 +302,14 @@ def describe_scores(scores: Scores, model: Model) -> str:
 def _night(options: argparse.Namespace) -> int:
     complete = False
     with _client(options) as client:
-        night = Night(options.root, options.output, client, options.workers)
+        night = Night(options.root, options.output, client, options.workers, _selection(options))
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
+            except OutcropError:
+                # A night that is stopped while it waits for the service ends with its error.
+                if not caught:
+                    raise
             finally:
                 if night.summary is not None:
                     complete = _print_summary(night.summary, night.text)
@@ -243,9 +318,19 @@ def _night(options: argparse.Namespace) -> int:
     return 0 if complete else 1
 
 
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(
+        max_p=options.max_p,
+        spectype=options.spectype,
+        min_snr=options.min_snr,
+        number=options.number,
+        every_spectrum=options.every_spectrum,
+    )
+
+
 def _print_summary(summary: Summary, text: str) -> bool:
     """Print the summary and the failures of a night; return whether every petal is scored."""
-    print(text)
+    _print(text)
     totals = summary.totals()
     if totals[FAILED]:
         print(f"outcrop: error: {totals[FAILED]} petals failed:", file=sys.stderr)
@@ -257,9 +342,15 @@ def _print_summary(summary: Summary, text: str) -> bool:
     return not totals[FAILED] and not totals[WAITING]
 
 
+def _print(text: str) -> None:
+    """Print text with file names, whose bytes the output's encoding may not have."""
+    encoding = sys.stdout.encoding
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
-    """Call a function at the first SIGINT or SIGTERM, and restore their handlers for a second.
+    """Call a function at the first SIGINT or SIGTERM; a second one ends the process.
 
     Yields a list to which the signal's number is added. Only the main thread can handle signals.
     """
@@ -270,20 +361,19 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
 
     def handle(number: int, _: FrameType | None) -> None:
         caught.append(number)
-        restore()
+        # Python's own handler would wait for the threads of the petals in progress.
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
         # Not print: the signal may have interrupted one.
         os.write(2, b"outcrop: finishing the petals in progress; press Ctrl-C again to stop now\n")
         stop()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _health(options: argparse.Namespace) -> int:

@@ -13,17 +13,19 @@ import os
 from collections import defaultdict, deque
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._fits import FitsFile, FitsTable, reading
+from ._fits import FitsFile, FitsTable
 from .errors import InputError
+from .fingerprint import FileFingerprint
+from .inputs import Inputs
 from .model import Model
 from .petals import Petal, find_petals
 from .scores import Status
-from .spectra import CAMERAS, WAVE, Band, Spectra
+from .spectra import CAMERAS, WAVE, Band, Spectra, repeated
 
 __all__ = ["Petal", "find_petals", "is_simulated", "read_spectra", "warn_if_simulated"]
 
@@ -39,6 +41,11 @@ ZWARN_NODATA: Final = 1 << 9
 HARMLESS_FIBERSTATUS: Final = (1 << 3) | (1 << 20)
 
 _UNKNOWN: Final = {"ra": np.nan, "dec": np.nan, "fiber": -1, "petal": -1, "tileid": -1}
+_REDROCK_NUMBERS: Final = ("ZERR", "DELTACHI2")
+# Of the primary header alone: that of FIBERMAP may be inherited from one of several exposures.
+_OF_COADD: Final = ("TILEID", "PETAL", "NIGHT", "HEALPIX", "HPXPIXEL", "HPXNSIDE", "HPXNEST")
+_OF_SURVEY: Final = ("SPECPROD", "SURVEY", "PROGRAM", "FAPRGRM")
+_DEPENDENCIES: Final = 100
 _KINDS: Final = ("WAVELENGTH", "FLUX", "IVAR", "MASK")
 
 
@@ -86,14 +93,16 @@ def read_spectra(
     if redrock is not None and z is not None:
         raise InputError("both redrock and z are given; give the one or the other")
 
+    files = tuple(FileFingerprint.of(path) for path in (coadd, redrock) if path is not None)
     with FitsFile(Path(coadd)) as file:
         fibermap = file.table("FIBERMAP")
         targetid = fibermap.integers("TARGETID")
         bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
-        status = _fiber_status(fibermap) | _bit(_repeated(targetid), Status.DUPLICATE)
+        status = _fiber_status(fibermap) | _bit(repeated(targetid), Status.DUPLICATE)
         columns = _fiber_columns(file, fibermap, targetid)
+        inputs = Inputs(files, _cards(file))
     redshift = _broadcast(z, len(targetid))
-    spectra = Spectra(bands, z=redshift, targetid=targetid, status=status, **columns)
+    spectra = Spectra(bands, z=redshift, targetid=targetid, status=status, inputs=inputs, **columns)
     if redrock is not None:
         spectra = _join_redrock(spectra, Path(coadd), Path(redrock))
 
@@ -104,6 +113,24 @@ def read_spectra(
     if set(bands) < set(CAMERAS):
         status |= np.int32(Status.MISSING_CAMERA)
     return replace(spectra, status=status)
+
+
+def _cards(file: FitsFile) -> dict[str, str | int | float]:
+    """Return the cards of a coadd that say what was observed and how it was processed."""
+    primary, fibermap = file.header("PRIMARY"), file.header("FIBERMAP")
+    with reading(file.path, "the primary header"):
+        # DESI's pipeline records the name of its run among the versions, as desiutil.depend does.
+        versions = {
+            primary.get(f"DEPNAM{number:02d}"): primary.get(f"DEPVER{number:02d}")
+            for number in range(_DEPENDENCIES)
+        }
+        found: dict[str, Any] = {"SPECPROD": versions.get("SPECPROD")}
+        if "HPXPIXEL" in primary:
+            found["HEALPIX"] = primary["HPXPIXEL"]
+        found |= {name: fibermap[name] for name in _OF_SURVEY if name in fibermap}
+        found |= {name: primary[name] for name in (*_OF_SURVEY, *_OF_COADD) if name in primary}
+    # Not a card without a value.
+    return {name: value for name, value in found.items() if isinstance(value, str | int | float)}
 
 
 def _band_names(file: FitsFile) -> list[str]:
@@ -201,11 +228,6 @@ def _of_first_exposure(
     return values
 
 
-def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
-    ids, counts = np.unique(targetid, return_counts=True)
-    return np.isin(targetid, ids[counts > 1])
-
-
 def _broadcast(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
     """Return one redshift per row; NaN where none are given."""
     try:
@@ -227,6 +249,11 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
         z = table.floats("Z")
         zwarn = table.integers("ZWARN")
         spectype = table.strings("SPECTYPE")
+        more: dict[str, NDArray[Any]] = {
+            name.lower(): table.floats(name) for name in _REDROCK_NUMBERS if name in table
+        }
+        if "SUBTYPE" in table:
+            more["subtype"] = table.strings("SUBTYPE")
 
     rows = _matches(spectra.targetid, targetid)
     missing = rows < 0
@@ -246,11 +273,17 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
             for name, column in columns.items()
         }
 
-    status = (
-        status | _bit(missing, Status.NO_SPECTRUM) | _bit(_repeated(targetid), Status.DUPLICATE)
-    )
-    return Spectra(
-        bands, z=z, targetid=targetid, status=status, zwarn=zwarn, spectype=spectype, **columns
+    status = status | _bit(missing, Status.NO_SPECTRUM) | _bit(repeated(targetid), Status.DUPLICATE)
+    return replace(
+        spectra,
+        bands=bands,
+        z=z,
+        targetid=targetid,
+        status=status,
+        zwarn=zwarn,
+        spectype=spectype,
+        **columns,
+        **more,
     )
 
 
@@ -286,12 +319,8 @@ def is_simulated(coadd: str | os.PathLike[str]) -> bool:
     InputError
         Where the file is missing or not FITS.
     """
-    from astropy.io import fits
-
-    path = Path(coadd)
-    with reading(path, "the primary header"):
-        header = cast(Any, fits.getheader(path, 0))
-        return header.get("SIMULATD", False) is True
+    with FitsFile(Path(coadd)) as file:
+        return file.header("PRIMARY").get("SIMULATD") is True
 
 
 def warn_if_simulated(model: Model, coadd: str | os.PathLike[str]) -> bool:

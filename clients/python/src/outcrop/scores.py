@@ -8,14 +8,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .index import Index, to_rows
 from .model import ModelIdentity
 
 
 class Status(IntFlag):
     """Conditions that qualify the scores of a spectrum, one bit each.
 
-    The first five, LOW_COVERAGE and NO_SPECTRUM make it ineligible: its scores, where they can
-    be computed, are reported but never flagged, ranked or counted.
+    The first five, LOW_COVERAGE, NO_SPECTRUM and NOT_SCORED make it ineligible: its scores,
+    where they can be computed, are reported but never flagged, ranked or counted.
     """
 
     NO_DATA = 1 << 0
@@ -44,6 +45,8 @@ class Status(IntFlag):
     """The TARGETID belongs to the model's training sample."""
     EXTRAPOLATED = 1 << 12
     """The S/N lies outside the calibrated range: p_value is that of the nearest cell."""
+    NOT_SCORED = 1 << 15
+    """The model gave a score that is not finite; all are NaN."""
 
 
 INELIGIBLE: Final = (
@@ -54,6 +57,7 @@ INELIGIBLE: Final = (
     | Status.BAD_FIBER
     | Status.LOW_COVERAGE
     | Status.NO_SPECTRUM
+    | Status.NOT_SCORED
 )
 MIN_SNR: Final = 1.0
 """Eligible spectra have at least this S/N."""
@@ -81,6 +85,9 @@ def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np
 @dataclass(frozen=True, eq=False)
 class Scores:
     """One row per spectrum, in the order of the input.
+
+    ``scores[:5]``, ``scores[mask]`` and ``scores[rows]`` are the chosen rows, in the order of the
+    index; ``scores[0]`` is one.
 
     Attributes
     ----------
@@ -153,9 +160,9 @@ class Scores:
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    def rows(self, index: slice | NDArray[np.intp]) -> "Scores":
-        """Return the chosen rows, in the order of the index."""
-        columns = {name: column[index] for name, column in self.columns().items()}
+    def __getitem__(self, index: Index) -> "Scores":
+        rows = to_rows(index, len(self))
+        columns = {name: column[rows] for name, column in self.columns().items()}
         return replace(self, **columns)
 
     @staticmethod

@@ -28,7 +28,7 @@ _NOT_A_MODEL: Final = (
 def chunks(spectra: Spectra) -> Iterator[Spectra]:
     """Yield the spectra in chunks of up to `CHUNK`; none where there are no spectra."""
     for start in range(0, len(spectra), CHUNK):
-        yield spectra.rows(slice(start, start + CHUNK))
+        yield spectra[start : start + CHUNK]
 
 
 def score_request(url: str, spectra: Spectra, reconstruction: bool) -> ClientRequest:

@@ -5,8 +5,12 @@ tables are counted. A night that was stopped continues when it is run again, and
 reprocessed coadd or of another model are scored again. The tables mirror the tree of the coadds.
 
 A petal that cannot be scored is recorded and the night continues. Requests to an unavailable or
-busy service are retried for minutes. The night ends where the service stays unavailable, refuses
-the token or changes its model.
+busy service are retried for minutes. The night ends where the service stays unavailable or refuses
+the token.
+
+All tables of a night are of one model. Every response names the model of its scores; where that is
+not the expected one, as behind a load balancer while another model is rolled out, the scores are
+discarded and the night begins again with the model that is served then.
 
 In memory are at most as many petals as there are workers.
 """
@@ -23,7 +27,8 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from .._constants import POLL
+from .._constants import NIGHT_RETRY_SECONDS, POLL, ROLLOUT_PAUSE
+from .._http.retries import Deadline
 from ..client import Client
 from ..desi import warn_if_simulated
 from ..errors import InputError, ModelChanged, OutcropError, Unauthorized
@@ -31,8 +36,10 @@ from ..fingerprint import FileFingerprint
 from ..model import Model
 from ..petals import Petal, find_petals, require_petals
 from .retries import RetryingClient
+from .selection import FLAGGED, Selection
 from .summary import Summary
 from .tables import is_current, make_table
+from .top_list import TopList
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +73,8 @@ class Night:
         Its timeout is for a chunk of up to 500 spectra.
     workers : int
         Petals at a time, and so the most that are in memory.
+    selection : Selection
+        Of the spectra in the top list.
 
     Attributes
     ----------
@@ -81,6 +90,7 @@ class Night:
         output: str | os.PathLike[str],
         client: Client,
         workers: int,
+        selection: Selection = FLAGGED,
     ) -> None:
         self.root, self.output = Path(root), Path(output)
         self.summary: Summary | None = None
@@ -88,9 +98,9 @@ class Night:
         # Set while no petal is to be begun and no request to be retried.
         self._over = threading.Event()
         self._stopped = False
-        self._client = client
         self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers
+        self._selection = selection
         self._scored = 0
         self._failures: dict[Petal, str] = {}
         self._warned = False
@@ -120,9 +130,20 @@ class Night:
         """
         petals = require_petals(self.root)
         self._make_output()
-        model = self._client.model()
+        model = self._retrying_client.model()
+        rollout: Deadline | None = None
+
         try:
-            self._score_due(petals, model)
+            while True:
+                try:
+                    return self._score_due(petals, model)
+                except ModelChanged as error:
+                    rollout = rollout or Deadline(NIGHT_RETRY_SECONDS)
+                    if self._stopped or rollout.left <= 0:
+                        raise
+                    logger.warning("%s; the night begins again", error)
+                    self._over.wait(ROLLOUT_PAUSE)
+                    model = self._retrying_client.model()
         finally:
             self._write_summary(petals, model)
 
@@ -136,7 +157,7 @@ class Night:
         """
         petals = find_petals(self.root)
         self._make_output()
-        model = self._client.model()
+        model = self._retrying_client.model()
         seen: dict[Petal, tuple[FileFingerprint, FileFingerprint] | None] = {}
         summarised = None
 
@@ -147,7 +168,7 @@ class Night:
                 settled = [p for p in petals if p in seen and seen[p] == present[p]]
                 seen = present
                 if settled:
-                    model = self._client.model()
+                    model = self._retrying_client.model()
                     self._score_due(settled, model)
 
                 # Write the summary only where something has changed.
@@ -220,6 +241,13 @@ class Night:
                 raise
             # A service that is ready refuses this petal alone.
             return Outcome(False, str(error))
+        except Exception as error:
+            logger.debug("%s", petal.coadd, exc_info=True)
+            return Outcome(
+                False,
+                f"{petal.coadd} or {petal.redrock}: unexpected {type(error).__name__}: {error}; "
+                "report it with the file",
+            )
 
         return Outcome(
             True,
@@ -243,7 +271,7 @@ class Night:
             logger.error("%s: %s", petal.coadd.name, outcome.message)
 
     def _write_summary(self, petals: Sequence[Petal], model: Model) -> None:
-        summary = Summary(self.root, model, self._scored)
+        summary = Summary(self.root, model, self._scored, top=TopList(self._selection))
         for petal in petals:
             table = self.table(petal)
             if petal in self._failures:
