@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._fits import FitsFile, FitsTable
+from ._fits import FitsFile, FitsTable, reading
 from .errors import InputError
 from .fingerprint import FileFingerprint
 from .inputs import Inputs
