@@ -82,7 +82,9 @@ def test_a_message_that_breaks_off_anywhere_does_no_harm(
 ) -> None:
     headers, body = message
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    whole = f"POST {INFER} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    whole = (
+        f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    )
     content = whole.encode() + body
     with unharmed(served, message) as connection:
         for length in (*range(0, 1500, 11), *range(1500, len(content), 499)):
