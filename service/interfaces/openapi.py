@@ -26,6 +26,7 @@ from .json_models import ScoreRequest
 MEANINGS = {
     "400": "A field is missing, unknown, or of the wrong type or size",
     "401": "The bearer token is missing or wrong, or requests without a token are rejected",
+    "403": "Without tokens: the header Host or Origin is that of a web page",
     "404": "Unknown model or version",
     "405": "The route does not take this method",
     "408": "Head or body was not complete before the deadline, or the body made no progress",
@@ -175,7 +176,7 @@ def _success(route: Route, operation: _Operation) -> dict[str, Any]:
 
 
 def _errors(route: Route, operation: _Operation) -> list[str]:
-    codes = {*operation.errors, "405", "431"}
+    codes = {*operation.errors, "403", "405", "431"}
     if isinstance(route, PostRoute):
         codes |= {*_POST_ERRORS}
     if not route.is_open:

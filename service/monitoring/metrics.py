@@ -44,6 +44,7 @@ REASONS = (
     "bytes",
     "busy",
     "deadline",
+    "forbidden",
     "malformed",
     "media_type",
     "method",

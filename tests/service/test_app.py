@@ -224,3 +224,15 @@ def test_served_to_all_addresses_it_rejects_requests_without_a_token(
         for path in ("/livez", "/readyz", "/metrics"):
             assert client.get(url + path).is_success
         assert client.get(f"{served.url}/model").is_success
+
+
+def test_without_tokens_it_rejects_what_a_web_page_sends(served: ServedProcess) -> None:
+    with httpx2.Client(base_url=served.url, trust_env=False) as client:
+        # A name made to resolve to 127.0.0.1, and a form on another site's page.
+        rebound = {"Host": "evil.example:3000", "Origin": "http://evil.example:3000"}
+        assert_error(client.get("/model", headers=rebound), 403, "OUTCROP_ALLOWED_HOSTS")
+        headers, body = encode_request(make_spectra(1))
+        foreign = headers | {"Origin": "https://evil.example"}
+        assert_error(client.post(INFER, content=body, headers=foreign), 403, "another site")
+        same = headers | {"Origin": served.url}
+        assert client.post(INFER, content=body, headers=same).is_success
