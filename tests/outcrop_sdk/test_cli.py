@@ -297,3 +297,31 @@ def test_the_installed_command_is_this_one() -> None:
     )
     assert done.returncode == 1
     assert done.stderr == ("outcrop: error: url is 'nowhere'; expected as http://127.0.0.1:3000\n")
+
+
+def test_a_password_in_the_address_is_never_printed(
+    arguments: list[str],
+    server: FaultInjectingServer,
+    closed_port: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DESI_LOGLEVEL", "debug")
+    address = server.url.replace("://", "://ada:s3cret@")
+    monkeypatch.setenv("OUTCROP_URL", address)
+    server.faults = [failing(503, Retry_After="0")]
+    assert main([address if each == server.url else each for each in arguments]) == 0
+    assert set(server.tokens) == {"Basic YWRhOnMzY3JldA=="}
+    assert main(["health"]) == 0
+    assert main(["health", "--help"]) == 0
+    server.faults = [failing(401)]
+    assert main(["model"]) == 1
+    assert main(["model", "--url", closed_port.replace("://", "://ada:s3cret@")]) == 1
+    assert (
+        main(["night", str(tmp_path), "-o", str(tmp_path), "--url", "http://ada:s3cret@x:y"]) == 1
+    )
+    out, err = capsys.readouterr()
+    assert "cannot be reached" in err
+    assert "s3cret" not in out + err
+    assert b"s3cret" not in (tmp_path / "o.fits").read_bytes()

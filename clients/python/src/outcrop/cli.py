@@ -95,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument(
         "--url",
         default=os.environ.get("OUTCROP_URL", URL),
-        help="address of the service (default: %(default)s)",
+        # Not the default itself, which may hold a password.
+        help=f"address of the service (default: OUTCROP_URL, or {URL})",
     )
     service.add_argument(
         "--timeout",
@@ -327,7 +328,7 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
 def _health(options: argparse.Namespace) -> int:
     with _client(options) as client:
         ready = client.health()
-    print(f"{options.url} is {'ready' if ready else 'not ready'}")
+    print(f"{client.url} is {'ready' if ready else 'not ready'}")
     return 0 if ready else 1
 
 

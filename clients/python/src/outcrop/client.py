@@ -23,6 +23,7 @@ from ._http.inference import (
     read_scores,
     score_request,
 )
+from ._http.network import ending_at, limit_time
 from ._http.retries import Deadline, retries
 from .desi import read_spectra
 from .errors import ServerError
@@ -37,9 +38,10 @@ class Client:
     Parameters
     ----------
     url : str
-        Address of the service.
+        Address of the service. A user and password in it are sent as basic authentication.
     timeout : float
-        Seconds a call may take, all its requests, retries and pauses included.
+        Seconds a call may take, all its requests, retries and pauses included, however slowly the
+        bytes come.
     token : str, optional
         Sent as a bearer token.
     transport : httpx2.BaseTransport, optional
@@ -64,6 +66,12 @@ class Client:
         self._url, headers = checked_settings(url, timeout, token)
         self._timeout = timeout
         self._http = httpx2.Client(headers=headers, transport=transport)
+        limit_time(self._http)
+
+    @property
+    def url(self) -> str:
+        """Address of the service, without user and password."""
+        return self._url
 
     def score(
         self,
@@ -159,13 +167,13 @@ class Client:
         content = bytearray()
         with (
             request.translated_errors(deadline),
+            ending_at(deadline),
             self._http.stream(**request.arguments(deadline)) as response,
         ):
-            # httpx2 limits the time of each read; many short ones could outlast the deadline.
-            for part in response.iter_bytes():
-                content += part
-                if deadline.left <= 0:
-                    raise request.timeout(deadline)
+            request.check_headers(response)
+            for part in response.iter_raw():
+                if not request.add(response, content, part):
+                    break
         request.check_status(response, content)
         return Reply(response.headers, content)
 
@@ -191,6 +199,11 @@ class AsyncClient:
         self._url, headers = checked_settings(url, timeout, token)
         self._timeout = timeout
         self._http = httpx2.AsyncClient(headers=headers, transport=transport)
+
+    @property
+    def url(self) -> str:
+        """Address of the service, without user and password."""
+        return self._url
 
     async def score(
         self,
@@ -263,10 +276,14 @@ class AsyncClient:
     async def _once(self, request: ClientRequest, deadline: Deadline) -> Reply:
         content = bytearray()
         with request.translated_errors(deadline):
-            async with self._http.stream(**request.arguments(deadline)) as response:
-                async for part in response.aiter_bytes():
-                    content += part
-                    if deadline.left <= 0:
-                        raise request.timeout(deadline)
+            # httpx2 limits the time of each read; many short ones could outlast the deadline.
+            async with (
+                asyncio.timeout(deadline.left),
+                self._http.stream(**request.arguments(deadline)) as response,
+            ):
+                request.check_headers(response)
+                async for part in response.aiter_raw():
+                    if not request.add(response, content, part):
+                        break
         request.check_status(response, content)
         return Reply(response.headers, content)

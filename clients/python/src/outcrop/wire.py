@@ -314,10 +314,10 @@ def decode_response(body: Body, header_length: int | None = None) -> Scores:
 def _model_identity(header: Mapping[str, Any]) -> ModelIdentity:
     name, version = text_of(header, "model_name"), text_of(header, "model_version")
     sha256 = text_of(parameters_of(header, "the response"), _SHA256)
-    if not name or not version or not sha256:
+    if not name or not version or not sha256 or not f"{name}{version}{sha256}".isprintable():
         raise WireError(
             f"model_name is {name!r}, model_version {version!r}, parameter {_SHA256} {sha256!r}; "
-            "a response must have all three"
+            "a response must have all three, printable"
         )
     return ModelIdentity(name, version, sha256)
 
