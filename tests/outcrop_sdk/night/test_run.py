@@ -579,6 +579,65 @@ def test_a_stopped_night_continues_when_it_is_run_again(
     assert server.sizes == [3] * 5
 
 
+@pytest.mark.parametrize("watch", [[], ["--watch"]])
+def test_a_second_night_on_a_folder_names_the_first_and_leaves(
+    server: FaultInjectingServer,
+    small: Path,
+    tmp_path: Path,
+    watch: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "out"
+    process = started(small, output, server.url, "--watch")
+    try:
+        wait_for(lambda: len(tables(output)) == 3)
+        asked = len(server.paths)
+        assert night(small, output, server.url, *watch) == 75
+        assert night(small, tmp_path / "other", server.url) == 0
+        (error,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+        assert f"another night works on {output}: process {process.pid} on " in error
+        # The second has requested nothing of the service.
+        assert len(server.paths) == asked + 4
+        process.kill()
+        process.communicate(timeout=120)
+        assert night(small, output, server.url) == 0
+    finally:
+        process.kill()
+
+
+def test_a_second_signal_ends_a_night_at_once(
+    server: FaultInjectingServer, small: Path, tmp_path: Path
+) -> None:
+    server.faults = [no_fault, *[server.hang] * 3]
+    process = started(small, tmp_path / "out", server.url)
+    try:
+        wait_for(lambda: len(server.paths) == 4)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "finishing the petals in progress" not in (line := process.stderr.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGINT
+
+
+def test_a_night_that_waits_for_its_service_ends_at_a_signal(
+    small: Path, tmp_path: Path, closed_port: str
+) -> None:
+    process = started(small, tmp_path / "out", closed_port)
+    try:
+        assert process.stderr is not None
+        while "cannot be reached" not in (line := process.stderr.readline()):
+            assert line
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+
+
 def test_no_more_petals_are_in_memory_than_there_are_workers(
     server: FaultInjectingServer, tmp_path: Path
 ) -> None:

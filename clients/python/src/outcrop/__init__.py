@@ -16,6 +16,7 @@ from .desi import is_simulated, read_spectra
 from .errors import (
     BadRequest,
     ConnectionFailed,
+    FolderInUse,
     InputError,
     ModelChanged,
     OutcropError,
@@ -41,6 +42,7 @@ __all__ = [
     "Band",
     "Client",
     "ConnectionFailed",
+    "FolderInUse",
     "InputError",
     "Model",
     "ModelChanged",

@@ -21,7 +21,7 @@ from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, URL, WORKERS
 from ._files import check_output
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
-from .errors import InputError, ModelChanged, OutcropError
+from .errors import FolderInUse, InputError, ModelChanged, OutcropError
 from .model import Model
 from .night.run import Night
 from .night.summary import FAILED, WAITING, Summary
@@ -57,8 +57,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong, or 128
-        plus the signal that interrupted it.
+        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong, or 75
+        where another night works on the folder, or 128 plus the signal that interrupted it.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return run(options)
     except (OutcropError, OSError, MemoryError) as error:
         print(f"outcrop: error: {str(error) or type(error).__name__}", file=sys.stderr)
-        return 1
+        return os.EX_TEMPFAIL if isinstance(error, FolderInUse) else 1
     except KeyboardInterrupt as stop:
         print("outcrop: interrupted", file=sys.stderr)
         # The exit status that a shell gives a process ended by a signal.

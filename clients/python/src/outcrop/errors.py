@@ -4,6 +4,7 @@
 
     OutcropError
     ├── InputError            (ValueError) a file or an argument is not what it must be
+    ├── FolderInUse           another night works on the folder
     ├── WireError             (ValueError) a message is not valid Open Inference Protocol
     ├── ModelChanged          scores are of another model than expected
     ├── ConnectionFailed      no connection to the address, or the connection broke
@@ -36,6 +37,10 @@ class OutcropError(Exception):
 
 class InputError(OutcropError, ValueError):
     """A file or an argument is not what it must be; the message names it and the remedy."""
+
+
+class FolderInUse(OutcropError):  # noqa: N818 (named for what is)
+    """Another night works on the folder; the message says which process."""
 
 
 class WireError(OutcropError, ValueError):

@@ -35,6 +35,7 @@ from ..errors import InputError, ModelChanged, OutcropError, Unauthorized
 from ..fingerprint import FileFingerprint
 from ..model import Model
 from ..petals import Petal, find_petals, require_petals
+from .folder_lock import locked
 from .retries import RetryingClient
 from .summary import Summary
 from .tables import is_current, make_table
@@ -119,11 +120,17 @@ class Night:
         ------
         InputError
             Where there are no petals, or `root` or `output` cannot be used.
+        FolderInUse
+            Where another night works on `output`; `watch` raises it too.
         OutcropError
             Where the night cannot continue.
         """
         petals = require_petals(self.root)
         self._make_output()
+        with locked(self.output):
+            self._run(petals)
+
+    def _run(self, petals: Sequence[Petal]) -> None:
         model = self._retrying_client.model()
         rollout: Deadline | None = None
 
@@ -151,6 +158,10 @@ class Night:
         """
         petals = find_petals(self.root)
         self._make_output()
+        with locked(self.output):
+            self._watch(petals, poll)
+
+    def _watch(self, petals: list[Petal], poll: float) -> None:
         model = self._retrying_client.model()
         seen: dict[Petal, tuple[FileFingerprint, FileFingerprint] | None] = {}
         summarised = None
