@@ -114,6 +114,18 @@ def test_a_bad_file_is_one_line_and_no_output(
     assert not (tmp_path / "o.fits").exists()
 
 
+def test_files_that_do_not_belong_together_are_refused_unless_allowed(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "redrock.fits").unlink()
+    write_redrock(tmp_path / "redrock.fits", [1, 2, 12])
+    assert main(arguments) == 1
+    assert "2 of 3 rows of" in capsys.readouterr().err
+    assert not (tmp_path / "o.fits").exists()
+    assert main([*arguments, "--allow-mismatch"]) == 0
+    assert len(read_table(tmp_path / "o.fits")) == 3
+
+
 def test_a_refused_request_is_one_line_and_no_output(
     arguments: list[str],
     server: FaultInjectingServer,

@@ -271,6 +271,34 @@ def test_a_broken_petal_is_named_at_the_end_and_the_others_are_there(
     assert summary(tmp_path / "out").meta["rows"] == 9
 
 
+def test_a_coadd_without_redrock_file_is_listed(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lone = add_petal(small, 7)
+    lone.redrock.unlink()
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert summary(tmp_path / "out")["STATE"].tolist() == ["scored"] * 3 + ["unpaired"]
+    assert summary(tmp_path / "out")["COADD"][3] == f"{TILE}/{lone.coadd.name}"
+    assert "no redrock file beside it" in summary(tmp_path / "out")["ERROR"][3]
+    out = capsys.readouterr().out
+    assert out.startswith("3 petals: 3 scored")
+    assert "\n1 coadds have no redrock file and are not scored\n" in out
+
+
+def test_a_petal_whose_files_do_not_belong_together_fails_unless_allowed(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redrock = find_petals(small)[1].redrock
+    redrock.unlink()
+    write_redrock(redrock, [91, 92, 23])
+    assert night(small, tmp_path / "out", server.url) == 1
+    reason = f"2 of 3 rows of {redrock} have no spectrum in "
+    assert reason in capsys.readouterr().err.splitlines()[-1]
+    assert night(small, tmp_path / "out", server.url, "--allow-mismatch") == 0
+    assert reason in capsys.readouterr().err
+    assert summary(tmp_path / "out").meta["rows"] == 9
+
+
 def with_byte(kind: str, text: bytes, replacement: bytes) -> Callable[[Petal], Path]:
     def damage(petal: Petal) -> Path:
         path: Path = getattr(petal, kind)

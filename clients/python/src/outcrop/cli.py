@@ -147,6 +147,7 @@ def _add_score_options(score: argparse.ArgumentParser) -> None:
         "--reconstruction", action="store_true", help="write spectra and reconstructions too"
     )
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    _add_mismatch_option(score)
     score.set_defaults(run=_score)
 
 
@@ -165,7 +166,16 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     night.add_argument(
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
     )
+    _add_mismatch_option(night)
     night.set_defaults(run=_night)
+
+
+def _add_mismatch_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-mismatch",
+        action="store_true",
+        help="accept a redrock file of which fewer than half of the rows have a spectrum",
+    )
 
 
 def _positive(text: str) -> int:
@@ -202,7 +212,7 @@ def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
 
 def _score(options: argparse.Namespace) -> int:
     check_output(options.output, options.overwrite)
-    spectra = read_spectra(options.coadd, options.redrock)
+    spectra = read_spectra(options.coadd, options.redrock, allow_mismatch=options.allow_mismatch)
 
     chunks = max(1, math.ceil(len(spectra) / CHUNK))
     with _client(options, chunks) as client:
@@ -261,7 +271,7 @@ def describe_scores(scores: Scores, model: Model) -> str:
 def _night(options: argparse.Namespace) -> int:
     complete = False
     with _client(options) as client:
-        night = Night(options.root, options.output, client, options.workers)
+        night = Night(options.root, options.output, client, options.workers, options.allow_mismatch)
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()

@@ -34,7 +34,7 @@ from ..desi import warn_if_simulated
 from ..errors import InputError, ModelChanged, OutcropError, Unauthorized
 from ..fingerprint import FileFingerprint
 from ..model import Model
-from ..petals import Petal, find_petals, require_petals
+from ..petals import Petal, find_coadds_without_redrock, find_petals, require_petals
 from .folder_lock import locked
 from .retries import RetryingClient
 from .summary import Summary
@@ -72,6 +72,8 @@ class Night:
         Its timeout is for a chunk of up to 500 spectra.
     workers : int
         Petals at a time, and so the most that are in memory.
+    allow_mismatch : bool
+        As in `read_spectra`.
 
     Attributes
     ----------
@@ -87,6 +89,7 @@ class Night:
         output: str | os.PathLike[str],
         client: Client,
         workers: int,
+        allow_mismatch: bool = False,
     ) -> None:
         self.root, self.output = Path(root), Path(output)
         self.summary: Summary | None = None
@@ -96,6 +99,7 @@ class Night:
         self._stopped = False
         self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers
+        self._allow_mismatch = allow_mismatch
         self._scored = 0
         self._failures: dict[Petal, str] = {}
         self._warned = False
@@ -177,7 +181,8 @@ class Night:
                     self._score_due(settled, model)
 
                 # Write the summary only where something has changed.
-                state = (petals, self._scored, dict(self._failures))
+                unpaired = find_coadds_without_redrock(self.root)
+                state = (petals, unpaired, self._scored, dict(self._failures))
                 if state != summarised:
                     self._write_summary(petals, model)
                     summarised = state
@@ -234,7 +239,9 @@ class Night:
 
         try:
             self._warn_once_if_simulated(model, petal)
-            scores = make_table(self.table(petal), petal, model, self._retrying_client)
+            scores = make_table(
+                self.table(petal), petal, model, self._retrying_client, self._allow_mismatch
+            )
         except (ModelChanged, Unauthorized):
             raise
         except (InputError, OSError, MemoryError) as error:
@@ -288,6 +295,8 @@ class Night:
                     summary.scored(petal.coadd, table)
                 except InputError as error:
                     summary.failed(petal.coadd, f"{error}; remove it and run again")
+        for coadd in find_coadds_without_redrock(self.root):
+            summary.unpaired(coadd)
 
         self.summary = summary
         self.text = summary.write(self.output)
