@@ -242,9 +242,20 @@ def test_health_prints_whether_the_service_is_ready(
     server: FaultInjectingServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["health", "--url", server.url]) == 0
-    server.faults = [failing(503)]
+    server.faults = [failing(503, b'{"error": "draining: the drain file exists"}')]
     assert main(["health", "--url", server.url]) == 1
-    assert capsys.readouterr().out == f"{server.url} is ready\n{server.url} is not ready\n"
+    assert capsys.readouterr().out == (
+        f"{server.url} is ready\n{server.url} is not ready: draining: the drain file exists\n"
+    )
+
+
+def test_a_refused_token_names_where_it_comes_from(
+    server: FaultInjectingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.faults = [failing(401, b'{"error": "the header Authorization is missing"}')]
+    assert main(["model", "--url", server.url]) == 1
+    error = capsys.readouterr().err
+    assert "the header Authorization is missing; the token is that of OUTCROP_TOKEN" in error
 
 
 def test_model_is_printed_as_json(

@@ -132,7 +132,10 @@ def test_health_is_one_request(call: Call, server: FaultInjectingServer) -> None
     assert call(server.url, "health") is True
     server.faults = [failing(503)]
     assert call(server.url, "health") is False
-    assert server.paths == ["/readyz", "/readyz"]
+    server.faults = [failing(503)]
+    assert call(server.url, "why_not_ready") == "busy"
+    assert call(server.url, "why_not_ready") is None
+    assert server.paths == ["/readyz"] * 4
 
 
 def test_health_of_another_server_is_an_error(call: Call, server: FaultInjectingServer) -> None:

@@ -337,9 +337,9 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
 
 def _health(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        ready = client.health()
-    print(f"{client.url} is {'ready' if ready else 'not ready'}")
-    return 0 if ready else 1
+        reason = client.why_not_ready()
+    print(f"{client.url} is {'ready' if reason is None else f'not ready: {reason}'}")
+    return 0 if reason is None else 1
 
 
 def _model(options: argparse.Namespace) -> int:

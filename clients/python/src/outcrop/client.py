@@ -131,6 +131,13 @@ class Client:
 
         False where the service answers that it is not ready; an error where there is no answer.
         """
+        return self.why_not_ready() is None
+
+    def why_not_ready(self) -> str | None:
+        """Return why the service cannot score now, in its words; None where it can.
+
+        One request, without retries; an error where there is no answer.
+        """
         request = ClientRequest("GET", f"{self._url}/readyz")
         try:
             self._once(request, Deadline(self._timeout))
@@ -138,8 +145,8 @@ class Client:
             # 503 is the answer of a service that is starting or draining.
             if error.status != 503:
                 raise
-            return False
-        return True
+            return error.reason
+        return None
 
     def close(self) -> None:
         """Close the connections."""
@@ -241,6 +248,10 @@ class AsyncClient:
 
     async def health(self) -> bool:
         """Return whether the service can score now; see `Client.health`."""
+        return await self.why_not_ready() is None
+
+    async def why_not_ready(self) -> str | None:
+        """Return why the service cannot score now; see `Client.why_not_ready`."""
         request = ClientRequest("GET", f"{self._url}/readyz")
         try:
             await self._once(request, Deadline(self._timeout))
@@ -248,8 +259,8 @@ class AsyncClient:
             # 503 is the answer of a service that is starting or draining.
             if error.status != 503:
                 raise
-            return False
-        return True
+            return error.reason
+        return None
 
     async def close(self) -> None:
         """Close the connections."""

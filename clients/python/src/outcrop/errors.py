@@ -68,6 +68,8 @@ class StatusError(OutcropError):
         The HTTP status code.
     retry_after : float or None
         Seconds to wait before another try, from the Retry-After header.
+    reason : str
+        The service's explanation.
     """
 
     def __init__(
@@ -77,10 +79,12 @@ class StatusError(OutcropError):
         status: int,
         request_id: str | None = None,
         retry_after: float | None = None,
+        reason: str = "",
     ) -> None:
         super().__init__(message, request_id=request_id)
         self.status = status
         self.retry_after = retry_after
+        self.reason = reason
 
 
 class BadRequest(StatusError):  # noqa: N818
@@ -122,6 +126,7 @@ def status_error(
     *,
     request_id: str | None = None,
     retry_after: float | None = None,
+    reason: str = "",
 ) -> StatusError:
     """Return the error of the class that belongs to an HTTP status.
 
@@ -131,4 +136,6 @@ def status_error(
     ServerError('503 Service Unavailable: draining (request a1)')
     """
     kind = _BY_STATUS.get(status, ServerError if 500 <= status < 600 else StatusError)
-    return kind(message, status=status, request_id=request_id, retry_after=retry_after)
+    return kind(
+        message, status=status, request_id=request_id, retry_after=retry_after, reason=reason
+    )

@@ -21,6 +21,7 @@ from ..errors import ConnectionFailed, InputError, Timeout, WireError, status_er
 from .retries import Deadline
 
 _QUOTED: Final = 200  # characters of a response that is not JSON of ours
+_UNAUTHORIZED: Final = "; the token is that of OUTCROP_TOKEN, in Python of Client(token=...)"
 _LONGEST: Final = 2000  # characters of an error text
 
 
@@ -123,9 +124,11 @@ class ClientRequest:
             return
         text, request_id = _error_text(content)
         request_id = request_id or response.headers.get("X-Request-ID", self.request_id)
+        remedy = _UNAUTHORIZED if response.status_code == 401 else ""
         raise status_error(
             response.status_code,
-            f"{self.url} answered {response.status_code} {response.reason_phrase}: {text}",
+            f"{self.url} answered {response.status_code} {response.reason_phrase}: {text}{remedy}",
+            reason=text,
             request_id=_printable(request_id)[:_QUOTED],
             retry_after=_retry_after(response.headers.get("Retry-After")),
         )
