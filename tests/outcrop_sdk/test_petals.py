@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from outcrop import InputError, Petal, find_petals, require_petals
+from outcrop.petals import find_coadds_without_redrock
 
 
 def touch(root: Path, *names: str) -> None:
@@ -77,3 +78,10 @@ def test_folders_without_a_pair_are_refused_where_one_is_required(tmp_path: Path
     touch(tmp_path, "a/redrock-1.fits", "b/coadd-1.fits")
     with pytest.raises(InputError, match=r"no pair of coadd-\*\.fits and .* below .*/a, .*/b; "):
         require_petals(tmp_path / "a", tmp_path / "b")
+
+
+def test_coadds_without_redrock_file_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "a/coadd-1.fits", "a/coadd-1.fits.gz", "a/coadd-2.fits", "a/redrock-2.fits.gz")
+    touch(tmp_path, "b/coadd-2.fits", "b/coadd-3.fits.gz", "b/zbest-3.fits", "b/coadd-4.txt")
+    found = find_coadds_without_redrock(tmp_path)
+    assert found == [tmp_path / "a/coadd-1.fits", tmp_path / "b/coadd-2.fits"]

@@ -21,7 +21,7 @@ from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WO
 from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
-from .errors import InputError, ModelChanged, OutcropError
+from .errors import FolderInUse, InputError, ModelChanged, OutcropError
 from .model import Model
 from .night.run import Night
 from .night.selection import Selection
@@ -58,8 +58,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong, or 128
-        plus the signal that interrupted it.
+        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong, or 75
+        where another night works on the folder, or 128 plus the signal that interrupted it.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return run(options)
     except (OutcropError, OSError, MemoryError) as error:
         print(f"outcrop: error: {str(error) or type(error).__name__}", file=sys.stderr)
-        return 1
+        return os.EX_TEMPFAIL if isinstance(error, FolderInUse) else 1
     except KeyboardInterrupt as stop:
         print("outcrop: interrupted", file=sys.stderr)
         # The exit status that a shell gives a process ended by a signal.
@@ -98,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument(
         "--url",
         default=os.environ.get("OUTCROP_URL", URL),
-        help="address of the service (default: %(default)s)",
+        # Not the default itself, which may hold a password.
+        help=f"address of the service (default: OUTCROP_URL, or {URL})",
     )
     service.add_argument(
         "--timeout",
@@ -149,6 +150,7 @@ def _add_score_options(score: argparse.ArgumentParser) -> None:
         "--reconstruction", action="store_true", help="write spectra and reconstructions too"
     )
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    _add_mismatch_option(score)
     score.set_defaults(run=_score)
 
 
@@ -167,6 +169,7 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     night.add_argument(
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
     )
+    _add_mismatch_option(night)
 
     top = night.add_argument_group("the top list", "toplist.ecsv and targets.txt")
     top.add_argument(
@@ -203,6 +206,14 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
         "target; --number then counts spectra",
     )
     night.set_defaults(run=_night)
+
+
+def _add_mismatch_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-mismatch",
+        action="store_true",
+        help="accept a redrock file of which fewer than half of the rows have a spectrum",
+    )
 
 
 def _positive(text: str) -> int:
@@ -245,7 +256,7 @@ def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
 
 def _score(options: argparse.Namespace) -> int:
     check_score_table(options.output, options.overwrite)
-    spectra = read_spectra(options.coadd, options.redrock)
+    spectra = read_spectra(options.coadd, options.redrock, allow_mismatch=options.allow_mismatch)
 
     chunks = max(1, math.ceil(len(spectra) / CHUNK))
     with _client(options, chunks) as client:
@@ -299,7 +310,14 @@ def describe_scores(scores: Scores, model: Model) -> str:
 def _night(options: argparse.Namespace) -> int:
     complete = False
     with _client(options) as client:
-        night = Night(options.root, options.output, client, options.workers, _selection(options))
+        night = Night(
+            options.root,
+            options.output,
+            client,
+            options.workers,
+            selection=_selection(options),
+            allow_mismatch=options.allow_mismatch,
+        )
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
@@ -375,9 +393,9 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
 
 def _health(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        ready = client.health()
-    print(f"{options.url} is {'ready' if ready else 'not ready'}")
-    return 0 if ready else 1
+        reason = client.why_not_ready()
+    print(f"{client.url} is {'ready' if reason is None else f'not ready: {reason}'}")
+    return 0 if reason is None else 1
 
 
 def _model(options: argparse.Namespace) -> int:

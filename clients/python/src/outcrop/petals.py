@@ -97,6 +97,37 @@ def require_petals(*roots: str | os.PathLike[str]) -> list[Petal]:
     return sorted(petals, key=lambda petal: petal.redrock)
 
 
+def find_coadds_without_redrock(root: str | os.PathLike[str]) -> list[Path]:
+    """Find the coadds below a folder beside which there is no redrock or zbest file.
+
+    Returns
+    -------
+    list of Path
+        Sorted; a coadd that is there twice, plain and gzipped, is listed once.
+
+    Raises
+    ------
+    InputError
+        Where part of the folder cannot be read.
+    """
+    found: list[Path] = []
+    for folder, _, names in os.walk(root, onerror=_raise_input_error):
+        coadds = {
+            stem: name for name in sorted(names, reverse=True) if (stem := _stem(name, "coadd"))
+        }
+        paired = {_stem(name, prefix) for prefix in ("redrock", "zbest") for name in names}
+        found += [Path(folder, name) for stem, name in coadds.items() if stem not in paired]
+    return sorted(found)
+
+
+def _stem(name: str, prefix: str) -> str | None:
+    """Return what the name of a coadd shares with that of its redrock file."""
+    plain = name.removesuffix(".gz")
+    if plain.startswith(f"{prefix}-") and plain.endswith(".fits"):
+        return plain.removeprefix(prefix)
+    return None
+
+
 def _raise_input_error(error: OSError) -> None:
     raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
 

@@ -34,7 +34,8 @@ from ..desi import warn_if_simulated
 from ..errors import InputError, ModelChanged, OutcropError, Unauthorized
 from ..fingerprint import FileFingerprint
 from ..model import Model
-from ..petals import Petal, find_petals, require_petals
+from ..petals import Petal, find_coadds_without_redrock, find_petals, require_petals
+from .folder_lock import locked
 from .retries import RetryingClient
 from .selection import FLAGGED, Selection
 from .summary import Summary
@@ -75,6 +76,8 @@ class Night:
         Petals at a time, and so the most that are in memory.
     selection : Selection
         Of the spectra in the top list.
+    allow_mismatch : bool
+        As in `read_spectra`.
 
     Attributes
     ----------
@@ -91,6 +94,7 @@ class Night:
         client: Client,
         workers: int,
         selection: Selection = FLAGGED,
+        allow_mismatch: bool = False,
     ) -> None:
         self.root, self.output = Path(root), Path(output)
         self.summary: Summary | None = None
@@ -101,6 +105,7 @@ class Night:
         self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers
         self._selection = selection
+        self._allow_mismatch = allow_mismatch
         self._scored = 0
         self._failures: dict[Petal, str] = {}
         self._warned = False
@@ -125,11 +130,17 @@ class Night:
         ------
         InputError
             Where there are no petals, or `root` or `output` cannot be used.
+        FolderInUse
+            Where another night works on `output`; `watch` raises it too.
         OutcropError
             Where the night cannot continue.
         """
         petals = require_petals(self.root)
         self._make_output()
+        with locked(self.output):
+            self._run(petals)
+
+    def _run(self, petals: Sequence[Petal]) -> None:
         model = self._retrying_client.model()
         rollout: Deadline | None = None
 
@@ -157,6 +168,10 @@ class Night:
         """
         petals = find_petals(self.root)
         self._make_output()
+        with locked(self.output):
+            self._watch(petals, poll)
+
+    def _watch(self, petals: list[Petal], poll: float) -> None:
         model = self._retrying_client.model()
         seen: dict[Petal, tuple[FileFingerprint, FileFingerprint] | None] = {}
         summarised = None
@@ -172,7 +187,8 @@ class Night:
                     self._score_due(settled, model)
 
                 # Write the summary only where something has changed.
-                state = (petals, self._scored, dict(self._failures))
+                unpaired = find_coadds_without_redrock(self.root)
+                state = (petals, unpaired, self._scored, dict(self._failures))
                 if state != summarised:
                     self._write_summary(petals, model)
                     summarised = state
@@ -229,7 +245,9 @@ class Night:
 
         try:
             self._warn_once_if_simulated(model, petal)
-            scores = make_table(self.table(petal), petal, model, self._retrying_client)
+            scores = make_table(
+                self.table(petal), petal, model, self._retrying_client, self._allow_mismatch
+            )
         except (ModelChanged, Unauthorized):
             raise
         except (InputError, OSError, MemoryError) as error:
@@ -283,6 +301,8 @@ class Night:
                     summary.scored(petal.coadd, table)
                 except InputError as error:
                     summary.failed(petal.coadd, f"{error}; remove it and run again")
+        for coadd in find_coadds_without_redrock(self.root):
+            summary.unpaired(coadd)
 
         self.summary = summary
         self.text = summary.write(self.output)
