@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from outcrop import InputError, Petal, find_petals, require_petals
+from outcrop.petals import pair_files
 
 
 def touch(root: Path, *names: str) -> None:
@@ -77,3 +78,26 @@ def test_folders_without_a_pair_are_refused_where_one_is_required(tmp_path: Path
     touch(tmp_path, "a/redrock-1.fits", "b/coadd-1.fits")
     with pytest.raises(InputError, match=r"no pair of coadd-\*\.fits and .* below .*/a, .*/b; "):
         require_petals(tmp_path / "a", tmp_path / "b")
+
+
+def test_files_are_paired_by_their_names() -> None:
+    coadds = ["x/coadd-2-1-thru3.fits.gz", "x/coadd-1-1-thru3.fits"]
+    pairs = pair_files(coadds, ["y/zbest-1-1-thru3.fits", "y/redrock-2-1-thru3.fits"])
+    assert pairs == [
+        Petal(Path(coadds[0]), Path("y/redrock-2-1-thru3.fits")),
+        Petal(Path(coadds[1]), Path("y/zbest-1-1-thru3.fits")),
+    ]
+    assert pair_files(["a.fits"], ["b.fits"]) == [Petal(Path("a.fits"), Path("b.fits"))]
+
+
+@pytest.mark.parametrize(
+    "redrocks",
+    [
+        ["redrock-1.fits"],
+        ["redrock-1.fits", "redrock-3.fits"],
+        ["redrock-1.fits", "zbest-1.fits", "redrock-2.fits"],
+    ],
+)
+def test_files_without_a_partner_are_refused(redrocks: list[str]) -> None:
+    with pytest.raises(InputError, match="redrock files are not pairs of the same names"):
+        pair_files(["coadd-1.fits", "coadd-2.fits"], redrocks)

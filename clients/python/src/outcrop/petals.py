@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -95,6 +96,43 @@ def require_petals(*roots: str | os.PathLike[str]) -> list[Petal]:
             f"{', '.join(str(root) for root in roots)}; give a folder that holds DESI petals"
         )
     return sorted(petals, key=lambda petal: petal.redrock)
+
+
+def pair_files(
+    coadds: Sequence[str | os.PathLike[str]], redrocks: Sequence[str | os.PathLike[str]]
+) -> list[Petal]:
+    """Pair coadds with redrock files by their names, ``coadd-X`` with ``redrock-X`` or ``zbest-X``.
+
+    One coadd and one redrock file are a pair whatever their names are.
+
+    Raises
+    ------
+    InputError
+        Where a file has no partner.
+
+    Examples
+    --------
+    >>> from outcrop.petals import pair_files
+    >>> coadds = ["coadd-1.fits", "coadd-2.fits"]
+    >>> pairs = pair_files(coadds, ["b/redrock-2.fits", "a/redrock-1.fits"])
+    >>> [str(petal.redrock) for petal in pairs]
+    ['a/redrock-1.fits', 'b/redrock-2.fits']
+    """
+    if len(coadds) == len(redrocks) == 1:
+        return [Petal(Path(coadds[0]), Path(redrocks[0]))]
+
+    by_name = {_stem(Path(redrock)): Path(redrock) for redrock in redrocks}
+    if len(coadds) != len(redrocks) or {_stem(Path(one)) for one in coadds} != set(by_name):
+        raise InputError(
+            f"{len(coadds)} coadds and {len(redrocks)} redrock files are not pairs of the same "
+            "names, as coadd-1.fits and redrock-1.fits; name both of each petal"
+        )
+    return [Petal(Path(coadd), by_name[_stem(Path(coadd))]) for coadd in coadds]
+
+
+def _stem(path: Path) -> str:
+    """Return a file's name without ``coadd`` or ``redrock`` and without its ends."""
+    return path.name.partition("-")[2].removesuffix(".gz").removesuffix(".fits")
 
 
 def _raise_input_error(error: OSError) -> None:

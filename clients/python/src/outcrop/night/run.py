@@ -64,8 +64,9 @@ class Night:
 
     Parameters
     ----------
-    root : path
-        Searched for pairs of coadd and redrock files, in any of DESI's layouts.
+    roots : sequence of path
+        Folders, at least one, that are searched for pairs of coadd and redrock files, in any of
+        DESI's layouts.
     output : path
         Made if missing. It holds the summary's files and the tables, ``outliers-*.fits``, in the
         same subfolders as the coadds below `root`.
@@ -78,6 +79,8 @@ class Night:
 
     Attributes
     ----------
+    root : Path
+        The only root, or the folder that several have in common.
     summary : Summary or None
         The last one that was written.
     text : str
@@ -86,13 +89,17 @@ class Night:
 
     def __init__(
         self,
-        root: str | os.PathLike[str],
+        roots: Sequence[str | os.PathLike[str]],
         output: str | os.PathLike[str],
         client: Client,
         workers: int,
         selection: Selection = FLAGGED,
     ) -> None:
-        self.root, self.output = Path(root), Path(output)
+        self._roots: list[Path] = [Path(root) for root in roots]
+        self.root, self.output = self._roots[0], Path(output)
+        if len(self._roots) > 1:
+            self._roots = [root.resolve() for root in self._roots]
+            self.root = Path(os.path.commonpath(self._roots))
         self.summary: Summary | None = None
         self.text = ""
         # Set while no petal is to be begun and no request to be retried.
@@ -124,11 +131,11 @@ class Night:
         Raises
         ------
         InputError
-            Where there are no petals, or `root` or `output` cannot be used.
+            Where there are no petals, or a root or `output` cannot be used.
         OutcropError
             Where the night cannot continue.
         """
-        petals = require_petals(self.root)
+        petals = require_petals(*self._roots)
         self._make_output()
         model = self._retrying_client.model()
         rollout: Deadline | None = None
@@ -155,7 +162,7 @@ class Night:
         it is read, recorded as a failure, and tried again at every search, as all failures are.
         An error that would end `run` is logged, and the next search tries again.
         """
-        petals = find_petals(self.root)
+        petals = self._find()
         self._make_output()
         model = self._retrying_client.model()
         seen: dict[Petal, tuple[FileFingerprint, FileFingerprint] | None] = {}
@@ -163,7 +170,7 @@ class Night:
 
         while not self._stopped:
             try:
-                petals = find_petals(self.root)
+                petals = self._find()
                 present = {petal: _fingerprints(petal) for petal in petals}
                 settled = [p for p in petals if p in seen and seen[p] == present[p]]
                 seen = present
@@ -181,6 +188,10 @@ class Night:
             self._over.wait(poll)
 
         self._write_summary(petals, model)
+
+    def _find(self) -> list[Petal]:
+        found = {petal for root in self._roots for petal in find_petals(root)}
+        return sorted(found, key=lambda petal: petal.redrock)
 
     def _make_output(self) -> None:
         try:
