@@ -214,6 +214,7 @@ def _model(bundle: Bundle) -> Model:
         thresholds=manifest.thresholds.model_dump(),
         p_level=manifest.p_level,
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
+        bundle_packages=manifest.packages,
     )
 
 

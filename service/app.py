@@ -24,6 +24,8 @@ from .http.auth import Authentication
 from .monitoring import logs
 from .settings import Settings, SettingsError
 
+# The packages on whose versions a model's scores depend.
+_COMPARED = ("onnxruntime", "numba")
 _log = logging.getLogger("service")
 listener.install()
 
@@ -98,6 +100,10 @@ class OutlierService:
             "version": model.version,
             "sha256": model.sha256,
             "sample": model.sample,
+            "packages": {
+                name: {"bundle": model.bundle_packages.get(name), "running": model.packages[name]}
+                for name in _COMPARED
+            },
             "seconds": round(time.monotonic() - started, 3),
         }
         trouble = self.application.health.trouble

@@ -8,6 +8,7 @@ a worker that dies. `install` puts `Supervisor` in the place of BentoML's own cl
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -35,6 +36,13 @@ def install() -> None:
     logs.configure("INFO")
     click.ClickException.show = _log_click_exception
     circus.Arbiter = Supervisor
+    # Until circus handles it. The first process of a container would ignore it.
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _: object) -> None:
+    # An exception, so that the process which tries the model is ended too.
+    sys.exit(128 + number)
 
 
 def _log_click_exception(self: click.ClickException, file: object = None) -> None:

@@ -18,6 +18,7 @@ from .auth import Authentication
 from .body import Body, BodyLimits, parse_headers, read
 from .budget import Budget
 from .errors import REFUSAL, ClientDisconnected, Problem, forget_frames
+from .host import HostCheck
 from .router import PostRoute, RequestContext, Router
 from .work import Work
 
@@ -66,6 +67,8 @@ class HttpApp:
     ) -> None:
         self._deadline_seconds = settings.deadline_seconds
         self._authentication = Authentication(settings.tokens_file, settings.allow_anonymous)
+        # A web page knows no token.
+        self._host = HostCheck(settings.allowed_hosts) if settings.tokens_file is None else None
         self._limits = BodyLimits(settings.max_json_bytes, settings.max_body_bytes)
         self._router = router
         self._work = work
@@ -130,6 +133,8 @@ class HttpApp:
         if refusal is not None:
             raise refusal
         route = self._router.find(context)
+        if self._host is not None:
+            self._host.check(context.headers)
         if not route.is_open:
             self._authentication.check(context.headers.get("authorization"), _local_address(scope))
         if isinstance(route, PostRoute):

@@ -26,12 +26,14 @@ from .json_models import ScoreRequest
 MEANINGS = {
     "400": "A field is missing, unknown, or of the wrong type or size",
     "401": "The bearer token is missing or wrong, or requests without a token are rejected",
+    "403": "Without tokens: the header Host or Origin is that of a web page",
     "404": "Unknown model or version",
     "405": "The route does not take this method",
-    "408": "The body was not complete before the deadline",
+    "408": "Head or body was not complete before the deadline, or the body made no progress",
     "413": "Too many bytes or spectra",
     "415": "The content type or encoding is not accepted",
     "429": "The server is busy; try again after Retry-After seconds",
+    "431": "Request line and headers are too long, or there are too many headers",
     "500": "The server failed on this request",
     "503": "Not ready, draining, or without memory for this request",
     "504": "The deadline passed before the spectra were scored",
@@ -174,7 +176,7 @@ def _success(route: Route, operation: _Operation) -> dict[str, Any]:
 
 
 def _errors(route: Route, operation: _Operation) -> list[str]:
-    codes = {*operation.errors, "405"}
+    codes = {*operation.errors, "403", "405", "431"}
     if isinstance(route, PostRoute):
         codes |= {*_POST_ERRORS}
     if not route.is_open:

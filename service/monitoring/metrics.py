@@ -44,6 +44,7 @@ REASONS = (
     "bytes",
     "busy",
     "deadline",
+    "forbidden",
     "malformed",
     "media_type",
     "method",
@@ -347,7 +348,7 @@ alert fires is in [the runbook](runbook.md).
 
 def documentation() -> str:
     """Return docs/metrics.md."""
-    model = Model("", "", "", "", np.zeros(0), 1, (0, 0), {}, 0, {})
+    model = Model("", "", "", "", np.zeros(0), 1, (0, 0), {}, 0, {}, {})
     drift = Drift(np.zeros((1, DECILES - 1), np.float32), np.zeros((1, DECILES)))
     metrics = Metrics(model, drift)
     metrics.declare_routes([])

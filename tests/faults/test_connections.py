@@ -17,9 +17,9 @@ from tests.service.conftest import ServedProcess, serving
 from tests.service.helpers import INFER, JSON, assert_error, encoded, make_spectra, wait_for
 
 MIB = 2**20
-GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = (
-    b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0"
 )
 ENDLESS = {
@@ -70,7 +70,7 @@ def metric(served: ServedProcess, series: str) -> float:
 
 
 def head(path: str, size: int, headers: dict[str, str]) -> bytes:
-    fields = {"Host": "x", "Content-Length": str(size), **headers}
+    fields = {"Host": "localhost", "Content-Length": str(size), **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode()
 
@@ -99,7 +99,7 @@ def test_a_head_without_end_costs_little_memory(served: ServedProcess, kind: str
 def test_silent_connections_leave_room_where_descriptors_are_few(
     start: Callable[..., ServedProcess],
 ) -> None:
-    served = start(descriptors=64)
+    served = start(descriptors="64")
     with contextlib.ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(connect(served))

@@ -25,7 +25,7 @@ PROBE_SECONDS = 3.0
 
 def filled(start: str, item: str, end: str = "") -> bytes:
     """Return start, as many items as make 8 MiB, and end."""
-    count = (SIZE - len(start) - len(end)) // len(item)
+    count = (SIZE - len(start) - len(end)) // len(item.encode())
     return (start + item * count + end).encode()
 
 
@@ -61,7 +61,7 @@ ATTACKS: dict[str, tuple[str, bytes]] = {
     "numbers": ("/score", filled(SPECTRUM + "[0", ",0", "]}]}")),
     "numbers in a tensor": (INFER, filled('{"inputs":[' + Z + ',"data":[0', ",0", "]}]}")),
     "one number": ("/score", filled('{"spectra":[{"flux":[],"z":1', "0", "}]}")),
-    "one string": (INFER, filled('{"inputs":[],"id":"', "é", '"}')[:-3] + b'"}'),
+    "one string": (INFER, filled('{"inputs":[],"id":"', "é", '"}')),
 }
 
 

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,22 @@ def test_a_request_arrives_as_it_was_sent(
     for name, column in sent.columns().items():
         np.testing.assert_array_equal(got.spectra.columns()[name], column)
         assert got.spectra.columns()[name].dtype == column.dtype
+
+
+def test_masks_of_a_whole_petal_are_folded_and_the_spectra_unchanged() -> None:
+    # More rows than are written at a time.
+    rng = np.random.default_rng(4)
+    spectra = some_spectra(61, bands=("b", "r", "z"))
+    for name, band in spectra.bands.items():
+        mask = rng.random(band.flux.shape) < 0.1
+        masked = Band(band.flux, band.ivar, mask.astype(np.int32) << 9)
+        before = band.flux.copy(), band.ivar.copy()
+        headers, body = encode_request(replace(spectra, bands={name: masked}))
+        got = decode_request(body, length_of(headers)).spectra.bands[name]
+        np.testing.assert_array_equal(got.flux, np.where(mask, 0, before[0]))
+        np.testing.assert_array_equal(got.ivar, np.where(mask, 0, before[1]))
+        np.testing.assert_array_equal(band.flux, before[0])
+        np.testing.assert_array_equal(band.ivar, before[1])
 
 
 def test_decoding_our_own_request_copies_nothing() -> None:

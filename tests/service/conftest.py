@@ -126,7 +126,7 @@ def starting(
     *,
     host: str = "127.0.0.1",
     port: int,
-    descriptors: int | None = None,
+    descriptors: str | None = None,
     **variables: str,
 ) -> Iterator[ServedProcess]:
     """Run `bentoml serve` as a user does, with only these variables set.
@@ -164,7 +164,7 @@ def starting(
 
 @contextmanager
 def serving(
-    folder: Path, *, host: str = "127.0.0.1", descriptors: int | None = None, **variables: str
+    folder: Path, *, host: str = "127.0.0.1", descriptors: str | None = None, **variables: str
 ) -> Iterator[ServedProcess]:
     """Run `bentoml serve` until it is ready."""
     with starting(

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx2
@@ -17,6 +18,7 @@ import psutil
 import pytest
 from bentoml.exceptions import BentoMLException
 
+from model_store.bundle import Bundle
 from outcrop.wire import decode_response, encode_request
 from scoring.scorer import Scorer
 from tests.service.conftest import ServedProcess, free_port, serving, starting
@@ -119,6 +121,19 @@ def test_every_line_is_json(served: ServedProcess) -> None:
     assert "ready" in messages
 
 
+def test_the_model_and_the_ready_line_tell_the_versions_of_the_bundle_and_of_the_service(
+    served: ServedProcess, bundle: Path
+) -> None:
+    made_with = Bundle.open(bundle).manifest.packages
+    answer = httpx2.get(f"{served.url}/model").json()
+    assert answer["bundle_packages"] == made_with
+    (ready,) = [line for line in served.lines() if line["message"] == "ready"]
+    assert ready["packages"] == {
+        name: {"bundle": made_with[name], "running": version(name)}
+        for name in ("onnxruntime", "numba")
+    }
+
+
 def test_nothing_is_reported_to_other_machines(served: ServedProcess) -> None:
     # BentoML prints what it would send.
     assert "Tracking" not in served.log.read_text()
@@ -209,3 +224,15 @@ def test_served_to_all_addresses_it_rejects_requests_without_a_token(
         for path in ("/livez", "/readyz", "/metrics"):
             assert client.get(url + path).is_success
         assert client.get(f"{served.url}/model").is_success
+
+
+def test_without_tokens_it_rejects_what_a_web_page_sends(served: ServedProcess) -> None:
+    with httpx2.Client(base_url=served.url, trust_env=False) as client:
+        # A name made to resolve to 127.0.0.1, and a form on another site's page.
+        rebound = {"Host": "evil.example:3000", "Origin": "http://evil.example:3000"}
+        assert_error(client.get("/model", headers=rebound), 403, "OUTCROP_ALLOWED_HOSTS")
+        headers, body = encode_request(make_spectra(1))
+        foreign = headers | {"Origin": "https://evil.example"}
+        assert_error(client.post(INFER, content=body, headers=foreign), 403, "another site")
+        same = headers | {"Origin": served.url}
+        assert client.post(INFER, content=body, headers=same).is_success

@@ -78,17 +78,28 @@ def test_a_port_in_use_is_named(bundle: Path, tmp_path: Path) -> None:
     assert {line["level"] for line in served.lines()} == {"error"}
 
 
-def handles_sigterm(process: psutil.Process) -> bool:
+def test_a_sigterm_while_the_model_is_tried_is_obeyed(bundle: Path, tmp_path: Path) -> None:
+    with starting(tmp_path, port=free_port(), OUTCROP_MODEL=str(bundle)) as served:
+        supervisor = psutil.Process(served.process.pid)
+        wait_for(lambda: bool(supervisor.children()))
+        (trial,) = supervisor.children()
+        assert served.stop() == 128 + signal.SIGTERM
+        assert not trial.is_running()
+    assert served.lines() == []
+
+
+def is_handled_by_circus(process: psutil.Process) -> bool:
+    """Whether circus has set its handlers, of which that of SIGWINCH is the last."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = int(status.partition("SigCgt:")[2].split()[0], 16)
-    return bool(caught >> (signal.SIGTERM - 1) & 1)
+    return bool(caught >> (signal.SIGWINCH - 1) & 1)
 
 
 def test_a_sigterm_while_it_starts_its_worker_is_obeyed(bundle: Path, tmp_path: Path) -> None:
     with starting(tmp_path, port=free_port(), OUTCROP_MODEL=str(bundle)) as served:
         process = psutil.Process(served.process.pid)
         deadline = time.monotonic() + 120
-        while not handles_sigterm(process):
+        while not is_handled_by_circus(process):
             assert time.monotonic() < deadline
         assert served.stop() == 0
     served.lines()

@@ -11,13 +11,19 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from model_store.bundle import Manifest
 from scoring.calibration import Calibration
 
-from ..plots.histograms import PAPER_THRESHOLDS, SCORE_LABELS
+from ..plots.histograms import (
+    FEWEST,
+    PAPER_THRESHOLDS,
+    SCORE_LABELS,
+    draw_rug,
+    legend_above,
+)
 from ..plots.outliers import gallery
 from ..plots.sample import PlotSample, RestSpectra
 from ..plots.style import BLACK, BLUE, PAGE, PALE, RC, VERMILION, number, save
@@ -147,6 +153,7 @@ def _losses(history: Sequence[Epoch]) -> Figure:
         axes.plot(epochs, training - zero, color=BLUE, label="training")
         axes.plot(epochs, validation - zero, "--", color=VERMILION, label="validation")
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(label)
         axes.legend()
 
@@ -166,14 +173,11 @@ def _histogram(training: Scored, held_out: Scored, manifest: Manifest, score: st
     edges = np.geomspace(both.min(), both.max() * 1.001, 80)
 
     axes.hist(trained, edges, color=PALE, label=f"training, {len(trained)}")
-    axes.hist(
-        others,
-        edges,
-        histtype="step",
-        color=BLUE,
-        linewidth=1.2,
-        label=f"not trained on, {len(others)}",
-    )
+    label = f"not trained on, {len(others)}"
+    if len(others) >= FEWEST:
+        axes.hist(others, edges, histtype="step", color=BLUE, linewidth=1.2, label=label)
+    else:
+        draw_rug(axes, others, BLUE, label, 0)
     for thresholds, name, colour, line in (
         (manifest.thresholds, "served", BLACK, "-"),
         (manifest.paper_thresholds, "of the training set, as in the paper", VERMILION, "--"),
@@ -192,7 +196,7 @@ def _histogram(training: Scored, held_out: Scored, manifest: Manifest, score: st
     axes.xaxis.set_minor_formatter(formatter)
     axes.set_xlabel(SCORE_LABELS[score])
     axes.set_ylabel("spectra per bin")
-    axes.legend()
+    legend_above(axes, 2)
     return figure
 
 

@@ -61,7 +61,7 @@ def test_a_client_gets_its_turn_beside_uploads_that_stall(
     body = encoded(score_request(make_spectra(1, ("b",)), reconstruction=False))
     application = make_application(max_inflight_bytes=4 * len(body))
     with listening(application) as port, ExitStack() as stack:
-        head = f"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         stalled = [
             stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(4)
         ]

@@ -123,6 +123,7 @@ def test_a_report_replaces_an_earlier_one(
     assert "| STAR | 1 | 3.000 | 3.000 | 1.87 |" in text
     assert "| in the paper | 2.55 | -1.44 |" in text
     assert "Damaged petals that were left out: 1.\n\n- a.fits: cut off\n" in text
+    assert "![Losses](losses.png)\n\nLosses per spectrum after each epoch." in text
     assert "\n\n\n" not in text
 
     content = json.loads((folder / "report.json").read_text())

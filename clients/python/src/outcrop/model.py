@@ -68,6 +68,9 @@ class Model:
         Spectra with a smaller p_value are anomalies.
     packages : mapping
         Versions of the packages that score.
+    bundle_packages : mapping
+        Versions of the packages that the bundle was made with; empty where the service is too old
+        to tell.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Model:
     thresholds: Mapping[str, float]
     p_level: float
     packages: Mapping[str, str]
+    bundle_packages: Mapping[str, str]
 
     @property
     def identity(self) -> ModelIdentity:
@@ -104,6 +108,7 @@ class Model:
             "thresholds": dict(self.thresholds),
             "p_level": self.p_level,
             "packages": dict(self.packages),
+            "bundle_packages": dict(self.bundle_packages),
         }
 
     @staticmethod
@@ -122,4 +127,5 @@ class Model:
             thresholds={str(k): float(v) for k, v in answer["thresholds"].items()},
             p_level=float(answer["p_level"]),
             packages={str(k): str(v) for k, v in answer["packages"].items()},
+            bundle_packages={str(k): str(v) for k, v in answer.get("bundle_packages", {}).items()},
         )

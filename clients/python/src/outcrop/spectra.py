@@ -99,11 +99,8 @@ class Band:
         if self.mask is None:
             return self
         bad = self.mask != 0
-        folded = Band(self.flux.copy(), self.ivar.copy())
-        # Few pixels are bad: a copy with some of them overwritten takes half the time of np.where.
-        for values in (folded.flux, folded.ivar):
-            np.copyto(values, np.float32(0), where=bad)
-        return folded
+        zero = np.float32(0)
+        return Band(np.where(bad, zero, self.flux), np.where(bad, zero, self.ivar))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,12 +6,14 @@ order: little-endian, row-major, each as long as its ``binary_data_size``. The H
 and tensors are lists under ``data``. Nothing here depends on the meaning of the tensors.
 """
 
+import io
 import json
 import math
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +37,7 @@ _DTYPES: Final = {
     "FP64": np.dtype("<f8"),
 }
 _ALIGNMENT: Final = 8  # of the widest datatype
+_BLOCK_BYTES: Final = 1 << 18  # written at a time: they stay in the processor's cache
 _LISTS: Final[Mapping[str, msgspec.json.Decoder[list[Any]]]] = {
     "b": BOOLEANS,
     "f": FLOATS_OR_NULLS,
@@ -120,6 +123,7 @@ def encode(
     arrays: Mapping[str, NDArray[Any]],
     table: Mapping[str, Tensor],
     binary: frozenset[str],
+    masks: Mapping[str, NDArray[Any]] = MappingProxyType({}),
 ) -> tuple[dict[str, str], bytes]:
     """Return HTTP headers and body of a message.
 
@@ -134,16 +138,18 @@ def encode(
     table : mapping of str to Tensor
     binary : frozenset of str
         Names of the tensors to send as bytes. In the others NaN and infinities become null.
+    masks : mapping of str to array
+        By name of a tensor that is sent as bytes, of its shape: where it is not 0, 0 is sent.
     """
     entries: list[dict[str, Any]] = []
-    parts: list[memoryview] = []
+    parts: list[tuple[NDArray[Any], NDArray[Any] | None]] = []
     for name, array in arrays.items():
         datatype = table[name].datatypes[0]
         data = np.ascontiguousarray(array, dtype=_DTYPES[datatype])
         entry: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(data.shape)}
         if name in binary:
             entry["parameters"] = {"binary_data_size": data.nbytes}
-            parts.append(data.data)
+            parts.append((data, masks.get(name)))
         else:
             entry["data"] = _json_numbers(data)
         entries.append(entry)
@@ -154,7 +160,24 @@ def encode(
 
     leading += b" " * (-len(leading) % _ALIGNMENT)
     headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(leading))}
-    return headers, b"".join([leading, *parts])
+    body = io.BytesIO()
+    body.write(leading)
+    for data, mask in parts:
+        _write(body, data, mask)
+    return headers, body.getvalue()
+
+
+def _write(body: io.BytesIO, data: NDArray[Any], mask: NDArray[Any] | None) -> None:
+    """Write the numbers of an array, 0 where its mask is not 0."""
+    if mask is None:
+        body.write(data.data)
+        return
+    rows = max(1, _BLOCK_BYTES // max(1, data[:1].nbytes))
+    for start in range(0, len(data), rows):
+        block = data[start : start + rows].copy()
+        # Few pixels are bad: this takes half the time of np.where.
+        np.copyto(block, 0, where=mask[start : start + rows] != 0)
+        body.write(block.data)
 
 
 def _json_numbers(array: NDArray[Any]) -> list[Any]:

@@ -243,15 +243,17 @@ def encode_request(
     }
     if spectra.petal is not None:
         arrays["petal"] = spectra.petal
+    masks: dict[str, NDArray[Any]] = {}
     for name, band in spectra.bands.items():
-        folded = band.folded()
-        arrays["flux" + _suffix(name)] = folded.flux
-        arrays["ivar" + _suffix(name)] = folded.ivar
+        for kind, values in (("flux", band.flux), ("ivar", band.ivar)):
+            arrays[kind + _suffix(name)] = values
+            if band.mask is not None:
+                masks[kind + _suffix(name)] = band.mask
 
     outputs = tuple(OUTPUTS) if reconstruction else DEFAULT_OUTPUTS
     header: dict[str, Any] = {} if request_id is None else {"id": request_id}
     header["outputs"] = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
-    return encode(header, "inputs", arrays, INPUTS, frozenset(arrays))
+    return encode(header, "inputs", arrays, INPUTS, frozenset(arrays), masks)
 
 
 def decode_request_header(body: Body, header_length: int | None = None) -> RequestHeader:
