@@ -126,6 +126,18 @@ def test_a_bad_file_is_one_line_and_no_output(
     assert not (tmp_path / "o.fits").exists()
 
 
+def test_files_that_do_not_belong_together_are_refused_unless_allowed(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "redrock.fits").unlink()
+    write_redrock(tmp_path / "redrock.fits", [1, 2, 12])
+    assert main(arguments) == 1
+    assert "2 of 3 rows of" in capsys.readouterr().err
+    assert not (tmp_path / "o.fits").exists()
+    assert main([*arguments, "--allow-mismatch"]) == 0
+    assert len(read_table(tmp_path / "o.fits")) == 3
+
+
 def test_a_refused_request_is_one_line_and_no_output(
     arguments: list[str],
     server: FaultInjectingServer,
@@ -242,9 +254,20 @@ def test_health_prints_whether_the_service_is_ready(
     server: FaultInjectingServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["health", "--url", server.url]) == 0
-    server.faults = [failing(503)]
+    server.faults = [failing(503, b'{"error": "draining: the drain file exists"}')]
     assert main(["health", "--url", server.url]) == 1
-    assert capsys.readouterr().out == f"{server.url} is ready\n{server.url} is not ready\n"
+    assert capsys.readouterr().out == (
+        f"{server.url} is ready\n{server.url} is not ready: draining: the drain file exists\n"
+    )
+
+
+def test_a_refused_token_names_where_it_comes_from(
+    server: FaultInjectingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.faults = [failing(401, b'{"error": "the header Authorization is missing"}')]
+    assert main(["model", "--url", server.url]) == 1
+    error = capsys.readouterr().err
+    assert "the header Authorization is missing; the token is that of OUTCROP_TOKEN" in error
 
 
 def test_model_is_printed_as_json(
@@ -397,3 +420,31 @@ def test_the_installed_command_is_this_one() -> None:
     )
     assert done.returncode == 1
     assert done.stderr == ("outcrop: error: url is 'nowhere'; expected as http://127.0.0.1:3000\n")
+
+
+def test_a_password_in_the_address_is_never_printed(
+    arguments: list[str],
+    server: FaultInjectingServer,
+    closed_port: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DESI_LOGLEVEL", "debug")
+    address = server.url.replace("://", "://ada:s3cret@")
+    monkeypatch.setenv("OUTCROP_URL", address)
+    server.faults = [failing(503, Retry_After="0")]
+    assert main([address if each == server.url else each for each in arguments]) == 0
+    assert set(server.tokens) == {"Basic YWRhOnMzY3JldA=="}
+    assert main(["health"]) == 0
+    assert main(["health", "--help"]) == 0
+    server.faults = [failing(401)]
+    assert main(["model"]) == 1
+    assert main(["model", "--url", closed_port.replace("://", "://ada:s3cret@")]) == 1
+    assert (
+        main(["night", str(tmp_path), "-o", str(tmp_path), "--url", "http://ada:s3cret@x:y"]) == 1
+    )
+    out, err = capsys.readouterr()
+    assert "cannot be reached" in err
+    assert "s3cret" not in out + err
+    assert b"s3cret" not in (tmp_path / "o.fits").read_bytes()

@@ -2,7 +2,12 @@
 
 import asyncio
 import dataclasses
+import gzip
 import logging
+import socket
+import threading
+import time
+import tracemalloc
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -26,11 +31,13 @@ from outcrop import (
     WireError,
 )
 from tests.outcrop_sdk.fault_server import (
+    Fault,
     FaultInjectingServer,
     answering,
     failing,
     hang_up,
     no_fault,
+    reply,
 )
 from tests.outcrop_sdk.sample import (
     some_model,
@@ -125,7 +132,10 @@ def test_health_is_one_request(call: Call, server: FaultInjectingServer) -> None
     assert call(server.url, "health") is True
     server.faults = [failing(503)]
     assert call(server.url, "health") is False
-    assert server.paths == ["/readyz", "/readyz"]
+    server.faults = [failing(503)]
+    assert call(server.url, "why_not_ready") == "busy"
+    assert call(server.url, "why_not_ready") is None
+    assert server.paths == ["/readyz"] * 4
 
 
 def test_health_of_another_server_is_an_error(call: Call, server: FaultInjectingServer) -> None:
@@ -237,22 +247,86 @@ def test_a_service_that_never_answers_is_a_timeout(
     assert caught.value.request_id == server.request_ids[0]
 
 
-def test_a_service_that_answers_in_drips_is_a_timeout(
-    call: Call, server: FaultInjectingServer
-) -> None:
-    def drip(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
-        handler.send_response(200)
-        handler.send_header("Content-Length", "1000")
-        handler.end_headers()
-        for _ in range(1000):
-            handler.wfile.write(b" ")
-            if server.closing.wait(0.05):
-                break
+def drip(server: FaultInjectingServer, start: bytes, part: bytes) -> Fault:
+    """Answer with a start, and then a part every 20 ms until the client gives up."""
+
+    def fault(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        handler.close_connection = True
+        handler.wfile.write(start)
+        while not server.closing.wait(0.02):
+            handler.wfile.write(part)
         return True
 
-    server.faults = [drip]
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("start", "part"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"),
+        (b"HTTP/1.1 200 OK\r\nA: ", b"b"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (b"HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+    ],
+)
+def test_a_service_that_answers_in_drips_is_a_timeout(
+    call: Call, server: FaultInjectingServer, start: bytes, part: bytes
+) -> None:
+    server.faults = [drip(server, start, part)] * 9
+    before = time.monotonic()
     with pytest.raises(Timeout, match="no complete answer"):
-        call(server.url, "model", timeout=0.3)
+        call(server.url, "model", timeout=0.5)
+    assert time.monotonic() - before < 5
+
+
+def test_silence_after_a_part_ends_at_the_deadline_of_the_call(
+    call: Call, server: FaultInjectingServer
+) -> None:
+    def silent(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        # Its end is later than the deadline by nearly the timeout, counted from the last byte.
+        server.closing.wait(1.8)
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        return server.closing.wait(20)
+
+    server.faults = [silent]
+    before = time.monotonic()
+    with pytest.raises(Timeout):
+        call(server.url, "model", timeout=2.0)
+    assert time.monotonic() - before < 3.5
+
+
+def test_a_service_that_reads_in_drips_is_a_timeout(call: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        over = threading.Event()
+
+        def read() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while not over.wait(0.1):
+                    connection.recv(1 << 12)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        before = time.monotonic()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            with pytest.raises(Timeout):
+                call(url, "score", some_spectra(400, bands=("b", "r", "z")), timeout=1.5)
+            assert time.monotonic() - before < 10
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_a_redirect_is_not_followed(call: Call, server: FaultInjectingServer) -> None:
+    server.faults = [failing(302, b"", Location=f"{server.url}/model")] * 100
+    with pytest.raises(StatusError, match="answered 302"):
+        call(server.url, "model")
+    assert len(server.paths) == 1
 
 
 def test_a_broken_connection_is_retried(call: Call, server: FaultInjectingServer) -> None:
@@ -294,6 +368,63 @@ def test_the_transport_can_be_replaced(server: FaultInjectingServer) -> None:
 
 
 # --- answers that are not valid
+
+
+def endless(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+    """Answer without an end."""
+    handler.close_connection = True
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        handler.wfile.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+
+def long(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+    """Announce an answer of a terabyte."""
+    handler.close_connection = True
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n[")
+    return True
+
+
+BOMB = gzip.compress(bytes(10_000_000))
+
+
+def bomb(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+    """Answer with a few bytes that unfold to many."""
+    return reply(handler, 200, BOMB, Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (endless, "more than 1[0-9]* bytes"),
+        (long, "more than 1[0-9]* bytes"),
+        (bomb, "compressed as 'gzip', which was not requested"),
+    ],
+)
+@pytest.mark.parametrize("method", ["score", "model"])
+def test_an_answer_is_never_longer_than_what_was_requested(
+    call: Call, server: FaultInjectingServer, fault: Any, reason: str, method: str
+) -> None:
+    server.faults = [fault]
+    tracemalloc.start()
+    try:
+        with pytest.raises(WireError, match=reason):
+            call(server.url, method, *([some_spectra(1)] if method == "score" else []))
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_endless_error_is_still_an_error(call: Call, server: FaultInjectingServer) -> None:
+    def fault(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            handler.wfile.write(b"5\r\nsorry\r\n")
+
+    server.faults = [fault]
+    with pytest.raises(outcrop.BadRequest, match="sorrysorry"):
+        call(server.url, "model")
 
 
 @pytest.mark.parametrize(

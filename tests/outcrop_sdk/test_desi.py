@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -158,14 +159,39 @@ def test_a_redrock_row_without_spectrum_is_a_row_without_information(tmp_path: P
     assert np.isnan([columns["ra"][1], columns["dec"][1]]).all()
 
 
-def test_files_of_different_petals_are_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("common", "refused"), [(0, True), (3, True), (4, False), (7, False)])
+def test_files_that_do_not_belong_together_are_refused_unless_allowed(
+    tmp_path: Path, common: int, refused: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    coadd = write_coadd(tmp_path / "coadd.fits", [1, 2], ("r",))
+    coadd = write_coadd(tmp_path / "coadd.fits", range(8), ("r",))
+    redrock = write_redrock(tmp_path / "redrock.fits", range(8 - common, 16 - common))
+    counted = rf"{8 - common} of 8 rows of .*redrock\.fits have no spectrum in .*coadd\.fits"
     with caplog.at_level(logging.WARNING):
-        spectra = read_spectra(coadd, write_redrock(tmp_path / "redrock.fits", [3]))
-    assert "no TARGETID in common" in caplog.text
-    assert Status.NO_SPECTRUM in Status(int(spectra.status[0]))
+        if refused:
+            with pytest.raises(InputError, match=f"{counted}: .*--allow-mismatch"):
+                read_spectra(coadd, redrock)
+        spectra = read_spectra(coadd, redrock, allow_mismatch=refused)
+    assert len(caplog.messages) == 1
+    assert re.match(counted, caplog.messages[0])
+    missing = (spectra.status & Status.NO_SPECTRUM) != 0
+    assert np.count_nonzero(missing) == 8 - common
+
+
+def test_a_spectra_file_is_refused(tmp_path: Path) -> None:
+    ids = [7, 8, 7, 8, 9]
+    rows = {"EXPID": ("J", np.arange(5)), "NIGHT": ("J", np.full(5, 20210324))}
+    path = write(tmp_path / "spectra.fits", [fibermap(ids, **rows), *band_hdus("r", ids)])
+    with pytest.raises(
+        InputError, match=r"spectra\.fits is a spectra file: .* 5 rows of 3 targets"
+    ):
+        read_spectra(path, z=0.1)
+    # A coadd may have the columns too, and a file of single exposures has a row per target.
+    rows["COADD_NUMEXP"] = ("I", np.ones(5))
+    coadd = write(tmp_path / "coadd.fits", [fibermap(ids, **rows), *band_hdus("r", ids)])
+    assert len(read_spectra(coadd, z=0.1)) == 5
+    del rows["COADD_NUMEXP"]
+    single = [fibermap(range(5), **rows), *band_hdus("r", list(range(5)))]
+    assert len(read_spectra(write(tmp_path / "single.fits", single), z=0.1)) == 5
 
 
 def test_coadd_rows_that_redrock_lacks_are_left_out(tmp_path: Path) -> None:
@@ -243,8 +269,8 @@ def test_redshifts_may_be_given(tmp_path: Path, z: Any, expected: list[float]) -
     assert spectra.status.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("z", [None, math.nan, [math.nan, -math.inf]])
-def test_redshifts_that_are_not_given_are_marked(tmp_path: Path, z: Any) -> None:
+@pytest.mark.parametrize("z", [math.nan, [math.nan, -math.inf]])
+def test_redshifts_that_are_not_known_are_marked(tmp_path: Path, z: Any) -> None:
     spectra = read_spectra(write_coadd(tmp_path / "coadd.fits", IDS[:2]), z=z)
     assert not np.isfinite(spectra.z).any()
     assert spectra.status.tolist() == [int(Status.NO_REDSHIFT)] * 2
@@ -258,6 +284,11 @@ def test_redshifts_that_do_not_fit_are_refused(tmp_path: Path, z: Any, reason: s
         read_spectra(write_coadd(tmp_path / "coadd.fits", IDS[:2]), z=z)
 
 
+def test_redshifts_that_are_not_given_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"neither redrock nor z is given for .*coadd\.fits"):
+        read_spectra(write_coadd(tmp_path / "coadd.fits", IDS))
+
+
 def test_redshifts_given_twice_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="both redrock and z"):
         read_spectra(tmp_path / "coadd.fits", tmp_path / "redrock.fits", z=0.1)
@@ -266,10 +297,11 @@ def test_redshifts_given_twice_are_refused(tmp_path: Path) -> None:
 def test_empty_tables_are_read(tmp_path: Path) -> None:
     coadd = write_coadd(tmp_path / "coadd.fits", [])
     redrock = write_redrock(tmp_path / "redrock.fits", [])
-    for spectra in (read_spectra(coadd, redrock), read_spectra(coadd), read_spectra(coadd, z=[])):
+    for spectra in (read_spectra(coadd, redrock), read_spectra(coadd, z=[])):
         assert len(spectra) == 0
         assert spectra.bands["b"].flux.shape == (0, 2751)
-    lone = read_spectra(coadd, write_redrock(tmp_path / "redrock-1.fits", [5]))
+    other = write_redrock(tmp_path / "redrock-1.fits", [5])
+    lone = read_spectra(coadd, other, allow_mismatch=True)
     assert lone.status.tolist() == [int(Status.NO_SPECTRUM)]
 
 

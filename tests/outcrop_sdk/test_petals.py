@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from outcrop import InputError, Petal, find_petals, require_petals
-from outcrop.petals import pair_files
+from outcrop.petals import find_coadds_without_redrock, pair_files
 
 
 def touch(root: Path, *names: str) -> None:
@@ -96,8 +96,17 @@ def test_files_are_paired_by_their_names() -> None:
         ["redrock-1.fits"],
         ["redrock-1.fits", "redrock-3.fits"],
         ["redrock-1.fits", "zbest-1.fits", "redrock-2.fits"],
+        ["redrock-1.fits", "zbest-1.fits"],
+        ["coadd-1.fits", "coadd-2.fits"],
     ],
 )
 def test_files_without_a_partner_are_refused(redrocks: list[str]) -> None:
     with pytest.raises(InputError, match="redrock files are not pairs of the same names"):
         pair_files(["coadd-1.fits", "coadd-2.fits"], redrocks)
+
+
+def test_coadds_without_redrock_file_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "a/coadd-1.fits", "a/coadd-1.fits.gz", "a/coadd-2.fits", "a/redrock-2.fits.gz")
+    touch(tmp_path, "b/coadd-2.fits", "b/coadd-3.fits.gz", "b/zbest-3.fits", "b/coadd-4.txt")
+    found = find_coadds_without_redrock(tmp_path)
+    assert found == [tmp_path / "a/coadd-1.fits", tmp_path / "b/coadd-2.fits"]

@@ -1,8 +1,11 @@
 """A request keeps its id, and an error status becomes an exception with the service's words."""
 
+import base64
 import email.utils
+import json
 import re
 import time
+import traceback
 
 import httpx2
 import pytest
@@ -24,7 +27,11 @@ def error_of(status: int, content: bytes, **headers: str) -> outcrop.StatusError
 def test_every_try_has_the_same_id() -> None:
     arguments = [REQUEST.arguments(Deadline(9)) for _ in range(2)]
     for each in arguments:
-        assert each["headers"] == {"A": "b", "X-Request-ID": REQUEST.request_id}
+        assert each["headers"] == {
+            "A": "b",
+            "X-Request-ID": REQUEST.request_id,
+            "Accept-Encoding": "identity",
+        }
     assert REQUEST.request_id != ClientRequest("GET", "http://x/model").request_id
 
 
@@ -55,6 +62,14 @@ def test_an_error_of_another_server_is_quoted(body: bytes, text: str) -> None:
     assert error.request_id == REQUEST.request_id
 
 
+def test_an_error_text_is_one_line_that_no_terminal_obeys() -> None:
+    body = json.dumps({"error": "a\x1b[2Jb\nc\ud800" + "x" * 9000}).encode()
+    error = str(error_of(400, body, X_Request_ID="i\x1b[d"))
+    assert "a\ufffd[2Jb c\ufffdxxx" in error
+    assert error.isprintable()
+    assert len(error) < 2500
+
+
 def test_the_request_id_of_the_service_is_the_errors() -> None:
     assert error_of(400, b'{"error": "no", "request_id": "theirs"}').request_id == "theirs"
     assert error_of(400, b"no", X_Request_ID="theirs").request_id == "theirs"
@@ -74,7 +89,7 @@ def test_an_invalid_retry_after_is_ignored(value: str) -> None:
     ("raised", "kind"),
     [
         (httpx2.ReadTimeout("slow"), outcrop.Timeout),
-        (httpx2.DecodingError("not gzip"), outcrop.WireError),
+        (TimeoutError(), outcrop.Timeout),
         (httpx2.ConnectError("refused"), outcrop.ConnectionFailed),
         (httpx2.RemoteProtocolError("broken"), outcrop.ConnectionFailed),
     ],
@@ -89,6 +104,34 @@ def test_errors_of_httpx_become_ours(raised: Exception, kind: type[outcrop.Outcr
 def test_a_final_slash_is_dropped_and_a_token_is_sent() -> None:
     url, headers = checked_settings("http://x/outliers/", 1, "s3cret")
     assert (url, headers) == ("http://x/outliers", {"Authorization": "Bearer s3cret"})
+
+
+def test_user_and_password_become_a_header_and_leave_the_address() -> None:
+    url, headers = checked_settings("https://ada:p%40ss@x:8443/outliers/", 1, None)
+    assert url == "https://x:8443/outliers"
+    assert headers == {"Authorization": f"Basic {base64.b64encode(b'ada:p@ss').decode()}"}
+    assert checked_settings("http://ada:pass@x", 1, "s3cret") == (
+        "http://x",
+        {"Authorization": "Bearer s3cret"},
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ada:s3cret@x:port",
+        "http://ada:s3cret@x?a=b",
+        "http://ada:s3/cret@x",
+        "ftp://ada:s3cret@x",
+        "ada:s3cret@x",
+    ],
+)
+def test_no_message_holds_a_password(url: str) -> None:
+    with pytest.raises(outcrop.InputError, match="url is '…@") as caught:
+        checked_settings(url, 1, None)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "cret" not in shown.replace(repr(url), "")
+    assert "s3" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -96,17 +96,45 @@ def test_the_model_is_read() -> None:
     assert read_model(model_request(URL), replied(content)).identity == some_model().identity
 
 
+def changed(**fields: object) -> str:
+    return json.dumps(some_model().to_json() | fields)
+
+
 @pytest.mark.parametrize(
     "content",
     [
         "hello",
         "[]",
         "{}",
-        json.dumps(some_model().to_json() | {"redshift_range": [0]}),
-        json.dumps(some_model().to_json() | {"wave": 5}),
-        json.dumps(some_model().to_json() | {"thresholds": 5}),
-        json.dumps(some_model().to_json() | {"latents": "ten"}),
-        json.dumps(some_model().to_json()).replace('"latents": 3', '"latents": 1e999'),
+        "null",
+        '"a model"',
+        changed(redshift_range=[0]),
+        changed(redshift_range={"0": 1, "1": 2}),
+        changed(redshift_range=[0, "1"]),
+        changed(wave=5),
+        changed(wave={"first": 1, "last": 2, "bins": 10**12}),
+        changed(wave={"first": 1, "last": 2, "bins": -1}),
+        changed(wave={"first": 1, "last": 2, "bins": True}),
+        changed(wave={"first": float("nan"), "last": 2, "bins": 2}),
+        changed(wave={"first": 10**400, "last": 2, "bins": 2}),
+        changed(thresholds=5),
+        changed(thresholds={"wmse": 1}),
+        changed(thresholds={"wmse": 1, "nof": None}),
+        changed(latents="ten"),
+        changed(latents=0),
+        changed(latents=10**9),
+        changed(name=None),
+        changed(name=""),
+        changed(name="a\x1b[2J"),
+        changed(version="\ud800"),
+        changed(sample=["desi"]),
+        changed(sha256="a" * 5000),
+        changed(p_level=True),
+        changed(packages=["numpy"]),
+        changed(packages={"numpy": 2}),
+        changed(packages={"num\npy": "2"}),
+        changed().replace('"latents": 3', '"latents": 1e999'),
+        changed().replace('"latents": 3', f'"latents": {"9" * 5000}'),
         "[" * 100_000,
     ],
 )

@@ -336,6 +336,34 @@ def test_a_broken_petal_is_named_at_the_end_and_the_others_are_there(
     assert summary(tmp_path / "out").meta["rows"] == 9
 
 
+def test_a_coadd_without_redrock_file_is_listed(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lone = add_petal(small, 7)
+    lone.redrock.unlink()
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert summary(tmp_path / "out")["STATE"].tolist() == ["scored"] * 3 + ["unpaired"]
+    assert summary(tmp_path / "out")["COADD"][3] == f"{TILE}/{lone.coadd.name}"
+    assert "no redrock file beside it" in summary(tmp_path / "out")["ERROR"][3]
+    out = capsys.readouterr().out
+    assert out.startswith("3 petals: 3 scored")
+    assert "\n1 coadds have no redrock file and are not scored\n" in out
+
+
+def test_a_petal_whose_files_do_not_belong_together_fails_unless_allowed(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redrock = find_petals(small)[1].redrock
+    redrock.unlink()
+    write_redrock(redrock, [91, 92, 23])
+    assert night(small, tmp_path / "out", server.url) == 1
+    reason = f"2 of 3 rows of {redrock} have no spectrum in "
+    assert reason in capsys.readouterr().err.splitlines()[-1]
+    assert night(small, tmp_path / "out", server.url, "--allow-mismatch") == 0
+    assert reason in capsys.readouterr().err
+    assert summary(tmp_path / "out").meta["rows"] == 9
+
+
 def with_byte(kind: str, text: bytes, replacement: bytes) -> Callable[[Petal], Path]:
     def damage(petal: Petal) -> Path:
         path: Path = getattr(petal, kind)
@@ -642,6 +670,65 @@ def test_a_stopped_night_continues_when_it_is_run_again(
     assert night(tmp_path / "tree", output, server.url) == 0
     assert times(output).items() > before.items()
     assert server.sizes == [3] * 5
+
+
+@pytest.mark.parametrize("watch", [[], ["--watch"]])
+def test_a_second_night_on_a_folder_names_the_first_and_leaves(
+    server: FaultInjectingServer,
+    small: Path,
+    tmp_path: Path,
+    watch: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "out"
+    process = started(small, output, server.url, "--watch")
+    try:
+        wait_for(lambda: len(tables(output)) == 3)
+        asked = len(server.paths)
+        assert night(small, output, server.url, *watch) == 75
+        assert night(small, tmp_path / "other", server.url) == 0
+        (error,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+        assert f"another night works on {output}: process {process.pid} on " in error
+        # The second has requested nothing of the service.
+        assert len(server.paths) == asked + 4
+        process.kill()
+        process.communicate(timeout=120)
+        assert night(small, output, server.url) == 0
+    finally:
+        process.kill()
+
+
+def test_a_second_signal_ends_a_night_at_once(
+    server: FaultInjectingServer, small: Path, tmp_path: Path
+) -> None:
+    server.faults = [no_fault, *[server.hang] * 3]
+    process = started(small, tmp_path / "out", server.url)
+    try:
+        wait_for(lambda: len(server.paths) == 4)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "finishing the petals in progress" not in (line := process.stderr.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGINT
+
+
+def test_a_night_that_waits_for_its_service_ends_at_a_signal(
+    small: Path, tmp_path: Path, closed_port: str
+) -> None:
+    process = started(small, tmp_path / "out", closed_port)
+    try:
+        assert process.stderr is not None
+        while "cannot be reached" not in (line := process.stderr.readline()):
+            assert line
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 143
 
 
 def test_no_more_petals_are_in_memory_than_there_are_workers(

@@ -59,7 +59,7 @@ def test_every_petal_has_its_row(summary: Summary, tmp_path: Path) -> None:
 def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Path) -> None:
     summary.write(tmp_path / "out")
     expected = {
-        **{"petals": 3, "scored": 1, "failed": 1, "waiting": 1},
+        **{"petals": 3, "scored": 1, "failed": 1, "waiting": 1, "unpaired": 0},
         **{"rows": 10, "eligible": 8, "flagged": 3},
         **{"model": "outcrop", "version": "20260101", "sha256": "ab" * 32},
         **{"sample": "desi edr", "p_level": 0.01},

@@ -65,8 +65,8 @@ def test_scores_of_another_model_make_no_table(
 def test_files_that_change_while_they_are_read_make_no_table(
     client: RetryingClient, petal: Petal, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def reading(*paths: Any) -> Any:
-        spectra = read_spectra(*paths)
+    def reading(*paths: Any, **options: Any) -> Any:
+        spectra = read_spectra(*paths, **options)
         os.utime(petal.coadd, ns=(1, 1))
         return spectra
 

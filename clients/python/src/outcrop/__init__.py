@@ -17,6 +17,7 @@ from .desi import is_simulated, read_spectra
 from .errors import (
     BadRequest,
     ConnectionFailed,
+    FolderInUse,
     InputError,
     ModelChanged,
     OutcropError,
@@ -42,6 +43,7 @@ __all__ = [
     "Band",
     "Client",
     "ConnectionFailed",
+    "FolderInUse",
     "InputError",
     "Model",
     "ModelChanged",

@@ -25,7 +25,7 @@ from ._files import check_output, write_atomically
 from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
-from .errors import InputError, ModelChanged, OutcropError
+from .errors import FolderInUse, InputError, ModelChanged, OutcropError
 from .model import Model
 from .night.run import Night
 from .night.selection import Selection
@@ -65,8 +65,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong, or 128
-        plus the signal that interrupted it.
+        Exit status: 0, or 1 where the work failed, or 2 where the arguments are wrong, or 75
+        where another night works on the folder, or 128 plus the signal that interrupted it.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return run(options)
     except (OutcropError, OSError, MemoryError) as error:
         print(f"outcrop: error: {str(error) or type(error).__name__}", file=sys.stderr)
-        return 1
+        return os.EX_TEMPFAIL if isinstance(error, FolderInUse) else 1
     except KeyboardInterrupt as stop:
         print("outcrop: interrupted", file=sys.stderr)
         # The exit status that a shell gives a process ended by a signal.
@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument(
         "--url",
         default=os.environ.get("OUTCROP_URL", URL),
-        help="address of the service (default: %(default)s)",
+        # Not the default itself, which may hold a password.
+        help=f"address of the service (default: OUTCROP_URL, or {URL})",
     )
     service.add_argument(
         "--timeout",
@@ -189,6 +190,7 @@ def _add_score_options(score: argparse.ArgumentParser) -> None:
         "--reconstruction", action="store_true", help="write spectra and reconstructions too"
     )
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    _add_mismatch_option(score)
     score.set_defaults(run=_score)
 
 
@@ -205,6 +207,7 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         "(default: this folder)",
     )
     plot.add_argument("--overwrite", action="store_true", help="replace an existing figure")
+    _add_mismatch_option(plot)
     plot.set_defaults(run=_plot)
 
 
@@ -228,6 +231,7 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     night.add_argument(
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
     )
+    _add_mismatch_option(night)
 
     top = night.add_argument_group("the top list", "toplist.ecsv and targets.txt")
     top.add_argument(
@@ -264,6 +268,14 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
         "target; --number then counts spectra",
     )
     night.set_defaults(run=_night)
+
+
+def _add_mismatch_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-mismatch",
+        action="store_true",
+        help="accept a redrock file of which fewer than half of the rows have a spectrum",
+    )
 
 
 def _positive(text: str) -> int:
@@ -345,7 +357,7 @@ def _score(options: argparse.Namespace) -> int:
         check_score_table(output, options.overwrite)
 
     for (coadd, redrock), output in zip(inputs, outputs, strict=True):
-        spectra = read_spectra(coadd, redrock, z=options.z)
+        spectra = read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
         chunks = max(1, math.ceil(len(spectra) / CHUNK))
         with _client(options, chunks) as client:
             scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
@@ -366,7 +378,7 @@ def _plot(options: argparse.Namespace) -> int:
         check_output(output, options.overwrite)
 
     for coadd, redrock in inputs:
-        spectra = read_spectra(coadd, redrock, z=options.z)
+        spectra = read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
         for targetid in [each for each in wanted if each in spectra.targetid]:
             chosen = spectra[int(np.flatnonzero(spectra.targetid == targetid)[0])]
             with _client(options) as client:
@@ -438,7 +450,12 @@ def _night(options: argparse.Namespace) -> int:
     complete = False
     with _client(options) as client:
         night = Night(
-            _files(options.root), options.output, client, options.workers, _selection(options)
+            _files(options.root),
+            options.output,
+            client,
+            options.workers,
+            _selection(options),
+            options.allow_mismatch,
         )
         with _signals(night.stop) as caught:
             try:
@@ -515,9 +532,9 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
 
 def _health(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        ready = client.health()
-    print(f"{options.url} is {'ready' if ready else 'not ready'}")
-    return 0 if ready else 1
+        reason = client.why_not_ready()
+    print(f"{client.url} is {'ready' if reason is None else f'not ready: {reason}'}")
+    return 0 if reason is None else 1
 
 
 def _model(options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from ._http.inference import (
     read_scores,
     score_request,
 )
+from ._http.network import ending_at, limit_time
 from ._http.retries import Deadline, retries
 from .desi import read_spectra
 from .errors import ServerError
@@ -47,8 +48,10 @@ class Client:
     ----------
     url : str, optional
         Address of the service. Default: that in OUTCROP_URL, or else http://127.0.0.1:3000.
+        A user and password in it are sent as basic authentication.
     timeout : float
-        Seconds a call may take, all its requests, retries and pauses included.
+        Seconds a call may take, all its requests, retries and pauses included, however slowly the
+        bytes come.
     token : str, optional
         Sent as a bearer token. Default: that in OUTCROP_TOKEN, or else none.
     transport : httpx2.BaseTransport, optional
@@ -73,6 +76,12 @@ class Client:
         self._url, headers = checked_settings(_url(url), timeout, _token(token))
         self._timeout = timeout
         self._http = httpx2.Client(headers=headers, transport=transport)
+        limit_time(self._http)
+
+    @property
+    def url(self) -> str:
+        """Address of the service, without user and password."""
+        return self._url
 
     def score(
         self,
@@ -134,6 +143,13 @@ class Client:
 
         False where the service answers that it is not ready; an error where there is no answer.
         """
+        return self.why_not_ready() is None
+
+    def why_not_ready(self) -> str | None:
+        """Return why the service cannot score now, in its words; None where it can.
+
+        One request, without retries; an error where there is no answer.
+        """
         request = ClientRequest("GET", f"{self._url}/readyz")
         try:
             self._once(request, Deadline(self._timeout))
@@ -141,8 +157,8 @@ class Client:
             # 503 is the answer of a service that is starting or draining.
             if error.status != 503:
                 raise
-            return False
-        return True
+            return error.reason
+        return None
 
     def close(self) -> None:
         """Close the connections."""
@@ -170,13 +186,13 @@ class Client:
         content = bytearray()
         with (
             request.translated_errors(deadline),
+            ending_at(deadline),
             self._http.stream(**request.arguments(deadline)) as response,
         ):
-            # httpx2 limits the time of each read; many short ones could outlast the deadline.
-            for part in response.iter_bytes():
-                content += part
-                if deadline.left <= 0:
-                    raise request.timeout(deadline)
+            request.check_headers(response)
+            for part in response.iter_raw():
+                if not request.add(response, content, part):
+                    break
         request.check_status(response, content)
         return Reply(response.headers, content)
 
@@ -202,6 +218,11 @@ class AsyncClient:
         self._url, headers = checked_settings(_url(url), timeout, _token(token))
         self._timeout = timeout
         self._http = httpx2.AsyncClient(headers=headers, transport=transport)
+
+    @property
+    def url(self) -> str:
+        """Address of the service, without user and password."""
+        return self._url
 
     async def score(
         self,
@@ -241,6 +262,10 @@ class AsyncClient:
 
     async def health(self) -> bool:
         """Return whether the service can score now; see `Client.health`."""
+        return await self.why_not_ready() is None
+
+    async def why_not_ready(self) -> str | None:
+        """Return why the service cannot score now; see `Client.why_not_ready`."""
         request = ClientRequest("GET", f"{self._url}/readyz")
         try:
             await self._once(request, Deadline(self._timeout))
@@ -248,8 +273,8 @@ class AsyncClient:
             # 503 is the answer of a service that is starting or draining.
             if error.status != 503:
                 raise
-            return False
-        return True
+            return error.reason
+        return None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -276,10 +301,14 @@ class AsyncClient:
     async def _once(self, request: ClientRequest, deadline: Deadline) -> Reply:
         content = bytearray()
         with request.translated_errors(deadline):
-            async with self._http.stream(**request.arguments(deadline)) as response:
-                async for part in response.aiter_bytes():
-                    content += part
-                    if deadline.left <= 0:
-                        raise request.timeout(deadline)
+            # httpx2 limits the time of each read; many short ones could outlast the deadline.
+            async with (
+                asyncio.timeout(deadline.left),
+                self._http.stream(**request.arguments(deadline)) as response,
+            ):
+                request.check_headers(response)
+                async for part in response.aiter_raw():
+                    if not request.add(response, content, part):
+                        break
         request.check_status(response, content)
         return Reply(response.headers, content)

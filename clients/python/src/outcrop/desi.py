@@ -54,6 +54,7 @@ def read_spectra(
     redrock: str | os.PathLike[str] | None = None,
     *,
     z: ArrayLike | None = None,
+    allow_mismatch: bool = False,
 ) -> Spectra:
     """Read spectra with their redshifts.
 
@@ -65,10 +66,13 @@ def read_spectra(
     redrock : path, optional
         Its redrock file, or an older zbest file. The spectra then are redrock's rows in redrock's
         order: the k-th row of a TARGETID gets the coadd's k-th row of it; a row without one gets
-        ivar = 0 and NO_SPECTRUM; coadd rows that redrock does not have are left out.
+        ivar = 0 and NO_SPECTRUM, and their number is logged; coadd rows that redrock does not have
+        are left out.
     z : float or (N,) array, optional
-        Redshifts in the order of the coadd's rows, instead of a redrock file. Without either,
-        redshifts are NaN and every row has NO_REDSHIFT.
+        Redshifts in the order of the coadd's rows, instead of a redrock file. NaN where there is
+        none: that row has NO_REDSHIFT.
+    allow_mismatch : bool
+        Accept a redrock file of which fewer than half of the rows have a spectrum in the coadd.
 
     Returns
     -------
@@ -80,23 +84,27 @@ def read_spectra(
     Raises
     ------
     InputError
-        Where a file is missing, damaged or of another kind, or `z` does not fit.
+        Where a file is missing, damaged or of another kind, the two do not belong together, or `z`
+        does not fit; where neither redrock nor `z` is given, or both.
 
     Examples
     --------
     >>> from outcrop import read_spectra
-    >>> read_spectra("coadd-0-1-thru20210101.fits")
+    >>> read_spectra("coadd-0-1-thru20210101.fits", z=0.1)
     Traceback (most recent call last):
     ...
     outcrop.errors.InputError: coadd-0-1-thru20210101.fits does not exist; check the name
     """
     if redrock is not None and z is not None:
         raise InputError("both redrock and z are given; give the one or the other")
+    if redrock is None and z is None:
+        raise InputError(f"neither redrock nor z is given for {coadd}; give the one or the other")
 
     files = tuple(FileFingerprint.of(path) for path in (coadd, redrock) if path is not None)
     with FitsFile(Path(coadd)) as file:
         fibermap = file.table("FIBERMAP")
         targetid = fibermap.integers("TARGETID")
+        _check_one_row_per_target(file, fibermap, targetid)
         bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
         status = _fiber_status(fibermap) | _bit(repeated(targetid), Status.DUPLICATE)
         columns = _fiber_columns(file, fibermap, targetid)
@@ -104,7 +112,7 @@ def read_spectra(
     redshift = _broadcast(z, len(targetid))
     spectra = Spectra(bands, z=redshift, targetid=targetid, status=status, inputs=inputs, **columns)
     if redrock is not None:
-        spectra = _join_redrock(spectra, Path(coadd), Path(redrock))
+        spectra = _join_redrock(spectra, Path(coadd), Path(redrock), allow_mismatch)
 
     unknown = ~np.isfinite(spectra.z)
     if spectra.zwarn is not None:
@@ -130,6 +138,19 @@ def _cards(file: FitsFile) -> dict[str, str | int | float]:
     found |= {name: primary[name] for name in (*_OF_SURVEY, *_OF_COADD) if name in primary}
     # Not a card without a value.
     return {name: value for name, value in found.items() if isinstance(value, str | int | float)}
+
+
+def _check_one_row_per_target(
+    file: FitsFile, fibermap: FitsTable, targetid: NDArray[np.int64]
+) -> None:
+    """Refuse spectra files: their rows are exposures, which a coadd counts in COADD_NUMEXP."""
+    exposures = ("EXPID" in fibermap or "NIGHT" in fibermap) and "COADD_NUMEXP" not in fibermap
+    if exposures and repeated(targetid).any():
+        raise InputError(
+            f"{file.path} is a spectra file: it has one row per exposure, {len(targetid)} rows of "
+            f"{len(np.unique(targetid))} targets; give the coadd file beside it (coadd-*.fits), or "
+            "make one with desi_coadd_spectra"
+        )
 
 
 def _band_names(file: FitsFile) -> list[str]:
@@ -228,7 +249,7 @@ def _of_first_exposure(
 
 
 def _broadcast(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
-    """Return one redshift per row; NaN where none are given."""
+    """Return one redshift per row; NaN where redrock's will replace them."""
     try:
         redshift = np.asarray(np.nan if z is None else z, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -240,7 +261,7 @@ def _broadcast(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
     return redshift.copy()
 
 
-def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
+def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path, allow_mismatch: bool) -> Spectra:
     """Return the spectra of redrock's rows, in redrock's order, with its columns."""
     with FitsFile(redrock) as file:
         table = file.table("ZBEST" if "ZBEST" in file else "REDSHIFTS")
@@ -256,10 +277,14 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path) -> Spectra:
 
     rows = _matches(spectra.targetid, targetid)
     missing = rows < 0
-    if len(rows) and missing.all():
-        logger.warning(
-            "%s and %s have no TARGETID in common: are they of the same petal?", coadd, redrock
-        )
+    if missing.any():
+        count = f"{np.count_nonzero(missing)} of {len(missing)} rows of {redrock}"
+        if 2 * np.count_nonzero(missing) > len(missing) and not allow_mismatch:
+            raise InputError(
+                f"{count} have no spectrum in {coadd}: the files do not belong together; give "
+                "those of one petal, or accept them with --allow-mismatch (allow_mismatch=True)"
+            )
+        logger.warning("%s have no spectrum in %s: they get the status NO_SPECTRUM", count, coadd)
 
     # Most files are in the same order, and nothing has to be copied.
     bands, status = spectra.bands, spectra.status

@@ -4,6 +4,7 @@
 
     OutcropError
     ├── InputError            (ValueError) a file or an argument is not what it must be
+    ├── FolderInUse           another night works on the folder
     ├── WireError             (ValueError) a message is not valid Open Inference Protocol
     ├── ModelChanged          scores are of another model than expected
     ├── ConnectionFailed      no connection to the address, or the connection broke
@@ -38,6 +39,10 @@ class InputError(OutcropError, ValueError):
     """A file or an argument is not what it must be; the message names it and the remedy."""
 
 
+class FolderInUse(OutcropError):  # noqa: N818 (named for what is)
+    """Another night works on the folder; the message says which process."""
+
+
 class WireError(OutcropError, ValueError):
     """A message is not valid Open Inference Protocol; the message names field and remedy."""
 
@@ -63,6 +68,8 @@ class StatusError(OutcropError):
         The HTTP status code.
     retry_after : float or None
         Seconds to wait before another try, from the Retry-After header.
+    reason : str
+        The service's explanation.
     """
 
     def __init__(
@@ -72,10 +79,12 @@ class StatusError(OutcropError):
         status: int,
         request_id: str | None = None,
         retry_after: float | None = None,
+        reason: str = "",
     ) -> None:
         super().__init__(message, request_id=request_id)
         self.status = status
         self.retry_after = retry_after
+        self.reason = reason
 
 
 class BadRequest(StatusError):  # noqa: N818
@@ -117,6 +126,7 @@ def status_error(
     *,
     request_id: str | None = None,
     retry_after: float | None = None,
+    reason: str = "",
 ) -> StatusError:
     """Return the error of the class that belongs to an HTTP status.
 
@@ -126,4 +136,6 @@ def status_error(
     ServerError('503 Service Unavailable: draining (request a1)')
     """
     kind = _BY_STATUS.get(status, ServerError if 500 <= status < 600 else StatusError)
-    return kind(message, status=status, request_id=request_id, retry_after=retry_after)
+    return kind(
+        message, status=status, request_id=request_id, retry_after=retry_after, reason=reason
+    )

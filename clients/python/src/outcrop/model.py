@@ -1,13 +1,21 @@
 """Model: its identity, which scores carry, and its full description."""
 
+import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ModelChanged
+
+# A description with larger values is not of a model.
+_MOST_BINS: Final = 1 << 15
+_MOST_LATENTS: Final = 1 << 12
+_LARGEST: Final = 1e12
+_LONGEST: Final = 200
 
 
 @dataclass(frozen=True)
@@ -112,20 +120,67 @@ class Model:
         }
 
     @staticmethod
-    def from_json(answer: Mapping[str, Any]) -> "Model":
-        """Read what `to_json` wrote; KeyError, TypeError or ValueError where it is not that."""
-        wave = answer["wave"]
-        low, high = answer["redshift_range"]
+    def from_json(answer: object) -> "Model":
+        """Read what `to_json` wrote; ValueError, which names the field, where it is not that."""
+        fields = _object(answer, "the answer")
+        wave = _object(fields.get("wave"), "wave")
+        first, last = _number(wave, "first"), _number(wave, "last")
+        bins = _integer(wave, "bins", _MOST_BINS)
+        low, high = _interval(fields, "redshift_range")
+        thresholds = _object(fields.get("thresholds"), "thresholds")
+        packages = _object(fields.get("packages"), "packages")
+        bundle_packages = _object(fields.get("bundle_packages", {}), "bundle_packages")
+
         return Model(
-            name=str(answer["name"]),
-            version=str(answer["version"]),
-            sha256=str(answer["sha256"]),
-            sample=str(answer["sample"]),
-            wave=np.linspace(float(wave["first"]), float(wave["last"]), int(wave["bins"])),
-            latents=int(answer["latents"]),
-            redshift_range=(float(low), float(high)),
-            thresholds={str(k): float(v) for k, v in answer["thresholds"].items()},
-            p_level=float(answer["p_level"]),
-            packages={str(k): str(v) for k, v in answer["packages"].items()},
-            bundle_packages={str(k): str(v) for k, v in answer.get("bundle_packages", {}).items()},
+            name=_text(fields, "name"),
+            version=_text(fields, "version"),
+            sha256=_text(fields, "sha256"),
+            sample=_text(fields, "sample"),
+            wave=np.linspace(first, last, bins),
+            latents=_integer(fields, "latents", _MOST_LATENTS),
+            redshift_range=(low, high),
+            thresholds={name: _number(thresholds, name) for name in ("wmse", "nof")},
+            p_level=_number(fields, "p_level"),
+            packages={name: _text(packages, name) for name in packages},
+            bundle_packages={name: _text(bundle_packages, name) for name in bundle_packages},
         )
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if isinstance(value, dict):
+        found = cast(dict[str, Any], value)
+        if all(name.isprintable() for name in found):
+            return found
+    raise ValueError(f"{what} is {reprlib.repr(cast(Any, value))}; expected a JSON object")
+
+
+def _interval(owner: Mapping[str, Any], key: str) -> tuple[float, float]:
+    value = owner.get(key)
+    if isinstance(value, list):
+        ends = cast(list[Any], value)
+        if len(ends) == 2:
+            return _number({key: ends[0]}, key), _number({key: ends[1]}, key)
+    raise ValueError(f"{key} is {reprlib.repr(cast(Any, value))}; expected two numbers")
+
+
+def _text(owner: Mapping[str, Any], key: str) -> str:
+    value = owner.get(key)
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= _LONGEST:
+        raise ValueError(f"{key} is {reprlib.repr(value)}; expected a printable text")
+    return value
+
+
+def _number(owner: Mapping[str, Any], key: str) -> float:
+    value = owner.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > _LARGEST:
+        raise ValueError(f"{key} is {reprlib.repr(value)}; expected a number")
+    if math.isnan(value):
+        raise ValueError(f"{key} is NaN; expected a number")
+    return float(value)
+
+
+def _integer(owner: Mapping[str, Any], key: str, most: int) -> int:
+    value = owner.get(key)
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"{key} is {reprlib.repr(value)}; expected an integer from 1 to {most}")
+    return value

@@ -372,10 +372,10 @@ def _decode(decoder: msgspec.json.Decoder[T], content: memoryview) -> T:
 def _model_identity(header: _ResponseText) -> ModelIdentity:
     name, version = header.model_name, header.model_version
     sha256 = header.parameters and header.parameters.model_sha256
-    if not name or not version or not sha256:
+    if not name or not version or not sha256 or not f"{name}{version}{sha256}".isprintable():
         raise WireError(
             f"model_name is {name!r}, model_version {version!r}, parameter {_SHA256} {sha256!r}; "
-            "a response must have all three"
+            "a response must have all three, printable"
         )
     return ModelIdentity(name, version, sha256)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from .._constants import CHUNK
+from .._constants import ANSWER_BYTES, CHUNK, RECONSTRUCTION_BYTES, ROW_BYTES
 from ..errors import WireError
 from ..model import Model
 from ..scores import ON_REQUEST, Scores
@@ -37,7 +37,10 @@ def score_request(url: str, spectra: Spectra, reconstruction: bool) -> ClientReq
     """Return the request to score spectra."""
     request_id = uuid.uuid4().hex
     headers, body = encode_request(spectra, reconstruction=reconstruction, request_id=request_id)
-    return ClientRequest("POST", f"{url}/v2/models/{MODEL_NAME}/infer", headers, body, request_id)
+    row = ROW_BYTES + (RECONSTRUCTION_BYTES if reconstruction else 0)
+    limit = ANSWER_BYTES + len(spectra) * row
+    url = f"{url}/v2/models/{MODEL_NAME}/infer"
+    return ClientRequest("POST", url, headers, body, request_id, limit)
 
 
 def read_scores(

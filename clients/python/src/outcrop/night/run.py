@@ -34,7 +34,8 @@ from ..desi import warn_if_simulated
 from ..errors import InputError, ModelChanged, OutcropError, Unauthorized
 from ..fingerprint import FileFingerprint
 from ..model import Model
-from ..petals import Petal, find_petals, require_petals
+from ..petals import Petal, find_coadds_without_redrock, find_petals, require_petals
+from .folder_lock import locked
 from .retries import RetryingClient
 from .selection import FLAGGED, Selection
 from .summary import Summary
@@ -76,6 +77,8 @@ class Night:
         Petals at a time, and so the most that are in memory.
     selection : Selection
         Of the spectra in the top list.
+    allow_mismatch : bool
+        As in `read_spectra`.
 
     Attributes
     ----------
@@ -94,6 +97,7 @@ class Night:
         client: Client,
         workers: int,
         selection: Selection = FLAGGED,
+        allow_mismatch: bool = False,
     ) -> None:
         self._roots: list[Path] = [Path(root) for root in roots]
         self.root, self.output = self._roots[0], Path(output)
@@ -108,6 +112,7 @@ class Night:
         self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers
         self._selection = selection
+        self._allow_mismatch = allow_mismatch
         self._scored = 0
         self._failures: dict[Petal, str] = {}
         self._warned = False
@@ -132,11 +137,17 @@ class Night:
         ------
         InputError
             Where there are no petals, or a root or `output` cannot be used.
+        FolderInUse
+            Where another night works on `output`; `watch` raises it too.
         OutcropError
             Where the night cannot continue.
         """
         petals = require_petals(*self._roots)
         self._make_output()
+        with locked(self.output):
+            self._run(petals)
+
+    def _run(self, petals: Sequence[Petal]) -> None:
         model = self._retrying_client.model()
         rollout: Deadline | None = None
 
@@ -164,6 +175,10 @@ class Night:
         """
         petals = self._find()
         self._make_output()
+        with locked(self.output):
+            self._watch(petals, poll)
+
+    def _watch(self, petals: list[Petal], poll: float) -> None:
         model = self._retrying_client.model()
         seen: dict[Petal, tuple[FileFingerprint, FileFingerprint] | None] = {}
         summarised = None
@@ -179,7 +194,8 @@ class Night:
                     self._score_due(settled, model)
 
                 # Write the summary only where something has changed.
-                state = (petals, self._scored, dict(self._failures))
+                unpaired = self._find_unpaired()
+                state = (petals, unpaired, self._scored, dict(self._failures))
                 if state != summarised:
                     self._write_summary(petals, model)
                     summarised = state
@@ -192,6 +208,9 @@ class Night:
     def _find(self) -> list[Petal]:
         found = {petal for root in self._roots for petal in find_petals(root)}
         return sorted(found, key=lambda petal: petal.redrock)
+
+    def _find_unpaired(self) -> list[Path]:
+        return sorted({c for root in self._roots for c in find_coadds_without_redrock(root)})
 
     def _make_output(self) -> None:
         try:
@@ -240,7 +259,9 @@ class Night:
 
         try:
             self._warn_once_if_simulated(model, petal)
-            scores = make_table(self.table(petal), petal, model, self._retrying_client)
+            scores = make_table(
+                self.table(petal), petal, model, self._retrying_client, self._allow_mismatch
+            )
         except (ModelChanged, Unauthorized):
             raise
         except (InputError, OSError, MemoryError) as error:
@@ -294,6 +315,8 @@ class Night:
                     summary.scored(petal.coadd, table)
                 except InputError as error:
                     summary.failed(petal.coadd, f"{error}; remove it and run again")
+        for coadd in self._find_unpaired():
+            summary.unpaired(coadd)
 
         self.summary = summary
         self.text = summary.write(self.output)

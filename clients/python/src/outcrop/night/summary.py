@@ -30,6 +30,7 @@ TARGETS: Final = "targets.txt"
 SCORED: Final = "scored"
 FAILED: Final = "failed"
 WAITING: Final = "waiting"
+UNPAIRED: Final = "unpaired"
 
 _PRINTED: Final = 10
 _FORMATS: Final = {
@@ -56,7 +57,8 @@ class Entry:
     ----------
     coadd : Path
     state : str
-        ``scored``, ``failed`` or ``waiting``: found, and not tried yet.
+        ``scored``, ``failed``, ``waiting`` (found, and not tried yet) or ``unpaired`` (a coadd
+        without redrock file, which is no petal).
     rows, eligible, flagged : int
         Rows of its score table: all, the eligible ones, and those of them with ANOMALY. 0 unless
         scored.
@@ -114,12 +116,16 @@ class Summary:
         """Add a petal that has not been tried."""
         self.entries.append(Entry(coadd, WAITING))
 
+    def unpaired(self, coadd: Path) -> None:
+        """Add a coadd that cannot be scored because it has no redrock file."""
+        self.entries.append(Entry(coadd, UNPAIRED, error="no redrock file beside it; run redrock"))
+
     def totals(self) -> dict[str, int]:
         """Return the numbers of petals, by state too, and of rows, eligible and flagged ones."""
         states = [entry.state for entry in self.entries]
         return {
-            "petals": len(states),
-            **{state: states.count(state) for state in (SCORED, FAILED, WAITING)},
+            "petals": len(states) - states.count(UNPAIRED),
+            **{state: states.count(state) for state in (SCORED, FAILED, WAITING, UNPAIRED)},
             "rows": sum(entry.rows for entry in self.entries),
             "eligible": sum(entry.eligible for entry in self.entries),
             "flagged": sum(entry.flagged for entry in self.entries),
@@ -182,10 +188,12 @@ class Summary:
             f"anomalies (p < {model.p_level:g}; {expected:.3g} expected by chance)",
             f"model {model.name} {model.version}, sample {model.sample}",
         ]
+        if totals[UNPAIRED]:
+            lines.insert(1, f"{totals[UNPAIRED]} coadds have no redrock file and are not scored")
         most = max(self.entries, key=lambda entry: entry.flagged, default=None)
         if most is not None and most.flagged:
             coadd = most.coadd.relative_to(self.root)
-            lines.insert(2, f"most in one petal: {most.flagged} of {most.eligible}, {coadd}")
+            lines.insert(-1, f"most in one petal: {most.flagged} of {most.eligible}, {coadd}")
         return "\n".join(lines)
 
 

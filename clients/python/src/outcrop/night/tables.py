@@ -38,7 +38,13 @@ def is_current(table: Path, petal: Petal, model: Model) -> bool:
         return False
 
 
-def make_table(table: Path, petal: Petal, model: Model, client: RetryingClient) -> Scores:
+def make_table(
+    table: Path,
+    petal: Petal,
+    model: Model,
+    client: RetryingClient,
+    allow_mismatch: bool = False,
+) -> Scores:
     """Score a petal and write its table, in place of an older one.
 
     Parameters
@@ -49,6 +55,8 @@ def make_table(table: Path, petal: Petal, model: Model, client: RetryingClient) 
     model : Model
         Expected to score, and described in the table.
     client : RetryingClient
+    allow_mismatch : bool
+        As in `read_spectra`.
 
     Raises
     ------
@@ -59,7 +67,7 @@ def make_table(table: Path, petal: Petal, model: Model, client: RetryingClient) 
     OutcropError
         Where the service does not score.
     """
-    spectra = read_spectra(petal.coadd, petal.redrock)
+    spectra = read_spectra(petal.coadd, petal.redrock, allow_mismatch=allow_mismatch)
     fingerprints = spectra.inputs.files
     if petal.fingerprints() != fingerprints:
         raise InputError(f"{petal.coadd} or {petal.redrock} changed while it was read; run again")

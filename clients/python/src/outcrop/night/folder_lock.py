@@ -1,0 +1,75 @@
+"""Folder lock: one night at a time works on an output folder.
+
+The kernel releases the lock when its process ends, however that happens. The file stays.
+"""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from ..errors import FolderInUse, InputError
+
+logger = logging.getLogger(__name__)
+
+LOCK: Final = "night.lock"
+_LONGEST: Final = 200  # bytes that are read of it
+_UNSUPPORTED: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Hold the lock of a folder.
+
+    On a file system without locks there is a warning in the log, and no lock.
+
+    Raises
+    ------
+    FolderInUse
+        Where another process holds it; the message says which.
+    InputError
+        Where the lock's file cannot be opened.
+    """
+    path = folder / LOCK
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}; remove it") from error
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(lock, _LONGEST).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise FolderInUse(
+            f"another night works on {folder}: {holder or 'unknown'}; wait until it has ended, or "
+            "choose another folder"
+        ) from error
+    except OSError as error:
+        os.close(lock)
+        if error.errno not in _UNSUPPORTED:
+            raise InputError(f"{path} cannot be locked: {error.strerror}") from error
+        logger.warning("%s cannot be locked: let no other night work on the folder", path)
+        yield
+        return
+
+    try:
+        # Only for the message to another night: a full disk does not matter.
+        with contextlib.suppress(OSError):
+            os.ftruncate(lock, 0)
+            os.write(lock, _holder().encode("ascii", "replace"))
+        yield
+    finally:
+        os.close(lock)
+
+
+def _holder() -> str:
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"process {os.getpid()} on {socket.gethostname()}, since {now} UTC\n"
