@@ -6,6 +6,7 @@
 # The library decorates its classes in a way that hides their constructors and attributes.
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false, reportArgumentType=false
 
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
@@ -56,7 +57,8 @@ def _project(file: Path, kind: ComponentType) -> Component:
     project = tomllib.loads(file.read_text())["project"]
     return Component(
         name=project["name"],
-        version=project["version"],
+        # The SDK's is dynamic; it is installed here.
+        version=project.get("version") or importlib.metadata.version(project["name"]),
         type=kind,
         bom_ref=project["name"],
         licenses=[LicenseExpression(project["license"])],

@@ -80,13 +80,6 @@ def test_folders_without_a_pair_are_refused_where_one_is_required(tmp_path: Path
         require_petals(tmp_path / "a", tmp_path / "b")
 
 
-def test_coadds_without_redrock_file_are_found(tmp_path: Path) -> None:
-    touch(tmp_path, "a/coadd-1.fits", "a/coadd-1.fits.gz", "a/coadd-2.fits", "a/redrock-2.fits.gz")
-    touch(tmp_path, "b/coadd-2.fits", "b/coadd-3.fits.gz", "b/zbest-3.fits", "b/coadd-4.txt")
-    found = find_coadds_without_redrock(tmp_path)
-    assert found == [tmp_path / "a/coadd-1.fits", tmp_path / "b/coadd-2.fits"]
-
-
 def test_files_are_paired_by_their_names() -> None:
     coadds = ["x/coadd-2-1-thru3.fits.gz", "x/coadd-1-1-thru3.fits"]
     pairs = pair_files(coadds, ["y/zbest-1-1-thru3.fits", "y/redrock-2-1-thru3.fits"])
@@ -103,8 +96,17 @@ def test_files_are_paired_by_their_names() -> None:
         ["redrock-1.fits"],
         ["redrock-1.fits", "redrock-3.fits"],
         ["redrock-1.fits", "zbest-1.fits", "redrock-2.fits"],
+        ["redrock-1.fits", "zbest-1.fits"],
+        ["coadd-1.fits", "coadd-2.fits"],
     ],
 )
 def test_files_without_a_partner_are_refused(redrocks: list[str]) -> None:
     with pytest.raises(InputError, match="redrock files are not pairs of the same names"):
         pair_files(["coadd-1.fits", "coadd-2.fits"], redrocks)
+
+
+def test_coadds_without_redrock_file_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "a/coadd-1.fits", "a/coadd-1.fits.gz", "a/coadd-2.fits", "a/redrock-2.fits.gz")
+    touch(tmp_path, "b/coadd-2.fits", "b/coadd-3.fits.gz", "b/zbest-3.fits", "b/coadd-4.txt")
+    found = find_coadds_without_redrock(tmp_path)
+    assert found == [tmp_path / "a/coadd-1.fits", tmp_path / "b/coadd-2.fits"]

@@ -176,7 +176,6 @@ def _add_input_options(parser: argparse.ArgumentParser) -> None:
     redshifts.add_argument(
         "--z", type=float, metavar="Z", help="redshift of every spectrum, without a redrock file"
     )
-    _add_mismatch_option(parser)
 
 
 def _add_score_options(score: argparse.ArgumentParser) -> None:
@@ -191,6 +190,7 @@ def _add_score_options(score: argparse.ArgumentParser) -> None:
         "--reconstruction", action="store_true", help="write spectra and reconstructions too"
     )
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    _add_mismatch_option(score)
     score.set_defaults(run=_score)
 
 
@@ -207,6 +207,7 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         "(default: this folder)",
     )
     plot.add_argument("--overwrite", action="store_true", help="replace an existing figure")
+    _add_mismatch_option(plot)
     plot.set_defaults(run=_plot)
 
 
@@ -346,10 +347,6 @@ def _outputs(output: str, names: Sequence[str]) -> list[Path]:
     return [Path(output)]
 
 
-def _spectra(options: argparse.Namespace, coadd: Path, redrock: Path | None) -> Spectra:
-    return read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
-
-
 def _score(options: argparse.Namespace) -> int:
     inputs = _inputs(options)
     outputs = _outputs(
@@ -360,7 +357,7 @@ def _score(options: argparse.Namespace) -> int:
         check_score_table(output, options.overwrite)
 
     for (coadd, redrock), output in zip(inputs, outputs, strict=True):
-        spectra = _spectra(options, coadd, redrock)
+        spectra = read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
         chunks = max(1, math.ceil(len(spectra) / CHUNK))
         with _client(options, chunks) as client:
             scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
@@ -381,7 +378,7 @@ def _plot(options: argparse.Namespace) -> int:
         check_output(output, options.overwrite)
 
     for coadd, redrock in inputs:
-        spectra = _spectra(options, coadd, redrock)
+        spectra = read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
         for targetid in [each for each in wanted if each in spectra.targetid]:
             chosen = spectra[int(np.flatnonzero(spectra.targetid == targetid)[0])]
             with _client(options) as client:
@@ -457,8 +454,8 @@ def _night(options: argparse.Namespace) -> int:
             options.output,
             client,
             options.workers,
-            selection=_selection(options),
-            allow_mismatch=options.allow_mismatch,
+            _selection(options),
+            options.allow_mismatch,
         )
         with _signals(night.stop) as caught:
             try:

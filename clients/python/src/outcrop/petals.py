@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 from .errors import InputError
@@ -99,36 +98,6 @@ def require_petals(*roots: str | os.PathLike[str]) -> list[Petal]:
     return sorted(petals, key=lambda petal: petal.redrock)
 
 
-def find_coadds_without_redrock(*roots: str | os.PathLike[str]) -> list[Path]:
-    """Find the coadds below some folders beside which there is no redrock or zbest file.
-
-    Returns
-    -------
-    list of Path
-        Sorted; a coadd that is there twice, plain and gzipped, is listed once.
-
-    Raises
-    ------
-    InputError
-        Where part of a folder cannot be read.
-    """
-    found: set[Path] = set()
-    walks = [os.walk(root, onerror=_raise_input_error) for root in roots]
-    for folder, _, names in chain.from_iterable(walks):
-        coadds = {
-            _stem(Path(name)): name for name in sorted(names, reverse=True) if _is_a(name, "coadd")
-        }
-        paired = {_stem(Path(name)) for name in names if _is_a(name, "redrock", "zbest")}
-        found |= {Path(folder, name) for stem, name in coadds.items() if stem not in paired}
-    return sorted(found)
-
-
-def _is_a(name: str, *kinds: str) -> bool:
-    return name.startswith(tuple(f"{kind}-" for kind in kinds)) and name.endswith(
-        (".fits", ".fits.gz")
-    )
-
-
 def pair_files(
     coadds: Sequence[str | os.PathLike[str]], redrocks: Sequence[str | os.PathLike[str]]
 ) -> list[Petal]:
@@ -152,18 +121,50 @@ def pair_files(
     if len(coadds) == len(redrocks) == 1:
         return [Petal(Path(coadds[0]), Path(redrocks[0]))]
 
-    by_name = {_stem(Path(redrock)): Path(redrock) for redrock in redrocks}
-    if len(coadds) != len(redrocks) or {_stem(Path(one)) for one in coadds} != set(by_name):
+    by_name = {_redrock_stem(Path(redrock).name): Path(redrock) for redrock in redrocks}
+    wanted = [_stem(Path(coadd).name, "coadd") for coadd in coadds]
+    paired = len(coadds) == len(redrocks) == len(by_name) and set(wanted) == set(by_name)
+    if not paired or None in by_name:
         raise InputError(
             f"{len(coadds)} coadds and {len(redrocks)} redrock files are not pairs of the same "
             "names, as coadd-1.fits and redrock-1.fits; name both of each petal"
         )
-    return [Petal(Path(coadd), by_name[_stem(Path(coadd))]) for coadd in coadds]
+    return [Petal(Path(coadd), by_name[name]) for coadd, name in zip(coadds, wanted, strict=True)]
 
 
-def _stem(path: Path) -> str:
-    """Return a file's name without ``coadd`` or ``redrock`` and without its ends."""
-    return path.name.partition("-")[2].removesuffix(".gz").removesuffix(".fits")
+def find_coadds_without_redrock(root: str | os.PathLike[str]) -> list[Path]:
+    """Find the coadds below a folder beside which there is no redrock or zbest file.
+
+    Returns
+    -------
+    list of Path
+        Sorted; a coadd that is there twice, plain and gzipped, is listed once.
+
+    Raises
+    ------
+    InputError
+        Where part of the folder cannot be read.
+    """
+    found: list[Path] = []
+    for folder, _, names in os.walk(root, onerror=_raise_input_error):
+        coadds = {
+            stem: name for name in sorted(names, reverse=True) if (stem := _stem(name, "coadd"))
+        }
+        paired = {_stem(name, prefix) for prefix in ("redrock", "zbest") for name in names}
+        found += [Path(folder, name) for stem, name in coadds.items() if stem not in paired]
+    return sorted(found)
+
+
+def _stem(name: str, prefix: str) -> str | None:
+    """Return what the name of a coadd shares with that of its redrock file."""
+    plain = name.removesuffix(".gz")
+    if plain.startswith(f"{prefix}-") and plain.endswith(".fits"):
+        return plain.removeprefix(prefix)
+    return None
+
+
+def _redrock_stem(name: str) -> str | None:
+    return _stem(name, "redrock") or _stem(name, "zbest")
 
 
 def _raise_input_error(error: OSError) -> None:

@@ -194,7 +194,7 @@ class Night:
                     self._score_due(settled, model)
 
                 # Write the summary only where something has changed.
-                unpaired = find_coadds_without_redrock(*self._roots)
+                unpaired = self._find_unpaired()
                 state = (petals, unpaired, self._scored, dict(self._failures))
                 if state != summarised:
                     self._write_summary(petals, model)
@@ -208,6 +208,9 @@ class Night:
     def _find(self) -> list[Petal]:
         found = {petal for root in self._roots for petal in find_petals(root)}
         return sorted(found, key=lambda petal: petal.redrock)
+
+    def _find_unpaired(self) -> list[Path]:
+        return sorted({c for root in self._roots for c in find_coadds_without_redrock(root)})
 
     def _make_output(self) -> None:
         try:
@@ -312,7 +315,7 @@ class Night:
                     summary.scored(petal.coadd, table)
                 except InputError as error:
                     summary.failed(petal.coadd, f"{error}; remove it and run again")
-        for coadd in find_coadds_without_redrock(*self._roots):
+        for coadd in self._find_unpaired():
             summary.unpaired(coadd)
 
         self.summary = summary
