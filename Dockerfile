@@ -27,8 +27,9 @@ RUN --mount=type=secret,id=pip_cert set -eu; \
     if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX="$PIP_INDEX_URL"; fi; \
     /build/tools/bin/uv venv --python "$(command -v python3)" /venv; \
     VIRTUAL_ENV=/venv /build/tools/bin/uv pip sync --require-hashes /build/serving.txt; \
-    # Remove the packages' tests, and onnxruntime's C library, which its Python module contains too.
-    find /venv -type d -name tests -prune -exec rm -r {} +; \
+    # Remove the packages' tests (astropy.tests is not one of them: astropy imports it), and
+    # onnxruntime's C library, which its Python module contains too.
+    find /venv -type d -name tests ! -path '*/astropy/tests' -prune -exec rm -r {} +; \
     rm -f /venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*
 WORKDIR /build/sdk
 COPY clients/python .

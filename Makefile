@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 CACHE := $(CURDIR)/.cache
 # Nothing is written outside the repository, package managers' own caches aside.
-export BENTOML_HOME := $(CACHE)/bentoml
+# As in model_store/registry.py: a shell without BENTOML_HOME sees the same models.
+export BENTOML_HOME ?= $(CACHE)/bentoml
 export MPLCONFIGDIR := $(CACHE)/matplotlib
 export NUMBA_CACHE_DIR := $(CACHE)/numba
 export PROMETHEUS_MULTIPROC_DIR := $(CACHE)/prometheus
@@ -27,7 +28,7 @@ export PATH := $(PATH):$(DEBIAN)/usr/bin
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo test test-fast coverage test-faults prometheus test-monitoring check rules image test-image check-deploy bench benchmark-science lock clean
+.PHONY: help setup demo test test-fast coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-science lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -63,7 +64,7 @@ demo: $(STAMP) ## Make a sky, train, serve, score a petal over HTTP, show the ou
 test: $(STAMP) ## All tests but the slow ones, on all cores
 	$(RUN) pytest -n auto --dist worksteal
 
-test-fast: $(STAMP) ## The tests that need no fitted model: half a minute
+test-fast: $(STAMP) ## The tests that need no simulated sky and no fit: half a minute
 	$(RUN) pytest -n auto --dist worksteal -m "not slow and not model"
 
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
@@ -97,6 +98,9 @@ image: ## The service as an image, with docker, podman or buildah: [BASE=…] [M
 	unset XDG_CACHE_HOME XDG_CONFIG_HOME
 	python3 -m deploy.image $(if $(BASE),--base $(BASE)) $(if $(MODEL),--model $(MODEL)) $(if $(TAG),--tag $(TAG))
 
+sbom: $(STAMP) ## Write the image's Python packages to outcrop.cdx.json, as CycloneDX
+	$(RUN) python -m deploy.sbom > outcrop.cdx.json
+
 test-image: $(STAMP) ## Build the image, run it as a cluster would, score with it
 	unset XDG_CACHE_HOME XDG_CONFIG_HOME
 	$(RUN) pytest -rsP tests/deploy/image.py
@@ -109,7 +113,7 @@ rules: $(STAMP) ## Write rules and dashboard of the monitoring anew from their s
 	$(RUN) python -m deploy.prometheus.render --resource > deploy/prometheus/prometheusrule.yaml
 	$(RUN) python -m deploy.grafana.dashboard > deploy/grafana/outcrop.json
 
-bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the plain way, a floor and other servers, on two idle cores (a quarter of an hour)
+bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the reference implementation, a lower bound and other servers, on two idle cores (a quarter of an hour)
 	$(RUN) python -m benchmarks
 
 benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
@@ -122,5 +126,6 @@ lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt
 	done
 
-clean: ## Remove what the targets made, .venv included
-	rm -rf .venv .cache demo benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove what the targets made, .venv included; stored models stay
+	rm -rf .venv demo outcrop.cdx.json benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	if [ -d .cache ]; then find .cache -mindepth 1 -maxdepth 1 ! -name bentoml -exec rm -r {} +; fi

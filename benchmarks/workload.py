@@ -81,11 +81,11 @@ class Workload:
     @cached_property
     def _spectra(self) -> Spectra:
         spectra = read_spectra(self.petal.coadd, self.petal.redrock)
-        return spectra.rows(np.flatnonzero((spectra.status == 0) & np.isfinite(spectra.z)))
+        return spectra[np.flatnonzero((spectra.status == 0) & np.isfinite(spectra.z))]
 
     def spectra(self, count: int) -> Spectra:
         """Return `count` targets of the petal, repeated from its first if it has fewer."""
-        return self._spectra.rows(np.arange(count) % len(self._spectra))
+        return self._spectra[np.arange(count) % len(self._spectra)]
 
     def bundle(self, reference_latents: int) -> Path:
         """Return the model with a simulated reference sample of the given size."""

@@ -1,6 +1,7 @@
 """Check: validate the Dockerfile and the manifests.
 
-hadolint and checkov check the Dockerfile. `kubectl kustomize` renders the overlays;
+hadolint and checkov check the Dockerfile. `kubectl kustomize` renders the overlays, and production
+with every component;
 kubernetes-validate compares them with the API of the oldest and the newest Kubernetes, and checkov
 with good practice. Each check that checkov skips is listed with its reason where it applies.
 """
@@ -10,9 +11,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
-OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
+DEPLOY = ROOT / "deploy"
+OVERLAYS = DEPLOY / "k8s" / "overlays"
 OLDEST_KUBERNETES = (1, 27)
 _RENDERED = ROOT / ".cache" / "rendered"
 
@@ -36,6 +39,18 @@ def render(overlay: Path) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+def render_complete() -> str:
+    """Return production's manifests with every component, as one YAML stream."""
+    with TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("k8s", "prometheus"):
+            shutil.copytree(DEPLOY / name, copy / name)
+        file = copy / "k8s" / "overlays" / "production" / "kustomization.yaml"
+        text = file.read_text()
+        file.write_text(text.replace("  # - ../../components/", "  - ../../components/"))
+        return render(file.parent)
+
+
 def _dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
 
@@ -56,9 +71,11 @@ def main() -> int:
         print(f"skipped the manifests: {problem}", flush=True)
     else:
         _RENDERED.mkdir(parents=True, exist_ok=True)
-        for overlay in sorted(OVERLAYS.iterdir()):
-            file = _RENDERED / f"{overlay.name}.yaml"
-            file.write_text(render(overlay))
+        rendered = {overlay.name: render(overlay) for overlay in sorted(OVERLAYS.iterdir())}
+        rendered["complete"] = render_complete()
+        for name, text in rendered.items():
+            file = _RENDERED / f"{name}.yaml"
+            file.write_text(text)
             validate = ("kubernetes-validate", "--strict", "--quiet")
             clean.append(_run(*validate, "-k", _dotted(OLDEST_KUBERNETES), file))
             clean.append(_run(*validate, file))

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+# What .dockerignore leaves of models.
+MODELS = (Path("demo/model"), Path("models"))
 BUILDERS = ("docker", "podman", "buildah")
 _CERTIFICATE = "/run/secrets/pip_cert"
 
@@ -67,6 +69,27 @@ def build(builder: str, tag: str, *, base: str | None = None, model: str | None 
     subprocess.run([*command, "."], cwd=ROOT, env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=True)
 
 
+def model_version(model: str) -> str:
+    """Return the version of a bundle that can be put into the image.
+
+    Raises
+    ------
+    ValueError
+        If there is no bundle, or not in the build context.
+    """
+    folder = (ROOT / model).resolve()
+    if not any(folder.is_relative_to(ROOT / place) for place in MODELS):
+        raise ValueError(f"model {model}: give demo/model or a folder below models/, no other")
+    manifest = folder / "manifest.json"
+    try:
+        return str(json.loads(manifest.read_bytes())["version"])
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise ValueError(f"model {model} is no bundle: {manifest}: {reason}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"model {model} is no bundle: {manifest} names no version") from error
+
+
 def _version() -> str:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
@@ -85,6 +108,11 @@ def _pip(option: str) -> str | None:
     return os.environ.get(variable) or _output("pip", "config", "get", f"global.{option}")
 
 
+def _fail(message: str) -> int:
+    print(f"outcrop: error: {message}", file=sys.stderr)
+    return 1
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m deploy.image", description=__doc__)
@@ -95,25 +123,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tag", help="default: outcrop:VERSION, or outcrop-model:VERSION OF MODEL")
     options = parser.parse_args(arguments)
 
+    tag = f"localhost/outcrop:{_version()}"
+    if options.model:
+        try:
+            tag = f"localhost/outcrop-model:{model_version(options.model)}"
+        except ValueError as error:
+            return _fail(str(error))
+    tag = options.tag or tag
+
     builder = find_builder()
     if builder is None:
-        print(
-            f"none of {', '.join(BUILDERS)} works on this machine; install one of them",
-            file=sys.stderr,
-        )
-        return 1
-
-    tag = options.tag
-    if tag is None and options.model:
-        manifest = json.loads((ROOT / options.model / "manifest.json").read_text())
-        tag = f"localhost/outcrop-model:{manifest['version']}"
-    tag = tag or f"localhost/outcrop:{_version()}"
+        return _fail(f"none of {', '.join(BUILDERS)} works on this machine; install one of them")
 
     try:
         build(builder, tag, base=options.base, model=options.model)
     except subprocess.CalledProcessError as error:
-        print(f"{builder} failed with exit status {error.returncode}", file=sys.stderr)
-        return 1
+        return _fail(f"{builder} failed with exit status {error.returncode}")
     print(f"{builder} built {tag}")
     return 0
 

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m model_store",
-        description=__doc__,
+        description=f"{__doc__} The store is {registry.place()}; BENTOML_HOME moves it.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -56,7 +56,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list() -> None:
-    for tag, path in registry.bundles():
+    stored = registry.bundles()
+    if not stored:
+        print(f"outcrop: no model is stored in {registry.place()}", file=sys.stderr)
+    for tag, path in stored:
         manifest = Bundle.open(path).manifest
         print(f"{tag}\t{manifest.sample.label}\t{manifest.created:%Y-%m-%d %H:%M}")
 

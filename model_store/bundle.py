@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -141,8 +142,8 @@ class Bundle:
         Raises
         ------
         BundleError
-            If a file is missing, unreadable, of an unknown format version, or differs from the
-            manifest. The message names the file.
+            If a file is missing, unreadable, not a regular file, of an unknown format version, or
+            differs from the manifest. The message names the file.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -153,7 +154,7 @@ class Bundle:
 
         contents: dict[str, bytes] = {}
         for name, entry in manifest.files.items():
-            contents[name] = _read(folder / name)
+            contents[name] = _read(folder / name, entry.bytes)
             found = _sha256(contents[name])
             if found != entry.sha256:
                 raise BundleError(
@@ -162,11 +163,17 @@ class Bundle:
                     "copy the bundle again"
                 )
 
-        return Bundle(folder, manifest, _sha256(raw), contents)
+        return Bundle(folder, manifest, _sha256(raw), contents | {MANIFEST: raw})
 
     def bytes(self, name: str) -> bytes:
         """Return the verified content of one file."""
         return self._contents[name]
+
+    def copy_to(self, folder: Path) -> None:
+        """Write the manifest and the files that it lists, as verified, into a new folder."""
+        folder.mkdir()
+        for name, content in self._contents.items():
+            _write(folder / name, content)
 
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """Return the arrays of one verified .npz file.
@@ -185,9 +192,24 @@ class Bundle:
             ) from error
 
 
-def _read(path: Path) -> bytes:
+def _open_at_once(path: str, flags: int) -> int:
+    # Without this flag, a named pipe is opened when something writes to it.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read(path: Path, size: int | None = None) -> bytes:
+    """Return the content of a file; raise BundleError if it is unreadable or of another size."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise BundleError(f"{path} is not a regular file; copy the bundle again")
+            if size not in (None, found.st_size):
+                raise BundleError(
+                    f"{path} has {found.st_size} bytes, the manifest says {size}: the file is "
+                    "damaged or belongs to another model; copy the bundle again"
+                )
+            return file.read(found.st_size)
     except OSError as error:
         raise BundleError(
             f"{path} cannot be read ({error.strerror}); a bundle holds {MANIFEST} and "

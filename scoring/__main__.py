@@ -7,9 +7,10 @@ from pathlib import Path
 
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
-from outcrop import OutcropError, check_output, read_spectra, write_scores
+from outcrop import OutcropError, read_spectra, write_scores
 from outcrop.cli import describe_scores
 from outcrop.desi import warn_if_simulated
+from outcrop.table import check_score_table
 
 from .scorer import Scorer
 
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        check_output(options.output, options.overwrite)
+        check_score_table(options.output, options.overwrite)
         spectra = read_spectra(options.coadd, options.redrock)
 
         scorer = Scorer(Bundle.open(resolve(options.model)))

@@ -17,6 +17,9 @@ from pykdtree.kdtree import KDTree
 # Encoding a training spectrum again changes its latent by rounding only, about 1e-6. It must not
 # count as its own neighbour, or it would seem less isolated than in training.
 _SAME_POINT = 1e-5
+# Networks that work give latents of a few units. The search adds up squares of differences in
+# float32: up to this bound they are far from an overflow, beyond which it finds no neighbours.
+_LARGEST_LATENT = 1e15
 _LEAF_SIZE = 32
 
 
@@ -29,7 +32,10 @@ def _outlier_factor(
     densities: NDArray[np.float32],
     k: int,
 ) -> NDArray[np.float32]:
-    """Return the NOF (N,) of latents (N, D), given k + 1 neighbours of each, nearest first."""
+    """Return the NOF (N,) of latents (N, D), given k + 1 neighbours of each, nearest first.
+
+    It is NaN where a neighbour is no row of the reference: the search marks so one not found.
+    """
     nof = np.empty(len(latents), np.float32)
     for row in range(len(latents)):
         skipped_self = False
@@ -37,9 +43,9 @@ def _outlier_factor(
         density = 0.0
         taken = 0
         for i in range(neighbours.shape[1]):
-            if taken == k:
-                break
             other = neighbours[row, i]
+            if taken == k or other >= len(reference):
+                break
 
             # The distance in float64; the search computes in float32.
             square = 0.0
@@ -56,7 +62,8 @@ def _outlier_factor(
             taken += 1
 
         # The small number is scikit-learn's guard against a reach of 0.
-        nof[row] = -(density / k) * (reach / k + 1e-10)
+        found = taken == k
+        nof[row] = -(density / k) * (reach / k + 1e-10) if found else np.nan
     return nof
 
 
@@ -76,6 +83,11 @@ class LocalOutlierFactor:
         Number of neighbours; R must be larger.
     axes : (D,) int64
         The latents in which distances are measured.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit together, or a reference point is not finite or beyond ±1e15.
     """
 
     latents: NDArray[np.float32]
@@ -92,7 +104,18 @@ class LocalOutlierFactor:
                 f"k is {self.k} with {len(self.latents)} reference latents; "
                 "expected at least 1 and fewer than the latents"
             )
+        lengths = len(self.k_distances), len(self.densities)
+        if lengths != (len(self.latents), len(self.latents)):
+            raise ValueError(
+                f"k_distances and densities have {lengths[0]} and {lengths[1]} values with "
+                f"{len(self.latents)} reference latents; they must agree"
+            )
         object.__setattr__(self, "_points", self._chosen(self.latents))
+        if not _searchable(self._points).all():
+            raise ValueError(
+                "a reference latent is not finite or beyond ±1e15: the encoder does not work; "
+                "train again"
+            )
         object.__setattr__(self, "_tree", KDTree(self._points, leafsize=_LEAF_SIZE))
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -129,13 +152,21 @@ class LocalOutlierFactor:
         -------
         (N,) float32
             Smaller is more anomalous; inliers have about −1. One reference point at distance 0
-            is skipped, so that a training spectrum gets the NOF it had in training.
+            is skipped, so that a training spectrum gets the NOF it had in training. NaN where a
+            latent is not finite or beyond ±1e15: such a point has no neighbours.
         """
-        if len(latents) == 0:
-            return np.empty(0, np.float32)
-
         points = self._chosen(latents)
-        _, neighbours = self._tree.query(points, k=self.k + 1)
-        return _outlier_factor(
-            points, self._points, neighbours, self.k_distances, self.densities, self.k
-        )
+        nof = np.full(len(points), np.nan, np.float32)
+        searched = _searchable(points)
+        if searched.any():
+            points = points[searched]
+            _, neighbours = self._tree.query(points, k=self.k + 1)
+            nof[searched] = _outlier_factor(
+                points, self._points, neighbours, self.k_distances, self.densities, self.k
+            )
+        return nof
+
+
+def _searchable(points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    # NaN compares as false.
+    return np.all(np.abs(points) <= _LARGEST_LATENT, axis=1)

@@ -38,6 +38,12 @@ class RawScores:
     nof: NDArray[np.float32]
     boxcar_significance: NDArray[np.float32]
 
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """(N,) bool: the rows whose latent and scores all are finite."""
+        columns = self.latent, self.wmse[:, None], self.nof[:, None], self.boxcar_significance
+        return np.all(np.isfinite(np.hstack(columns)), axis=1)
+
 
 @dataclass(frozen=True, eq=False)
 class RawScorer:

@@ -82,9 +82,10 @@ def resample_row(
     high = edges[0] * scale - shift
     last_edge = edges[-1] * scale - shift
 
-    # The variance of the pixels that are used.
+    # The variance of the pixels that are read. Where the last edge falls on a whole pixel, the
+    # pixel that begins there is read too, with weight 0.
     begin = int(min(max(high, 0.0), pixels))
-    end = int(np.ceil(min(max(last_edge, 0.0), pixels)))
+    end = int(min(max(last_edge, 0.0), pixels - 1.0)) + 1
     _invert(ivar[begin:end], variance[begin:end])
 
     for j in range(len(bin_flux)):

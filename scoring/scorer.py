@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from model_store.bundle import Bundle
 from outcrop import Model, Scores, Spectra, Status
 from outcrop.scores import INELIGIBLE, eligible
+from outcrop.spectra import repeated
 
 from .calibration import Calibration
 from .density import LocalOutlierFactor
@@ -89,7 +90,8 @@ class Scorer:
         """Score N spectra; one row for each, in order.
 
         A bad spectrum is a row with status bits and NaN scores: rows without data or redshift,
-        or with less than half of their rest-frame bins good. No row changes another's scores;
+        or with less than half of their rest-frame bins good, or to which the model gives a number
+        that is not finite. No row changes another's scores;
         rows with the same TARGETID get DUPLICATE.
 
         Parameters
@@ -102,10 +104,7 @@ class Scorer:
             of rows; from several threads at the same time.
         """
         size = max(min(-(-len(spectra) // self._threads), _BLOCK), 1)
-        blocks = [
-            spectra.rows(slice(start, start + size))
-            for start in range(0, max(len(spectra), 1), size)
-        ]
+        blocks = [spectra[start : start + size] for start in range(0, max(len(spectra), 1), size)]
 
         def score_block(block: Spectra) -> Scores:
             return self._block(block, reconstruction, StageTimer(observe))
@@ -114,9 +113,7 @@ class Scorer:
         run = self._pool.map if len(blocks) > 1 else map
         scores = Scores.concatenate(list(run(score_block, blocks)))
 
-        repeated = _repeated(spectra.targetid)
-        if len(repeated):
-            scores.status[np.isin(spectra.targetid, repeated)] |= int(Status.DUPLICATE)
+        scores.status[repeated(spectra.targetid)] |= int(Status.DUPLICATE)
         return scores
 
     def _block(self, spectra: Spectra, reconstruction: bool, timer: StageTimer) -> Scores:
@@ -144,8 +141,9 @@ class Scorer:
         reconstruction: bool,
     ) -> Scores:
         """Return the scores of all spectra, given the raw scores of some rows."""
-        scattered = partial(_scatter, len(rest), rows)
-        status = self._status(spectra, rest)
+        finite = raw.finite
+        scattered = partial(_scatter, len(rest), rows, finite)
+        status = self._status(spectra, rest, rows[~finite])
         wmse, nof = scattered(raw.wmse), scattered(raw.nof)
         boxcar = scattered(raw.boxcar_significance)
 
@@ -165,6 +163,8 @@ class Scorer:
             images["rest_flux"] = scattered(prepared.flux * norm)
             images["rest_ivar"] = rest.ivar
 
+        rest_wave = self.model.wave if reconstruction else None
+
         return Scores(
             model=self.model.identity,
             targetid=spectra.targetid,
@@ -179,12 +179,17 @@ class Scorer:
             nof_anomaly=bright & (nof < self._thresholds.nof),
             p_value=p_value,
             anomaly=p_value < self._p_level,
+            z=spectra.z,
+            rest_wave=rest_wave,
             **images,
         )
 
-    def _status(self, spectra: Spectra, rest: RestFrame) -> NDArray[np.int32]:
-        """Return the status (N,) with IN_TRAINING and EXTRAPOLATED added."""
+    def _status(
+        self, spectra: Spectra, rest: RestFrame, failed: NDArray[np.intp]
+    ) -> NDArray[np.int32]:
+        """Return the status (N,) with NOT_SCORED (the failed rows), IN_TRAINING, EXTRAPOLATED."""
         status = rest.status.copy()
+        status[failed] |= int(Status.NOT_SCORED)
         low, high = self.calibration.snr_range
         counted = (status & int(INELIGIBLE)) == 0
 
@@ -209,14 +214,8 @@ def _model(bundle: Bundle) -> Model:
         thresholds=manifest.thresholds.model_dump(),
         p_level=manifest.p_level,
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
+        bundle_packages=manifest.packages,
     )
-
-
-def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the TARGETIDs that occur more than once, except 0: spectra without one have it."""
-    ascending = np.sort(targetid)
-    following = ascending[1:]
-    return following[(following == ascending[:-1]) & (following != 0)]
 
 
 def _can_be_scored(rest: RestFrame) -> NDArray[np.bool_]:
@@ -225,9 +224,9 @@ def _can_be_scored(rest: RestFrame) -> NDArray[np.bool_]:
 
 
 def _scatter(
-    length: int, rows: NDArray[np.intp], values: NDArray[np.float32]
+    length: int, rows: NDArray[np.intp], finite: NDArray[np.bool_], values: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return an array of `length` rows with values in the given rows and NaN elsewhere."""
+    """Return an array of `length` rows with values in those rows that are finite, NaN elsewhere."""
     full = np.full((length, *values.shape[1:]), np.nan, np.float32)
-    full[rows] = values
+    full[rows[finite]] = values[finite]
     return full

@@ -18,18 +18,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
 
-from . import preflight
+from . import preflight, supervisor
+from .http import listener
 from .http.auth import Authentication
 from .monitoring import logs
 from .settings import Settings, SettingsError
 
+# The packages on whose versions a model's scores depend.
+_COMPARED = ("onnxruntime", "numba")
 _log = logging.getLogger("service")
+listener.install()
 
 
 def _set_threads(threads: int | None) -> None:
     # OpenMP, and so the neighbour search, reads this once: when scoring is imported.
     if threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
+def check() -> None:
+    """Raise BentoMLException, in one line, if no worker could serve."""
+    try:
+        settings = Settings.read()
+        Authentication(settings.tokens_file, settings.allow_anonymous)
+        preflight.check(resolve(settings.model))
+    except (SettingsError, BundleError) as error:
+        raise BentoMLException(str(error)) from error
 
 
 class _HttpService(bentoml.Service[Any]):
@@ -59,14 +73,10 @@ class OutlierService:
 
     @bentoml.on_deployment
     @staticmethod
-    def check() -> None:
-        """Fail with one line, before any worker is started, if none could serve."""
-        try:
-            settings = Settings.read()
-            Authentication(settings.tokens_file, settings.allow_anonymous)
-            preflight.check(resolve(settings.model))
-        except (SettingsError, BundleError) as error:
-            raise BentoMLException(str(error)) from error
+    def prepare() -> None:
+        """Make this process, of `bentoml serve`, ready to start a worker."""
+        supervisor.install()
+        check()
 
     def __init__(self) -> None:
         started = time.monotonic()
@@ -90,6 +100,10 @@ class OutlierService:
             "version": model.version,
             "sha256": model.sha256,
             "sample": model.sample,
+            "packages": {
+                name: {"bundle": model.bundle_packages.get(name), "running": model.packages[name]}
+                for name in _COMPARED
+            },
             "seconds": round(time.monotonic() - started, 3),
         }
         trouble = self.application.health.trouble

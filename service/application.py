@@ -1,17 +1,14 @@
 """The application: every part of the service, put together."""
 
-import numpy as np
 from starlette.responses import Response
 
-from model_store.bundle import Bundle, BundleError
-from outcrop import Band, Spectra
-from outcrop.spectra import CAMERAS, WAVE
+from model_store.bundle import Bundle
 from scoring.canary import Canary
 from scoring.drift import Drift
 from scoring.scorer import Scorer
 
 from .http.app import HttpApp
-from .http.body import Budget
+from .http.budget import Budget
 from .http.router import GetRoute, Route, Router
 from .http.work import Work
 from .interfaces.json_api import JsonApi
@@ -22,6 +19,7 @@ from .monitoring.canary import CanaryMonitor
 from .monitoring.health import Health
 from .monitoring.metrics import Metrics
 from .settings import Settings
+from .warm_up import warm_up
 
 
 class Application:
@@ -62,7 +60,7 @@ class Application:
         self.metrics.declare_routes(route.path for route in routes)
         self.http = HttpApp(settings, Router(routes), self.work, budget, self.metrics)
 
-        _warm_up(scorer)
+        warm_up(scorer)
         canary = Canary.from_arrays(bundle.arrays("canary.npz"))
         self._monitor = CanaryMonitor(canary, scorer, self.metrics, settings.canary_seconds)
         self.health.fault = self._monitor.start()
@@ -83,19 +81,3 @@ class Application:
         """Finish the requests in work, then stop."""
         self._monitor.close()
         self.work.close()
-
-
-def _warm_up(scorer: Scorer) -> None:
-    for names in (("brz",), CAMERAS):
-        bands = {name: np.ones((1, len(WAVE[name])), np.float32) for name in names}
-        spectra = Spectra(
-            {name: Band(ones, ones) for name, ones in bands.items()},
-            z=np.array([sum(scorer.model.redshift_range) / 2]),
-            targetid=np.zeros(1, np.int64),
-        )
-        scores = scorer.score(spectra, reconstruction=True)
-        if not np.isfinite([scores.wmse, scores.nof]).all():
-            raise BundleError(
-                f"model {scorer.model.version} gives a flat spectrum wmse {scores.wmse[0]} and "
-                f"nof {scores.nof[0]}, so it cannot score; train it again"
-            )

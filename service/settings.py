@@ -4,12 +4,13 @@
 """
 
 import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _PREFIX = "OUTCROP_"
 _MIB = 2**20
@@ -60,15 +61,16 @@ class Settings(BaseSettings):
     max_inflight_bytes: int = Field(
         default=640 * _MIB,
         ge=1,
-        description="Maximum size of all request bodies in memory, including those that are still "
-        "arriving; beyond it 429 with Retry-After.",
+        description="Maximum size of all request bodies and responses in memory, including those "
+        "that are still arriving or being sent; beyond it 429 with Retry-After.",
     )
     deadline_seconds: float = Field(
         default=60.0,
         gt=0,
         allow_inf_nan=False,
-        description="Time from a request's first byte to its response. If its body is not complete "
-        "by then, the response is 408; if its scores are not ready, 504.",
+        description="Time from a request's head to the first byte of its response. If its body is "
+        "not complete by then, the response is 408; if its scores are not ready, 504. The service "
+        "ends at most 10 s later than this time after SIGTERM.",
     )
     tokens_file: Path | None = Field(
         default=None,
@@ -82,6 +84,13 @@ class Settings(BaseSettings):
         description="Without tokens, requests that arrive at an address other than loopback are "
         "answered 401. Set 1 to accept them, only where the network itself rejects requests from "
         "outside.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Without tokens, requests whose header `Host` is not an IP address, "
+        "`localhost`, the machine's own name or one of these names, separated by commas, are "
+        "answered 403, so that no web page can reach the service through a browser (DNS "
+        "rebinding). On Kubernetes, the names of the Service.",
     )
     drain_file: Path | None = Field(
         default=None,
@@ -102,6 +111,19 @@ class Settings(BaseSettings):
         description="INFO logs each request; DEBUG also those to `/livez`, `/readyz` and "
         "`/metrics`.",
     )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = [name.strip().lower() for name in value.split(",") if name.strip()]
+        for name in names:
+            if not re.fullmatch(r"[a-z0-9._-]+", name):
+                raise ValueError(
+                    f"{name} is no host name; write names only, without scheme or port"
+                )
+        return names
 
     @staticmethod
     def read() -> "Settings":
@@ -130,7 +152,7 @@ class Settings(BaseSettings):
 def _default(value: object) -> str:
     if value is PydanticUndefined:
         return "required"
-    if value is None:
+    if value is None or value == ():
         return "unset"
     if isinstance(value, bool):
         return str(int(value))

@@ -24,9 +24,10 @@ RECIPE = ROOT / "tests" / "tiny.toml"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a fitted model: `make test-fast` leaves them out."""
+    """Mark the tests that need a sky or a fitted model: `make test-fast` leaves them out."""
+    made = {"sky", "odd_sky", "bundle"}
     for item in items:
-        if "bundle" in getattr(item, "fixturenames", ()):
+        if made.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.model)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from .outputs import OutputError, check_file, check_folder, check_new
+
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _EXAMPLE = """example:
@@ -24,14 +26,24 @@ _EXAMPLE = """example:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
+    # Before the imports, which take seconds.
+    try:
+        options.check(options)
+    except OutputError as error:
+        print(f"outcrop: error: {error}", file=sys.stderr)
+        return 2
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
     from model_store.bundle import BundleError
     from outcrop.errors import OutcropError
 
     from . import TrainingError
 
     try:
-        options.run(options)
+        with logging_redirect_tqdm():
+            options.run(options)
     except (TrainingError, BundleError, OutcropError) as error:
         print(f"outcrop: error: {error}", file=sys.stderr)
         return 1
@@ -75,7 +87,12 @@ def _add_simulate(commands: _Commands) -> None:
         default=0.0,
         help="share of the targets that are injected anomalies (default: 0)",
     )
-    simulate.set_defaults(run=_simulate)
+    simulate.add_argument(
+        "--overwrite", action="store_true", help="replace the simulated sky that DIR holds"
+    )
+    simulate.set_defaults(
+        run=_simulate, check=lambda o: check_folder(o.folder, overwrite=o.overwrite)
+    )
 
 
 def _add_fit(commands: _Commands) -> None:
@@ -91,7 +108,7 @@ def _add_fit(commands: _Commands) -> None:
         default="default",
         help="demo, paper, default (the default), or the path of a .toml file",
     )
-    fit.set_defaults(run=_fit)
+    fit.set_defaults(run=_fit, check=lambda o: check_new(o.output))
 
 
 def _add_calibrate(commands: _Commands) -> None:
@@ -102,7 +119,7 @@ def _add_calibrate(commands: _Commands) -> None:
     calibrate.add_argument("bundle", metavar="BUNDLE", type=Path)
     calibrate.add_argument("folders", metavar="DIR", type=Path, nargs="+")
     calibrate.add_argument("--output", metavar="BUNDLE2", type=Path, required=True)
-    calibrate.set_defaults(run=_calibrate)
+    calibrate.set_defaults(run=_calibrate, check=lambda o: check_new(o.output))
 
 
 def _add_evaluate(commands: _Commands) -> None:
@@ -128,8 +145,7 @@ def _add_evaluate(commands: _Commands) -> None:
         type=Path,
         help="a bundle of the paper's recipe to compare with",
     )
-
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=_evaluate, check=lambda o: o.json is None or check_file(o.json))
 
 
 def _add_figures(commands: _Commands) -> None:
@@ -140,7 +156,12 @@ def _add_figures(commands: _Commands) -> None:
     figures.add_argument(
         "--scores", metavar="O.fits", type=Path, help="read the scores from this score table"
     )
-    figures.set_defaults(run=_figures)
+    figures.add_argument(
+        "--overwrite", action="store_true", help="replace pictures that FOLDER holds"
+    )
+    figures.set_defaults(
+        run=_figures, check=lambda o: check_folder(o.output, overwrite=o.overwrite)
+    )
 
 
 def _count(text: str) -> int:
@@ -166,9 +187,12 @@ def _fraction(text: str) -> float:
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from .sky.petals import simulate
+    from .sky.petals import remove_sky, simulate
 
+    if options.overwrite:
+        remove_sky(options.folder)
     simulate(options.folder, options.petals, options.seed, options.anomalies)
+    print(f"sky: {options.petals} petals and truth.csv in {options.folder}")
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -197,7 +221,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _figures(options: argparse.Namespace) -> None:
     from .plots.figures import figures
 
-    figures(options.bundle, options.folder, options.output, options.scores)
+    written = figures(options.bundle, options.folder, options.output, options.scores)
+    pictures = sum(path.suffix == ".png" for path in written)
+    print(f"figures: {pictures} pictures in {options.output}; open {written[0]}")
 
 
 @contextlib.contextmanager

@@ -54,6 +54,14 @@ class Truth:
             ) from error
         return Truth(kind, strength)
 
+    @staticmethod
+    def below(folder: Path) -> "Truth":
+        """Read every truth.csv in a folder and its subfolders; empty if there is none."""
+        parts = [Truth.read(path) for path in sorted(folder.rglob(FILE))]
+        kind = {targetid: one for part in parts for targetid, one in part.kind.items()}
+        strength = {targetid: one for part in parts for targetid, one in part.strength.items()}
+        return Truth(kind, strength)
+
     def anomalies(self) -> list[str]:
         """Return the injected kinds, the control left out."""
         return sorted(set(self.kind.values()) - {"", CONTROL})

@@ -13,7 +13,6 @@ import yaml
 from deploy.prometheus.rules import Rules
 
 _HEADER = "# Written by `make rules` from deploy/prometheus/rules.py; a test compares.\n"
-RUNBOOK = "docs/runbook.md"
 
 
 class _Dumper(yaml.SafeDumper):
@@ -29,19 +28,19 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def render(scale: float = 1, runbook: str = RUNBOOK, *, resource: bool = False) -> str:
+def render(scale: float = 1, runbook_url: str | None = None, *, resource: bool = False) -> str:
     """Return the rules as YAML.
 
     Parameters
     ----------
     scale : float
         Factor of every span of time.
-    runbook : str
-        Address of docs/runbook.md, for the links in the alerts.
+    runbook_url : str, optional
+        Address of docs/runbook.md, for links in the alerts.
     resource : bool
         Return a PrometheusRule, not a rule file.
     """
-    content: dict[str, Any] = {"groups": Rules(scale, runbook).groups()}
+    content: dict[str, Any] = {"groups": Rules(scale, runbook_url).groups()}
     if resource:
         content = {
             "apiVersion": "monitoring.coreos.com/v1",
@@ -58,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m deploy.prometheus.render", description=__doc__)
     parser.add_argument("--scale", type=Fraction, default=Fraction(1), help="for instance 1/60")
-    parser.add_argument("--runbook", default=RUNBOOK, help="address of docs/runbook.md")
+    parser.add_argument(
+        "--runbook", metavar="URL", help="address of docs/runbook.md, for links in the alerts"
+    )
     parser.add_argument("--resource", action="store_true", help="as a PrometheusRule")
     options = parser.parse_args(arguments)
     text = render(float(options.scale), options.runbook, resource=options.resource)

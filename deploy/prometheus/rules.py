@@ -13,6 +13,8 @@ bright time 70 % of the rows are eligible.
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.prometheus import runbook
+
 MIN_SPECTRA = 2000
 MIN_ELIGIBLE_RATIO = 0.4
 # A share of 5 % or 0.2 % at a level of 1 %. Fewer than 4 of 2,000, where 20 are expected, occur by
@@ -64,12 +66,12 @@ class Rules:
     ----------
     scale : float
         Factor of every span of time.
-    runbook : str
-        Address of docs/runbook.md.
+    runbook_url : str, optional
+        Address of docs/runbook.md, for a link in each alert beside the text of its entry.
     """
 
     scale: float
-    runbook: str
+    runbook_url: str | None = None
 
     def groups(self) -> list[dict[str, Any]]:
         """Return all rule groups, as the `groups` of a rule file."""
@@ -86,12 +88,13 @@ class Rules:
 
     def _alert(self, name: str, minutes: float, severity: str, expr: str, summary: str) -> Rule:
         lasting = {"for": self._span(minutes * MINUTE)} if minutes else {}
+        link = {"runbook_url": f"{self.runbook_url}#{name.lower()}"} if self.runbook_url else {}
         return {
             "alert": name,
             "expr": expr,
             **lasting,
             "labels": {"severity": severity},
-            "annotations": {"summary": summary, "runbook_url": f"{self.runbook}#{name.lower()}"},
+            "annotations": {"summary": summary, "runbook": runbook.entries()[name], **link},
         }
 
     def _service_records(self) -> list[Rule]:

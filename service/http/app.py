@@ -15,13 +15,16 @@ from starlette.types import Receive, Scope, Send
 
 from ..settings import Settings
 from .auth import Authentication
-from .body import BodyLimits, Budget, parse_headers, read
-from .errors import ClientDisconnected, Problem
+from .body import Body, BodyLimits, parse_headers, read
+from .budget import Budget
+from .errors import REFUSAL, ClientDisconnected, Problem, forget_frames
+from .host import HostCheck
 from .router import PostRoute, RequestContext, Router
 from .work import Work
 
 # nginx's code for a client that disconnects; it is counted and logged, never sent.
 CLIENT_DISCONNECTED = 499
+_PIECE_BYTES = 256 * 2**10
 _log = logging.getLogger("service")
 
 
@@ -50,7 +53,7 @@ class HttpApp:
     router : Router
     work : Work
     budget : Budget
-        Of the bytes of request bodies.
+        Of the bytes of requests and responses.
     observer : RequestObserver
     """
 
@@ -64,6 +67,8 @@ class HttpApp:
     ) -> None:
         self._deadline_seconds = settings.deadline_seconds
         self._authentication = Authentication(settings.tokens_file, settings.allow_anonymous)
+        # A web page knows no token.
+        self._host = HostCheck(settings.allowed_hosts) if settings.tokens_file is None else None
         self._limits = BodyLimits(settings.max_json_bytes, settings.max_body_bytes)
         self._router = router
         self._work = work
@@ -82,8 +87,8 @@ class HttpApp:
         self._observer.request_started()
         try:
             response = await self._respond(context, scope, receive)
+            await self._send(response, send)
             code = response.status_code
-            await response(scope, receive, send)
         except ClientDisconnected:
             pass
         finally:
@@ -99,6 +104,7 @@ class HttpApp:
             if problem.reason is not None:
                 self._observer.request_rejected(problem.reason)
             response = problem.response(context.request_id)
+            forget_frames(error)
         response.headers["X-Request-ID"] = context.request_id
         return response
 
@@ -123,7 +129,12 @@ class HttpApp:
         )
 
     async def _answer(self, context: RequestContext, scope: Scope, receive: Receive) -> Response:
+        refusal = scope.get("extensions", {}).get(REFUSAL)
+        if refusal is not None:
+            raise refusal
         route = self._router.find(context)
+        if self._host is not None:
+            self._host.check(context.headers)
         if not route.is_open:
             self._authentication.check(context.headers.get("authorization"), _local_address(scope))
         if isinstance(route, PostRoute):
@@ -141,11 +152,32 @@ class HttpApp:
         )
         context.body_bytes = body.size
         return await self._work.run(
-            lambda: route.run(context, body),
+            lambda: self._run(route, context, body),
             deadline=context.arrived + self._deadline_seconds,
             disconnected=receive(),
             done=body.release,
         )
+
+    def _run(self, route: PostRoute, context: RequestContext, body: Body) -> Response:
+        self._budget.check()
+        return route.run(context, body)
+
+    async def _send(self, response: Response, send: Send) -> None:
+        """Send a response in pieces; return when the kernel has taken the last of them."""
+        body = memoryview(response.body)
+        with self._budget.responding(len(body)):
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": response.status_code,
+                    "headers": response.raw_headers,
+                }
+            )
+            for start in range(0, len(body), _PIECE_BYTES):
+                piece = body[start : start + _PIECE_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            # A message is sent only when the kernel has taken the one before it.
+            await send({"type": "http.response.body", "body": b""})
 
     def _finish(self, context: RequestContext, code: int) -> None:
         seconds = time.monotonic() - context.arrived

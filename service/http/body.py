@@ -2,11 +2,12 @@
 
 What can be rejected is rejected before it is read: first by the HTTP headers, then by the JSON
 header of a binary body, last by counting. Bytes count against the server's budget from the moment
-they arrive until the work on them is over.
+they arrive until the work on them is over, so a client must not keep them waiting for the rest.
 """
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,16 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from starlette.datastructures import Headers
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from outcrop.wire import HEADER_LENGTH
 
+from .budget import Budget, Upload
 from .errors import ClientDisconnected, Problem
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
 MAX_HEADER_BYTES = 64 * 2**10
 """Maximum length of the JSON header of a binary body."""
+PROGRESS_BYTES = 64 * 2**10
+"""What must arrive of a body in `PROGRESS_SECONDS`, unless it is complete."""
+PROGRESS_SECONDS = 10.0
 
 # Tensors that follow the JSON header at a multiple of their item size need no copy.
 _ALIGNMENT = 64
@@ -36,40 +41,6 @@ class BodyLimits:
 
     json_bytes: int
     binary_bytes: int
-
-
-class Budget:
-    """Bytes of request bodies that may be in memory at one time.
-
-    Parameters
-    ----------
-    total : int
-
-    Attributes
-    ----------
-    held : int
-        Bytes in memory now.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.held = 0
-
-    def take(self, size: int) -> None:
-        """Count more bytes, or raise a Problem with status 429 where they are too many."""
-        if self.held + size > self.total:
-            raise Problem(
-                429,
-                f"the server holds {self.held} of at most {self.total} bytes of requests; "
-                "try again later",
-                reason="bytes",
-                headers={"Retry-After": "1"},
-            )
-        self.held += size
-
-    def give(self, size: int) -> None:
-        """Count fewer bytes."""
-        self.held -= size
 
 
 @dataclass(frozen=True)
@@ -266,22 +237,53 @@ async def read(
     ClientDisconnected
     """
     body = Body(headers, budget)
+    deadline = asyncio.get_running_loop().time() + seconds
     try:
-        async with asyncio.timeout(seconds):
-            await _fill(body, receive, check_header)
+        async with asyncio.timeout(min(seconds, PROGRESS_SECONDS)) as limit:
+            with budget.uploading(lambda: _expire(limit)) as upload:
+                await _fill(body, _Progress(receive, upload, limit, deadline), check_header)
     except TimeoutError:
         size = body.size
         body.release()
         raise Problem(
             408,
-            f"only {size} bytes of the body arrived before the deadline; send fewer spectra at a "
-            "time",
+            f"only {size} bytes of the body arrived before the deadline, or fewer than "
+            f"{PROGRESS_BYTES} in {PROGRESS_SECONDS:g} s; send fewer spectra at a time",
             reason="slow_body",
         ) from None
     except BaseException:
         body.release()
         raise
     return body
+
+
+def _expire(limit: asyncio.Timeout) -> None:
+    if not limit.expired():
+        limit.reschedule(0.0)
+
+
+class _Progress:
+    """Receives the parts of a body; each `PROGRESS_BYTES` of it give time for the next."""
+
+    def __init__(
+        self, receive: Receive, upload: Upload, limit: asyncio.Timeout, deadline: float
+    ) -> None:
+        self._receive = receive
+        self._upload = upload
+        self._limit = limit
+        self._deadline = deadline
+        self._size = 0
+
+    async def __call__(self) -> Message:
+        """Receive the next message of ASGI."""
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        if self._size >= PROGRESS_BYTES:
+            self._size = 0
+            self._upload.progressed = time.monotonic()
+            now = asyncio.get_running_loop().time()
+            self._limit.reschedule(min(self._deadline, now + PROGRESS_SECONDS))
+        return message
 
 
 async def _fill(body: Body, receive: Receive, check_header: Callable[[bytes], int]) -> None:

@@ -7,6 +7,9 @@ from starlette.responses import Response
 
 from .responses import ResponseModel
 
+REFUSAL = "outcrop.refusal"
+"""Name of the ASGI extension that holds the `Problem` with which a request must be answered."""
+
 
 class Error(ResponseModel):
     """Every error."""
@@ -53,3 +56,15 @@ class Problem(Exception):  # noqa: N818 (named for what it is to the client)
 
 class ClientDisconnected(Exception):  # noqa: N818
     """The client closed its connection before the response was sent."""
+
+
+def forget_frames(error: BaseException) -> None:
+    """Drop the tracebacks of an error and of its causes, once it is logged and answered.
+
+    Their frames hold the body, and a future in them holds the error: a cycle, which would keep the
+    body in memory until the garbage collector comes.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__

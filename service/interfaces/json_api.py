@@ -33,13 +33,14 @@ class JsonApi:
     def score(self, context: RequestContext, body: Body) -> Response:
         """Score the spectra of a request."""
         timer = self._scorer.timer()
-        request = json_models.parse(body.data)
+        request = json_models.parse(body.data, self._scorer.max_spectra)
         self._scorer.check_count("the request", len(request.spectra))
         groups = list(json_models.groups(request))
+        reconstruction = request.reconstruction is not False
         timer.lap("read")
 
         parts = [
-            (index, self._scorer.score(spectra, reconstruction=request.reconstruction))
+            (index, self._scorer.score(spectra, reconstruction=reconstruction))
             for index, spectra in groups
         ]
         scores = json_models.join(parts)

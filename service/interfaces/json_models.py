@@ -2,178 +2,204 @@
 
 Numbers are strict: no strings, no booleans, no NaN or Infinity, no unknown fields. ``null`` in
 flux, ivar or z is a missing value: it becomes NaN, which sets a status bit, as NaN in a binary
-tensor does.
+tensor does. In place of an optional field, ``null`` is the same as leaving it out.
 """
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from msgspec import UNSET, Meta, Raw, UnsetType
+from numpy.typing import DTypeLike, NDArray
 
-from outcrop import Band, Scores, Spectra, Status
-from outcrop.spectra import CAMERAS, STEP, WAVE
+from outcrop import Band, Scores, Spectra, Status, WireError
+from outcrop.spectra import CAMERAS, STEP, WAVE, repeated
+from outcrop.strict_json import (
+    FLOATS,
+    FLOATS_OR_NULLS,
+    INTEGERS,
+    decode,
+    decode_value,
+    quote,
+    read_list,
+)
 
 from ..http.errors import Problem
 
 GRID_TOLERANCE = 1e-4  # Å
 _INT64 = 2**63
 _DECIMAL = r"^-?[0-9]{1,19}$"
-_SHOWN = 3  # errors named in one response
+_OBJECTS = 5
+"""A spectrum has at most so many: itself, its cameras, and three of them."""
 
 
-def _targetid(value: object) -> int:
-    if isinstance(value, str) and re.fullmatch(_DECIMAL, value):
-        value = int(value)
-    if type(value) is not int or not -_INT64 <= value < _INT64:
-        raise ValueError("expected a 64-bit integer, as a number or as a string of digits")
-    return value
+_NULL = b"null"
 
 
+def _list(items: dict[str, Any], description: str, **more: object) -> Meta:
+    schema = {"type": "array", "items": items, **more}
+    return Meta(description=description, extra_json_schema=schema)
+
+
+_VALUE = {"type": ["number", "null"]}
 TargetId = Annotated[
-    int,
-    BeforeValidator(_targetid),
-    WithJsonSchema(
-        {
+    Raw,
+    Meta(
+        description="Echoed, as a string",
+        extra_json_schema={
             "anyOf": [
                 {"type": "integer", "minimum": -_INT64, "maximum": _INT64 - 1},
                 {"type": "string", "pattern": _DECIMAL},
-            ]
-        }
+            ],
+            "default": 0,
+        },
     ),
 ]
-# fail_fast: a body of wrong values is rejected at the first one, not after collecting millions.
-Numbers = Annotated[list[float], Field(fail_fast=True, min_length=1)]
-Values = Annotated[list[float | None], Field(fail_fast=True)]
-Bits = Annotated[list[int], Field(fail_fast=True)]
+Redshift = Annotated[
+    Raw, Meta(description="Redshift; null where unknown", extra_json_schema=_VALUE)
+]
+Wavelength = Annotated[
+    Raw,
+    _list(
+        {"type": "number"},
+        "Pixel centres, observed frame, vacuum Å; within 1e-4 Å of DESI's",
+        minItems=1,
+    ),
+]
+Flux = Annotated[Raw, _list(_VALUE, "1e-17 erg / (s cm2 Å); null where missing")]
+Ivar = Annotated[Raw, _list(_VALUE, "Inverse variance of flux; 0 or null where there is none")]
+Mask = Annotated[
+    Raw,
+    _list({"type": "integer"}, "DESI mask; all but 0 mark bad pixels", type=["array", "null"]),
+]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def _same_length(length: int, **lists: list[Any] | None) -> None:
-    for name, values in lists.items():
-        if values is not None and len(values) != length:
-            raise ValueError(
-                f"{name} has {len(values)} values, wavelength has {length}; they must agree"
-            )
-
-
-class Pixels(_Strict):
+class Pixels(msgspec.Struct, forbid_unknown_fields=True):
     """Flux of one spectrum on DESI's grid, or on a contiguous part of it."""
 
-    wavelength: Numbers = Field(
-        description="Pixel centres, observed frame, vacuum Å; within 1e-4 Å of DESI's"
-    )
-    flux: Values = Field(description="1e-17 erg / (s cm2 Å); null where missing")
-    ivar: Values = Field(description="Inverse variance of flux; 0 or null where there is none")
-    mask: Bits | None = Field(default=None, description="DESI mask; all but 0 mark bad pixels")
-
-    @model_validator(mode="after")
-    def _check(self) -> "Pixels":
-        _same_length(len(self.wavelength), flux=self.flux, ivar=self.ivar, mask=self.mask)
-        return self
+    wavelength: Wavelength
+    flux: Flux
+    ivar: Ivar
+    mask: Mask | UnsetType = UNSET
 
 
-class Cameras(_Strict):
+class Cameras(msgspec.Struct, forbid_unknown_fields=True):
     """Flux of one spectrum by camera; at least one."""
 
-    b: Pixels | None = Field(default=None, description="3600-5800 Å, 2751 pixels")
-    r: Pixels | None = Field(default=None, description="5760-7620 Å, 2326 pixels")
-    z: Pixels | None = Field(default=None, description="7520-9824 Å, 2881 pixels")
+    b: Annotated[Pixels | UnsetType | None, Meta(description="3600-5800 Å, 2751 pixels")] = UNSET
+    r: Annotated[Pixels | UnsetType | None, Meta(description="5760-7620 Å, 2326 pixels")] = UNSET
+    z: Annotated[Pixels | UnsetType | None, Meta(description="7520-9824 Å, 2881 pixels")] = UNSET
 
-    @model_validator(mode="after")
-    def _not_empty(self) -> "Cameras":
-        if self.b is None and self.r is None and self.z is None:
-            raise ValueError("no camera is given; give at least one of b, r, z")
-        return self
+    def given(self, where: str) -> dict[str, Pixels]:
+        """Return the pixels by camera; where names the spectrum."""
+        found = {name: getattr(self, name) for name in CAMERAS}
+        given = {name: pixels for name, pixels in found.items() if isinstance(pixels, Pixels)}
+        if not given:
+            raise WireError(f"{where}.cameras: no camera is given; give at least one of b, r, z")
+        return given
 
 
-class Spectrum(_Strict):
+def _is_given(text: Raw | UnsetType) -> TypeGuard[Raw]:
+    return not isinstance(text, UnsetType) and bytes(text) != _NULL
+
+
+class Spectrum(msgspec.Struct, forbid_unknown_fields=True):
     """One spectrum: either wavelength, flux, ivar and mask, or cameras."""
 
-    targetid: TargetId = Field(default=0, description="Echoed, as a string")
-    z: float | None = Field(description="Redshift; null where unknown")
-    wavelength: Numbers | None = None
-    flux: Values | None = None
-    ivar: Values | None = None
-    mask: Bits | None = None
-    cameras: Cameras | None = None
+    z: Redshift
+    targetid: TargetId | UnsetType = UNSET
+    wavelength: Wavelength | UnsetType = UNSET
+    flux: Flux | UnsetType = UNSET
+    ivar: Ivar | UnsetType = UNSET
+    mask: Mask | UnsetType = UNSET
+    cameras: Cameras | UnsetType | None = UNSET
 
-    @model_validator(mode="after")
-    def _one_layout(self) -> "Spectrum":
+    def bands(self, where: str) -> dict[str, Pixels]:
+        """Return the pixels by band, in the order of the bands; where names the spectrum."""
         whole = {"wavelength": self.wavelength, "flux": self.flux, "ivar": self.ivar}
-        if self.cameras is not None:
-            given = [k for k, v in (*whole.items(), ("mask", self.mask)) if v is not None]
+        fields = whole | {"mask": self.mask}
+        given = [name for name, text in fields.items() if _is_given(text)]
+        if isinstance(self.cameras, Cameras):
             if given:
-                raise ValueError(f"cameras and {given[0]} are given; give one or the other")
-            return self
-        if self.wavelength is None or self.flux is None or self.ivar is None:
-            missing = next(name for name, values in whole.items() if values is None)
-            raise ValueError(f"{missing} is missing; give wavelength, flux and ivar, or cameras")
-        _same_length(len(self.wavelength), flux=self.flux, ivar=self.ivar, mask=self.mask)
-        return self
+                raise WireError(f"{where}: cameras and {given[0]} are given; give one or the other")
+            return self.cameras.given(where)
 
-    def bands(self) -> dict[str, Pixels]:
-        """Return the pixels by band, in the order of the bands."""
-        if self.cameras is None:
-            # model_construct, because these fields have been validated.
-            return {
-                "brz": Pixels.model_construct(
-                    wavelength=self.wavelength, flux=self.flux, ivar=self.ivar, mask=self.mask
+        for name in whole:
+            if name not in given:
+                raise WireError(
+                    f"{where}: {name} is missing; give wavelength, flux and ivar, or cameras"
                 )
-            }
-        found = ((name, getattr(self.cameras, name)) for name in CAMERAS)
-        return {name: pixels for name, pixels in found if pixels is not None}
+        return {"brz": Pixels(**whole, mask=self.mask)}  # pyright: ignore[reportArgumentType]
 
 
-class ScoreRequest(_Strict):
+class ScoreRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /score`."""
 
-    spectra: list[Spectrum] = Field(min_length=1, fail_fast=True)
-    reconstruction: bool = Field(
-        default=True, description="Whether to return reconstruction, rest_flux and rest_ivar"
-    )
+    spectra: Annotated[list[Spectrum], Meta(min_length=1)]
+    reconstruction: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether to return reconstruction, rest_flux and rest_ivar",
+            extra_json_schema={"default": True},
+        ),
+    ] = UNSET
 
 
-def parse(body: memoryview) -> ScoreRequest:
-    """Read the body of `POST /score`.
+_REQUEST = msgspec.json.Decoder(ScoreRequest)
+_REDSHIFT = msgspec.json.Decoder(float | None)
+_TARGETID = msgspec.json.Decoder(int | str)
+
+
+def parse(body: memoryview, max_spectra: int) -> ScoreRequest:
+    """Read the body of `POST /score`, all but its numbers.
 
     Raises
     ------
     Problem
-        400, naming field, value and remedy.
+        400, naming field and remedy; 413 where the body holds more objects than `max_spectra`
+        spectra can have.
     """
+    text = bytes(body)
+    # Before any is made. No string in a valid request has a brace.
+    objects = text.count(b"{") - 1
+    if objects > _OBJECTS * max_spectra:
+        raise Problem(
+            413,
+            f"the request holds {objects} objects, {_OBJECTS} for each of {max_spectra} spectra "
+            f"are {_OBJECTS * max_spectra}; send at most {max_spectra} spectra at a time",
+            reason="too_large",
+        )
     try:
-        return ScoreRequest.model_validate_json(bytes(body))
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        messages = [_message(e["loc"], e["type"], e["input"], e["msg"]) for e in found[:_SHOWN]]
-        if len(found) > _SHOWN:
-            messages.append(f"and {len(found) - _SHOWN} more")
-        raise Problem(400, "; ".join(messages), reason="malformed") from error
+        request = decode(_REQUEST, text, "the body")
+    except WireError as error:
+        raise _malformed(error) from error
+
+    # The decoder takes the last of two fields of one name. No string in a valid request has a
+    # colon either.
+    colons, fields = text.count(b":"), _fields(request)
+    if colons != fields:
+        raise Problem(
+            400,
+            f"the body: {colons} colons for {fields} fields; give every field once",
+            reason="malformed",
+        )
+    return request
 
 
-def _message(location: tuple[int | str, ...], kind: str, value: object, message: str) -> str:
-    name = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
-    message = message.removeprefix("Value error, ")
-    if kind == "json_invalid":
-        return f"the body is not JSON: {message}"
-    if kind == "missing" or isinstance(value, dict | list | BaseModel):
-        return f"{name or 'the body'}: {message}"
-    return f"{name or 'the body'} is {json.dumps(value)[:60]}: {message}"
+def _fields(value: object) -> int:
+    """Return the number of fields that were given in an object and in all objects inside it."""
+    if isinstance(value, list):
+        return sum(map(_fields, value))
+    if not isinstance(value, msgspec.Struct):
+        return 0
+    given = [getattr(value, name) for name in value.__struct_fields__]
+    return sum(1 + _fields(each) for each in given if each is not UNSET)
+
+
+def _malformed(error: WireError) -> Problem:
+    return Problem(400, str(error), reason="malformed")
 
 
 def groups(request: ScoreRequest) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
@@ -182,49 +208,89 @@ def groups(request: ScoreRequest) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
     Raises
     ------
     Problem
-        400 for wavelengths that are not DESI's.
+        400, naming field, value and remedy.
     """
+    try:
+        yield from _groups(request.spectra)
+    except WireError as error:
+        raise _malformed(error) from error
+
+
+def _groups(spectra: list[Spectrum]) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
+    names = [f"spectra[{row}]" for row in range(len(spectra))]
+    targetid = np.array([_targetid(s, name) for s, name in zip(spectra, names, strict=True)])
+    z = np.array([_redshift(s, name) for s, name in zip(spectra, names, strict=True)])
+    bands_of = [spectrum.bands(name) for spectrum, name in zip(spectra, names, strict=True)]
     layouts: dict[tuple[str, ...], list[int]] = {}
-    bands_of = [spectrum.bands() for spectrum in request.spectra]
     for row, bands in enumerate(bands_of):
         layouts.setdefault(tuple(bands), []).append(row)
 
-    targetid = np.array([spectrum.targetid for spectrum in request.spectra], np.int64)
-    z = np.array([spectrum.z for spectrum in request.spectra], np.float64)
-    status = _duplicates(targetid)
+    status = np.where(repeated(targetid), np.int32(Status.DUPLICATE), np.int32(0))
     for layout, rows in layouts.items():
         index = np.array(rows, np.intp)
-        bands = {name: _band(name, [(row, bands_of[row][name]) for row in rows]) for name in layout}
+        bands = {
+            band: _band(band, [(names[row], bands_of[row][band]) for row in rows])
+            for band in layout
+        }
         yield index, Spectra(bands, z=z[index], targetid=targetid[index], status=status[index])
 
 
-def _duplicates(targetid: NDArray[np.int64]) -> NDArray[np.int32]:
-    _, inverse, counts = np.unique(targetid, return_inverse=True, return_counts=True)
-    # 0 is what spectra without a targetid have.
-    return np.where((counts[inverse] > 1) & (targetid != 0), int(Status.DUPLICATE), 0).astype(
-        np.int32
+def _targetid(spectrum: Spectrum, where: str) -> np.int64:
+    if isinstance(spectrum.targetid, UnsetType):
+        return np.int64(0)
+    value = decode_value(_TARGETID, spectrum.targetid, f"{where}.targetid")
+    if isinstance(value, int) or re.fullmatch(_DECIMAL, value):
+        number = int(value)
+        if -_INT64 <= number < _INT64:
+            return np.int64(number)
+    raise WireError(
+        f"{where}.targetid is {quote(spectrum.targetid)}: expected a 64-bit integer, as a number "
+        "or as a string of digits"
     )
 
 
-def _band(name: str, rows: list[tuple[int, Pixels]]) -> Band:
+def _redshift(spectrum: Spectrum, where: str) -> float:
+    value = decode_value(_REDSHIFT, spectrum.z, f"{where}.z")
+    return np.nan if value is None else value
+
+
+def _band(name: str, rows: list[tuple[str, Pixels]]) -> Band:
     flux = np.zeros((len(rows), len(WAVE[name])), np.float32)
     ivar = np.zeros_like(flux)
-    # Numbers beyond float32 become infinite, which makes a bad pixel.
-    with np.errstate(over="ignore"):
-        for i, (row, pixels) in enumerate(rows):
-            columns = _columns(name, row, pixels.wavelength)
-            flux[i, columns] = pixels.flux
-            ivar[i, columns] = pixels.ivar
-            if pixels.mask is not None:
-                bad = np.array(pixels.mask, object).astype(np.bool_)
-                flux[i, columns][bad] = 0
-                ivar[i, columns][bad] = 0
+    for i, (spectrum, pixels) in enumerate(rows):
+        where = f"{spectrum}." + (f"cameras.{name}." * (name != "brz"))
+        wave = read_list(FLOATS, pixels.wavelength, np.float64, f"{where}wavelength")
+        columns = _columns(name, wave, f"{where}wavelength")
+
+        # Numbers beyond float32 become infinite, which makes a bad pixel.
+        flux[i, columns] = _values(FLOATS_OR_NULLS, pixels.flux, np.float32, f"{where}flux", wave)
+        ivar[i, columns] = _values(FLOATS_OR_NULLS, pixels.ivar, np.float32, f"{where}ivar", wave)
+        if _is_given(pixels.mask):
+            bad = _values(INTEGERS, pixels.mask, np.bool_, f"{where}mask", wave)
+            flux[i, columns][bad] = 0
+            ivar[i, columns][bad] = 0
     return Band(flux, ivar)
 
 
-def _columns(name: str, row: int, wavelength: list[float]) -> slice:
-    """Return the part of a band's grid that these wavelengths are; row names the spectrum."""
-    wave = np.array(wavelength, np.float64)
+def _values(
+    decoder: msgspec.json.Decoder[list[Any]],
+    text: Raw,
+    dtype: DTypeLike,
+    where: str,
+    wave: NDArray[np.float64],
+) -> NDArray[Any]:
+    values = read_list(decoder, text, dtype, where)
+    if len(values) != len(wave):
+        raise WireError(
+            f"{where} has {len(values)} values, wavelength has {len(wave)}; they must agree"
+        )
+    return values
+
+
+def _columns(name: str, wave: NDArray[np.float64], where: str) -> slice:
+    """Return the part of a band's grid that these wavelengths are."""
+    if not len(wave):
+        raise WireError(f"{where} is empty; give the centre of each pixel")
     grid = WAVE[name]
     step = (wave[0] - grid[0]) / STEP
     first = round(step) if 0 <= step < len(grid) else 0
@@ -235,13 +301,10 @@ def _columns(name: str, row: int, wavelength: list[float]) -> slice:
         off = np.array([0])
 
     if len(off):
-        field = "wavelength" if name == "brz" else f"cameras.{name}.wavelength"
         pixel = int(off[0])
-        raise Problem(
-            400,
-            f"spectra[{row}].{field}[{pixel}] is {wavelength[pixel]!r}, of {len(wave)}; expected "
-            f"{grid[0]:.1f} to {grid[-1]:.1f} Å in steps of {STEP} Å, or a contiguous part of it",
-            reason="malformed",
+        raise WireError(
+            f"{where}[{pixel}] is {float(wave[pixel])!r}, of {len(wave)}; expected "
+            f"{grid[0]:.1f} to {grid[-1]:.1f} Å in steps of {STEP} Å, or a contiguous part of it"
         )
     return slice(first, first + len(wave))
 
@@ -249,4 +312,4 @@ def _columns(name: str, row: int, wavelength: list[float]) -> slice:
 def join(parts: list[tuple[NDArray[np.intp], Scores]]) -> Scores:
     """Return the scores of all groups in the order of the request."""
     order = np.argsort(np.concatenate([index for index, _ in parts]))
-    return Scores.concatenate([scores for _, scores in parts]).rows(order)
+    return Scores.concatenate([scores for _, scores in parts])[order]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -25,16 +26,19 @@ from .json_models import ScoreRequest
 MEANINGS = {
     "400": "A field is missing, unknown, or of the wrong type or size",
     "401": "The bearer token is missing or wrong, or requests without a token are rejected",
+    "403": "Without tokens: the header Host or Origin is that of a web page",
     "404": "Unknown model or version",
     "405": "The route does not take this method",
-    "408": "The body was not complete before the deadline",
+    "408": "Head or body was not complete before the deadline, or the body made no progress",
     "413": "Too many bytes or spectra",
     "415": "The content type or encoding is not accepted",
     "429": "The server is busy; try again after Retry-After seconds",
+    "431": "Request line and headers are too long, or there are too many headers",
     "500": "The server failed on this request",
     "503": "Not ready, draining, or without memory for this request",
     "504": "The deadline passed before the spectra were scored",
 }
+_REFERENCE = "#/components/schemas/{}"
 _POST_ERRORS = ("400", "408", "413", "415", "429", "500", "503", "504")
 
 
@@ -48,14 +52,14 @@ class _Operation:
     response : type, str or None
         The model of a JSON response, the content type of another, None for an empty one.
     body : type, optional
-        The model of the request's body.
+        The type of the request's body.
     errors : tuple of str
         Statuses that other routes do not have.
     """
 
     summary: str
     response: type[BaseModel] | str | None
-    body: type[BaseModel] | None = None
+    body: type[BaseModel] | type[msgspec.Struct] | None = None
     errors: tuple[str, ...] = ()
 
 
@@ -112,17 +116,20 @@ def document(routes: Iterable[Route], model: Model) -> bytes:
 
 
 def _schemas() -> dict[str, Any]:
-    operations = _OPERATIONS.values()
-    models = {
-        Error,
-        *(o.response for o in operations if isinstance(o.response, type)),
-        *(o.body for o in operations if o.body is not None),
-    }
+    types = {Error}
+    for operation in _OPERATIONS.values():
+        types |= {each for each in (operation.response, operation.body) if isinstance(each, type)}
+    ordered = sorted(types, key=lambda each: each.__name__)
+
+    models = [each for each in ordered if issubclass(each, BaseModel)]
     _, definitions = models_json_schema(
-        [(m, "validation") for m in sorted(models, key=lambda m: m.__name__)],
-        ref_template="#/components/schemas/{model}",
+        [(model, "validation") for model in models], ref_template=_REFERENCE.format("{model}")
     )
-    return definitions["$defs"]
+    structs = [each for each in ordered if issubclass(each, msgspec.Struct)]
+    _, components = msgspec.json.schema_components(
+        structs, ref_template=_REFERENCE.format("{name}")
+    )
+    return definitions["$defs"] | components
 
 
 def _path(route: Route, model: Model) -> dict[str, Any]:
@@ -153,8 +160,8 @@ def _takes_binary(route: Route) -> bool:
     return isinstance(route, PostRoute) and BINARY in route.accepts
 
 
-def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+def _reference(model: type[object]) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model.__name__)}
 
 
 def _success(route: Route, operation: _Operation) -> dict[str, Any]:
@@ -169,7 +176,7 @@ def _success(route: Route, operation: _Operation) -> dict[str, Any]:
 
 
 def _errors(route: Route, operation: _Operation) -> list[str]:
-    codes = {*operation.errors, "405"}
+    codes = {*operation.errors, "403", "405", "431"}
     if isinstance(route, PostRoute):
         codes |= {*_POST_ERRORS}
     if not route.is_open:
@@ -187,7 +194,7 @@ def _error(code: str) -> dict[str, Any]:
     return error
 
 
-def _request_body(route: PostRoute, model: type[BaseModel]) -> dict[str, Any]:
+def _request_body(route: PostRoute, model: type[object]) -> dict[str, Any]:
     content = {
         kind: {"schema": _reference(model) if kind == JSON else {}}
         for kind in sorted(route.accepts)

@@ -21,12 +21,16 @@ class RequestScorer:
     metrics : Metrics
     max_spectra : int
         In one request.
+
+    Attributes
+    ----------
+    max_spectra : int
     """
 
     def __init__(self, scorer: Scorer, metrics: Metrics, max_spectra: int) -> None:
         self._scorer = scorer
         self._metrics = metrics
-        self._max_spectra = max_spectra
+        self.max_spectra = max_spectra
 
     @property
     def model(self) -> Model:
@@ -51,10 +55,10 @@ class RequestScorer:
         Problem
             413 where there are too many.
         """
-        if count > self._max_spectra:
+        if count > self.max_spectra:
             raise Problem(
                 413,
-                f"{where} holds {count} spectra; send at most {self._max_spectra} at a time",
+                f"{where} holds {count} spectra; send at most {self.max_spectra} at a time",
                 reason="too_large",
             )
 

@@ -46,7 +46,10 @@ class ModelCard(ModelName):
     redshift_range: tuple[float, float]
     thresholds: dict[str, float] = Field(description="`wmse`: flagged above; `nof`: flagged below")
     p_level: float = Field(description="Spectra with a smaller p_value are anomalies")
-    packages: dict[str, str]
+    packages: dict[str, str] = Field(description="Versions of the packages that score")
+    bundle_packages: dict[str, str] = Field(
+        description="Versions of the packages that the bundle was made with"
+    )
 
 
 class Score(TypedDict):

@@ -3,10 +3,14 @@
 import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+from typing import Any
 
 # BentoML's and uvicorn's loggers share handlers; those of this one serve all of them.
 _FRAMEWORK = "bentoml"
+# Their lines go to the handlers of the root too, which are the same ones.
+_REPEATED = ("circus", "uvicorn.error")
 
 
 class JsonFormatter(logging.Formatter):
@@ -27,7 +31,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Log our own lines from this level on, and those of the framework, as JSON."""
+    """Log everything as JSON: our own lines from this level on, the framework's, and failures."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("service")
@@ -36,3 +40,13 @@ def configure(level: str) -> None:
     logger.propagate = False
     for other in logging.getLogger(_FRAMEWORK).handlers:
         other.setFormatter(JsonFormatter())
+    for name in _REPEATED:
+        logging.getLogger(name).propagate = False
+
+    logging.captureWarnings(True)
+    sys.excepthook = _log_exception
+    threading.excepthook = lambda failed: _log_exception(*failed[:3])
+
+
+def _log_exception(*error: Any) -> None:
+    logging.getLogger("service").critical("failed", exc_info=error)

@@ -31,7 +31,7 @@ from scoring.canary import Disagreement
 from scoring.drift import DECILES, Drift
 from scoring.scorer import STAGES as SCORING_STAGES
 
-from ..http.body import Budget
+from ..http.budget import Budget
 from ..http.router import UNKNOWN, RequestContext
 from ..http.work import Work
 from .score_metrics import FLAGS, ScoreMetrics
@@ -44,11 +44,13 @@ REASONS = (
     "bytes",
     "busy",
     "deadline",
+    "forbidden",
     "malformed",
     "media_type",
     "method",
     "not_found",
     "slow_body",
+    "slow_head",
     "too_large",
     "unauthorized",
 )
@@ -157,13 +159,14 @@ class Metrics:
 
         self._body_held = Gauge(
             "outcrop_body_held_bytes",
-            "Request bodies in memory, including those that are still arriving.",
+            "Request bodies and responses in memory, including those that are still arriving or "
+            "being sent.",
             registry=self.registry,
         )
 
         self._body_held_max = Gauge(
             "outcrop_body_held_bytes_max",
-            "Maximum of request bodies in memory; beyond it 429.",
+            "Maximum of request bodies and responses in memory; beyond it 429.",
             registry=self.registry,
         )
 
@@ -345,7 +348,7 @@ alert fires is in [the runbook](runbook.md).
 
 def documentation() -> str:
     """Return docs/metrics.md."""
-    model = Model("", "", "", "", np.zeros(0), 1, (0, 0), {}, 0, {})
+    model = Model("", "", "", "", np.zeros(0), 1, (0, 0), {}, 0, {}, {})
     drift = Drift(np.zeros((1, DECILES - 1), np.float32), np.zeros((1, DECILES)))
     metrics = Metrics(model, drift)
     metrics.declare_routes([])

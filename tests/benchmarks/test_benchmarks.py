@@ -21,14 +21,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 def without_bad_pixels(spectra: Spectra) -> Spectra:
     """Return targets of the petal without bad pixels, which the reference does not infill."""
-    chosen = spectra.rows(np.flatnonzero((spectra.status == 0) & (np.abs(spectra.z - 0.15) < 0.14)))
+    chosen = spectra[np.flatnonzero((spectra.status == 0) & (np.abs(spectra.z - 0.15) < 0.14))]
     bands = {
         name: Band(band.flux, np.where(band.ivar > 0, band.ivar, np.float32(0.01)))
-        for name, band in chosen.rows(slice(0, 12)).bands.items()
+        for name, band in chosen[:12].bands.items()
     }
     for band in bands.values():
         band.flux[band.flux == 0] = 1
-    return replace(chosen.rows(slice(0, 12)), bands=bands)
+    return replace(chosen[:12], bands=bands)
 
 
 def test_the_reference_implementation_gives_the_same_scores(bundle: Path, spectra: Spectra) -> None:

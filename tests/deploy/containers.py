@@ -1,7 +1,8 @@
 """Containers as a cluster runs them: read-only, as the image's user, without any capability.
 
-docker and podman run containers. buildah only builds, so its image runs in a chroot with its own
-mount namespace; that needs util-linux and root.
+docker and podman run containers. buildah only builds, and podman cannot run everywhere that it can
+build, for instance where it may not set resource limits. Their images then run in a chroot with its
+own mount namespace; that needs util-linux and root.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +106,39 @@ exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-gr
 """
 
 
+class Mounted:
+    """The files of an image of podman or buildah, mounted for a new container."""
+
+    def __init__(self, builder: str, image: str) -> None:
+        self._builder = builder
+        create = "create" if builder == "podman" else "from"
+        self._container = output(builder, create, image)
+        self.root = output(builder, "mount", self._container)
+
+        inspected = json.loads(output(builder, "inspect", "--type", "image", image))
+        self.config: dict[str, Any] = (
+            inspected[0]["Config"] if builder == "podman" else inspected["OCIv1"]["config"]
+        )
+
+    def remove(self) -> None:
+        """Remove the container."""
+        output(self._builder, "rm", self._container)
+
+
 class Chroot(Container):
-    """An image of buildah, without a container runtime."""
+    """An image of podman or buildah, without a container runtime."""
 
     def __init__(
-        self, image: str, port: int, folders: Mapping[Path, str], env: Mapping[str, str], log: Path
+        self,
+        builder: str,
+        image: str,
+        port: int,
+        folders: Mapping[Path, str],
+        env: Mapping[str, str],
+        log: Path,
     ) -> None:
-        inspected = json.loads(output("buildah", "inspect", "--type", "image", image))
-        config: dict[str, Any] = inspected["OCIv1"]["config"]
-        self._container = output("buildah", "from", image)
-        root = output("buildah", "mount", self._container)
+        self._mounted = Mounted(builder, image)
+        config = self._mounted.config
         self._log = log
 
         pairs = [str(each) for pair in folders.items() for each in pair]
@@ -121,7 +146,7 @@ class Chroot(Container):
             self._process = subprocess.Popen(
                 [
                     *("unshare", "--mount", "/bin/sh", "-c", _CHROOT, "sh"),
-                    *(root, config["User"], config["WorkingDir"], *pairs, "--"),
+                    *(self._mounted.root, config["User"], config["WorkingDir"], *pairs, "--"),
                     *(*config["Entrypoint"], "--host", "127.0.0.1", "--port", str(port)),
                 ],
                 env=dict(each.split("=", 1) for each in config["Env"]) | dict(env),
@@ -130,7 +155,7 @@ class Chroot(Container):
             )
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        target = ("--target", str(self._process.pid), "--mount", "--root")
+        target = ("--target", str(self._process.pid), "--mount", "--root", "--wd")
         shell = ["nsenter", *target, "/bin/sh", "-c", command]
         return subprocess.run(shell, capture_output=True, text=True, check=False)
 
@@ -148,15 +173,26 @@ class Chroot(Container):
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        output("buildah", "rm", self._container)
+        self._mounted.remove()
 
 
-def can_run(builder: str) -> bool:
-    """Return whether images of a builder can be run on this machine."""
-    if builder != "buildah":
-        return True
+def can_chroot(builder: str) -> bool:
+    """Return whether images of a builder can be run in a chroot on this machine."""
     probe = ["unshare", "--mount", "true"]
-    return os.getuid() == 0 and subprocess.run(probe, check=False).returncode == 0
+    return (
+        builder != "docker"
+        and os.getuid() == 0
+        and subprocess.run(probe, check=False).returncode == 0
+    )
+
+
+@cache
+def can_run(builder: str, image: str) -> bool:
+    """Return whether a builder runs containers of an image on this machine."""
+    if builder == "buildah":
+        return False
+    run = (builder, "run", "--rm", "--network=none", "--entrypoint", "/bin/true", image)
+    return subprocess.run(run, capture_output=True, check=False).returncode == 0
 
 
 def load(builder: str, archive: Path, tag: str) -> None:
@@ -172,14 +208,16 @@ def load(builder: str, archive: Path, tag: str) -> None:
 
 def run_once(builder: str, image: str, *command: str) -> str:
     """Run a command in a new container; return its output."""
-    if builder != "buildah":
+    if can_run(builder, image):
         entry, *rest = command
         return output(builder, "run", "--rm", "--network=none", "--entrypoint", entry, image, *rest)
-    container = output("buildah", "from", image)
+    mounted = Mounted(builder, image)
+    config = mounted.config
+    environment = ("/usr/bin/env", "-i", "-C", config["WorkingDir"], *config["Env"])
     try:
-        return output("buildah", "run", "--isolation", "chroot", container, *command)
+        return output("chroot", "--userspec", config["User"], mounted.root, *environment, *command)
     finally:
-        output("buildah", "rm", container)
+        mounted.remove()
 
 
 def image_bytes(builder: str, tag: str) -> int:

@@ -1,5 +1,6 @@
 """The image, built and run as a cluster runs it: `make test-image`, which takes minutes."""
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,9 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
+import yaml
 
+from deploy import sbom
 from deploy.image import BUILDERS, build, find_builder
 from model_store.bundle import Bundle
 from outcrop import Client, Spectra
@@ -23,6 +26,7 @@ from tests.deploy.containers import (
     Chroot,
     Container,
     Engine,
+    can_chroot,
     can_run,
     image_bytes,
     load,
@@ -45,8 +49,8 @@ def builder() -> str:
     found = find_builder()
     if found is None:
         pytest.skip(f"no image is built: none of {', '.join(BUILDERS)} works on this machine")
-    if not can_run(found):
-        pytest.skip(f"no image is built: only root can run images of {found}")
+    if found == "buildah" and not can_chroot(found):
+        pytest.skip("no image is built: only root can run images of buildah")
     return found
 
 
@@ -108,13 +112,19 @@ def model_image(builder: str, base: str, image: str, bundle: Path) -> str:
 class Running:
     container: Container
     url: str
+    url_inside: str
+    """Address of the service for a process in the container."""
     seconds: float
     """Time from the container's start until it was ready."""
 
 
 @pytest.fixture(scope="module")
 def running(
-    builder: str, image: str, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+    builder: str,
+    image: str,
+    bundle: Path,
+    odd_sky: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("container")
     secret = folder / "secret"
@@ -122,23 +132,26 @@ def running(
     (secret / "tokens").write_text(TOKEN)
 
     port = free_port()
-    folders = {bundle: "/model", secret: "/run/outcrop"}
+    folders = {bundle: "/model", secret: "/run/outcrop", odd_sky: "/data"}
     threads = str(len(os.sched_getaffinity(0)))
     env = {"OUTCROP_TOKENS_FILE": "/run/outcrop/tokens", "OUTCROP_THREADS": threads}
 
+    url = url_inside = f"http://127.0.0.1:{port}"
     started = time.monotonic()
-    if builder == "buildah":
-        container = Chroot(image, port, folders, env, folder / "log")
-    else:
+    if can_run(builder, image):
         container = Engine(builder, image, port, folders, env)
+        url_inside = "http://127.0.0.1:3000"
+    elif can_chroot(builder):
+        container = Chroot(builder, image, port, folders, env, folder / "log")
+    else:
+        pytest.skip(f"{builder} builds the image but cannot run it; as root it runs in a chroot")
 
     try:
-        url = f"http://127.0.0.1:{port}"
         while not _is_ready(url):
             if time.monotonic() - started > 120:
                 pytest.fail(f"the container did not become ready:\n{container.log()}")
             time.sleep(0.05)
-        yield Running(container, url, time.monotonic() - started)
+        yield Running(container, url, url_inside, time.monotonic() - started)
     finally:
         container.remove()
 
@@ -182,7 +195,7 @@ def test_only_tmp_is_writable(running: Running) -> None:
 def test_it_scores_as_the_scorer_in_process_does(
     running: Running, bundle: Path, spectra: Spectra
 ) -> None:
-    few = spectra.rows(slice(0, 20))
+    few = spectra[:20]
     with Client(running.url, token=TOKEN) as client:
         scores = client.score(few)
     expected = Scorer.open(bundle).score(few)
@@ -191,6 +204,33 @@ def test_it_scores_as_the_scorer_in_process_does(
     # The image's machine code is for x86-64-v3, that of this process for its CPU.
     np.testing.assert_allclose(scores.wmse, expected.wmse, rtol=1e-3)
     np.testing.assert_allclose(scores.nof, expected.nof, rtol=1e-3)
+
+
+def test_the_nights_job_scores_the_petals_of_a_volume_with_the_image(running: Running) -> None:
+    manifest = yaml.safe_load((ROOT / "deploy/k8s/components/night/cronjob.yaml").read_text())
+    (night,) = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    shell, option, script = night["command"]
+    assert (shell, option) == ("/bin/sh", "-euc")
+
+    environment = f"PATH=/venv/bin:$PATH HOME=/tmp OUTCROP_URL={running.url_inside}"
+    # The test has no volume for the tables.
+    script = script.replace("/tables", "/tmp/tables")  # noqa: S108
+    done = running.container.run(f"export {environment}\nset -eu\n{script}")
+    assert done.returncode == 0, done.stderr
+    assert (
+        running.container.run("find /tmp/tables -name 'outliers-*.fits' | grep .").returncode == 0
+    )
+
+
+def test_the_sbom_lists_exactly_the_installed_packages(running: Running) -> None:
+    listing = (
+        "from importlib.metadata import distributions as all\n"
+        "for each in all(): print(each.name.lower().replace('_', '-'), each.version)"
+    )
+    done = running.container.run(f'/venv/bin/python -c "{listing}"')
+    installed = dict(line.split() for line in done.stdout.splitlines())
+    bom = json.loads(sbom.render(sbom.REQUIREMENTS.read_text()))
+    assert {each["name"]: each["version"] for each in bom["components"]} == installed
 
 
 def test_requests_without_a_token_are_rejected(running: Running) -> None:

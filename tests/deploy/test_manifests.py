@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.check import OVERLAYS, kubectl_problem, render
+from deploy.check import DEPLOY, OVERLAYS, kubectl_problem, render, render_complete
 from service.settings import Settings
 
 pytestmark = pytest.mark.skipif(
@@ -18,20 +18,28 @@ ROOT = Path(__file__).parents[2]
 Manifest = dict[str, Any]
 
 
-def rendered(overlay: str) -> dict[str, Manifest]:
-    """Return an overlay's resources as kind/name."""
-    found = list(yaml.safe_load_all(render(OVERLAYS / overlay)))
+def named(stream: str) -> dict[str, Manifest]:
+    """Return the resources of a YAML stream as kind/name."""
+    found = list(yaml.safe_load_all(stream))
     return {f"{each['kind']}/{each['metadata']['name']}": each for each in found}
 
 
-@pytest.fixture(scope="module", params=["local", "production"])
+@pytest.fixture(scope="module", params=["local", "production", "complete"])
 def manifests(request: pytest.FixtureRequest) -> dict[str, Manifest]:
-    return rendered(request.param)
+    if request.param == "complete":
+        return named(render_complete())
+    return named(render(OVERLAYS / request.param))
 
 
 @pytest.fixture(scope="module")
 def production() -> dict[str, Manifest]:
-    return rendered("production")
+    return named(render(OVERLAYS / "production"))
+
+
+@pytest.fixture(scope="module")
+def complete() -> dict[str, Manifest]:
+    """Production with every component."""
+    return named(render_complete())
 
 
 def pod_of(manifests: dict[str, Manifest]) -> Manifest:
@@ -49,6 +57,11 @@ def settings_of(manifests: dict[str, Manifest]) -> dict[str, str]:
     return manifests[f"ConfigMap/{source['configMapRef']['name']}"]["data"]
 
 
+def night_of(manifests: dict[str, Manifest]) -> Manifest:
+    """Return the labels and the pod of the night's job."""
+    return manifests["CronJob/outcrop-night"]["spec"]["jobTemplate"]["spec"]["template"]
+
+
 def mount_of(container: Manifest, path: str) -> Manifest:
     (mount,) = [each for each in container["volumeMounts"] if each["mountPath"] == path]
     return mount
@@ -58,7 +71,9 @@ def test_every_resource_is_in_one_namespace_that_enforces_restricted_pods(
     manifests: dict[str, Manifest],
 ) -> None:
     labels = manifests["Namespace/outcrop"]["metadata"]["labels"]
-    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    for mode in ("enforce", "warn", "audit"):
+        assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+        assert labels[f"pod-security.kubernetes.io/{mode}-version"] == "latest"
     others = [each for each in manifests.values() if each["kind"] != "Namespace"]
     assert {each["metadata"]["namespace"] for each in others} == {"outcrop"}
 
@@ -80,6 +95,7 @@ def test_every_container_is_unprivileged_with_a_read_only_root(
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
 
@@ -167,11 +183,9 @@ def test_another_model_changes_only_the_image_tag(
 ) -> None:
     overlay = OVERLAYS / "production"
     (tmp_path / "base").symlink_to(OVERLAYS.parent / "base")
-    (tmp_path / "prometheus").symlink_to(ROOT / "deploy" / "prometheus")
     text = (overlay / "kustomization.yaml").read_text()
     assert text.count('newTag: "2026.1"') == 1
     changed = text.replace('newTag: "2026.1"', 'newTag: "2025.9"').replace("../../", "../")
-    changed = changed.replace("../../prometheus", "../prometheus")
 
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "kustomization.yaml").write_text(changed)
@@ -213,17 +227,118 @@ def test_all_traffic_is_denied_except_from_clients_and_prometheus(
 
 
 def test_service_and_service_monitor_select_the_pods_and_their_port(
-    production: dict[str, Manifest],
+    complete: dict[str, Manifest],
 ) -> None:
-    labels = production["Deployment/outcrop"]["spec"]["template"]["metadata"]["labels"]
-    service = production["Service/outcrop"]
-    monitor = production["ServiceMonitor/outcrop"]["spec"]
+    labels = complete["Deployment/outcrop"]["spec"]["template"]["metadata"]["labels"]
+    service = complete["Service/outcrop"]
+    monitor = complete["ServiceMonitor/outcrop"]["spec"]
     (port,) = service["spec"]["ports"]
     (endpoint,) = monitor["endpoints"]
     assert service["spec"]["selector"].items() <= labels.items()
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
-    assert [port["targetPort"]] == [each["name"] for each in server_of(production)["ports"]]
+    assert [port["targetPort"]] == [each["name"] for each in server_of(complete)["ports"]]
+
+
+def test_every_component_is_offered_by_production_and_none_is_on(
+    production: dict[str, Manifest],
+) -> None:
+    text = (OVERLAYS / "production" / "kustomization.yaml").read_text()
+    offered = re.findall(r"^  # - \.\./\.\./components/(\w+)$", text, re.MULTILINE)
+    assert sorted(offered) == sorted(each.name for each in (DEPLOY / "k8s/components").iterdir())
+    groups = {each["apiVersion"] for each in production.values()}
+    # What every cluster has: with a resource of an operator, `kubectl apply` would fail.
+    assert groups <= {"v1", "apps/v1", "autoscaling/v2", "networking.k8s.io/v1", "policy/v1"}
+
+
+def test_the_rules_alone_are_the_object_of_the_monitoring_component(
+    complete: dict[str, Manifest],
+) -> None:
+    assert named(render(DEPLOY / "prometheus")) == {
+        "PrometheusRule/outcrop": complete["PrometheusRule/outcrop"]
+    }
+
+
+def test_applying_local_after_production_leaves_no_autoscaler_of_several_pods(
+    production: dict[str, Manifest],
+) -> None:
+    local = named(render(OVERLAYS / "local"))
+    left = {name for name in production if not name.startswith("ConfigMap/")} - set(local)
+    assert not left
+    scaler = local["HorizontalPodAutoscaler/outcrop"]["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (1, 1)
+
+
+def test_the_ingress_takes_the_largest_body_and_outlasts_the_deadline(
+    complete: dict[str, Manifest],
+) -> None:
+    prefix = "nginx.ingress.kubernetes.io/"
+    options = {
+        name.removeprefix(prefix): value
+        for name, value in complete["Ingress/outcrop"]["metadata"]["annotations"].items()
+    }
+    largest = Settings.model_fields["max_body_bytes"].default
+    assert int(options["proxy-body-size"].removesuffix("m")) * 2**20 == largest
+    deadline = float(settings_of(complete)["OUTCROP_DEADLINE_SECONDS"])
+    for name in ("proxy-send-timeout", "proxy-read-timeout"):
+        assert int(options[name]) > deadline
+
+
+def test_the_ingress_needs_tls_and_hides_the_metrics(complete: dict[str, Manifest]) -> None:
+    spec = complete["Ingress/outcrop"]["spec"]
+    (rule,), (tls,) = spec["rules"], spec["tls"]
+    assert tls == {"hosts": [rule["host"]], "secretName": "outcrop-tls"}
+
+    paths = {each["path"]: each["pathType"] for each in rule["http"]["paths"]}
+    assert paths.pop("/v2") == "Prefix"
+    assert set(paths.values()) == {"Exact"}
+    protocol = (ROOT / "docs" / "protocol.md").read_text()
+    routes = {path for path in re.findall(r"`(?:GET|POST) (/[^`]*)`", protocol)}
+    assert "/metrics" in routes
+    assert set(paths) == {path for path in routes if not path.startswith("/v2")} - {"/metrics"}
+
+
+def test_the_ingress_controller_may_reach_the_pods(complete: dict[str, Manifest]) -> None:
+    policy = complete["NetworkPolicy/outcrop-ingress"]["spec"]
+    labels = complete["Deployment/outcrop"]["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    (rule,) = policy["ingress"]
+    (peer,) = rule["from"]
+    assert sorted(peer) == ["namespaceSelector", "podSelector"]
+
+
+def test_the_night_runs_the_services_image_without_privileges(
+    complete: dict[str, Manifest],
+) -> None:
+    pod = night_of(complete)["spec"]
+    (night,) = pod["containers"]
+    server = server_of(complete)
+    assert night["image"] == server["image"]
+    assert night["securityContext"] == server["securityContext"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"].items() >= pod_of(complete)["securityContext"].items()
+    assert mount_of(night, "/data")["readOnly"] is True
+
+
+def test_the_night_may_reach_the_service_and_its_name(complete: dict[str, Manifest]) -> None:
+    night = night_of(complete)["metadata"]["labels"]
+    pods = complete["Deployment/outcrop"]["spec"]["selector"]["matchLabels"]
+    out = complete["NetworkPolicy/outcrop-night"]["spec"]
+    into = complete["NetworkPolicy/outcrop-from-night"]["spec"]
+    assert out["podSelector"]["matchLabels"] == night
+    assert into["podSelector"]["matchLabels"] == pods
+    assert into["ingress"] == [
+        {"from": [{"podSelector": {"matchLabels": night}}], "ports": [{"port": "http"}]}
+    ]
+
+    service, names = out["egress"]
+    (container_port,) = server_of(complete)["ports"]
+    assert service["to"] == [{"podSelector": {"matchLabels": pods}}]
+    assert service["ports"] == [{"port": container_port["containerPort"]}]
+    assert {each["port"] for each in names["ports"]} == {53}
+    (container,) = night_of(complete)["spec"]["containers"]
+    (url,) = [each["value"] for each in container["env"]]
+    assert url == f"http://{complete['Service/outcrop']['metadata']['name']}"
 
 
 def test_production_scales_spreads_and_survives_the_loss_of_a_node(

@@ -22,7 +22,8 @@ from tests.service.helpers import INFER, make_spectra
 
 def head(headers: dict[str, str], length: int) -> bytes:
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"POST {INFER} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {length}\r\n\r\n".encode()
+    fields += f"Content-Length: {length}\r\n"
+    return f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode()
 
 
 def address(served: ServedProcess) -> tuple[str, int]:

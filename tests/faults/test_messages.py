@@ -28,14 +28,14 @@ class Connection:
         self.address = host, int(port)
         self.connection = http.client.HTTPConnection(*self.address)
 
-    def post(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        self.connection.request("POST", INFER, body, headers)
+    def post(self, body: bytes, headers: dict[str, str], path: str = INFER) -> tuple[int, bytes]:
+        self.connection.request("POST", path, body, headers)
         answer = self.connection.getresponse()
         return answer.status, answer.read()
 
-    def rejected(self, body: bytes, headers: dict[str, str]) -> None:
+    def rejected(self, body: bytes, headers: dict[str, str], path: str = INFER) -> None:
         """Assert that a body is rejected in the one shape."""
-        status, content = self.post(body, headers)
+        status, content = self.post(body, headers, path)
         assert status == 400, content
         error = json.loads(content)
         assert sorted(error) == ["error", "request_id"]
@@ -82,7 +82,9 @@ def test_a_message_that_breaks_off_anywhere_does_no_harm(
 ) -> None:
     headers, body = message
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    whole = f"POST {INFER} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    whole = (
+        f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    )
     content = whole.encode() + body
     with unharmed(served, message) as connection:
         for length in (*range(0, 1500, 11), *range(1500, len(content), 499)):
@@ -113,3 +115,50 @@ def test_random_bytes_in_place_of_a_message_are_rejected(
             connection.rejected(body, {"Content-Type": "application/json"})
 
         try_it()
+
+
+SURROGATES = st.text(st.characters(categories=["Cs"]), min_size=1, max_size=3)
+HUGE = st.integers(4000, 6000).map(lambda digits: "9" * digits)
+PLACES = [
+    (INFER, '{"inputs": [{"name": %s, "shape": [1], "datatype": "FP64", "data": [0]}]}'),
+    (INFER, '{"inputs": [{"name": "z", "shape": [%s], "datatype": "FP64", "data": [0]}]}'),
+    (INFER, '{"inputs": [{"name": "z", "shape": [1], "datatype": %s, "data": [0]}]}'),
+    (INFER, '{"inputs": [{"name": "z", "shape": [1], "datatype": "FP64", "data": [%s]}]}'),
+    (
+        INFER,
+        '{"inputs": [{"name": "z", "shape": [1], "datatype": "FP64", '
+        '"parameters": {"binary_data_size": %s}}]}',
+    ),
+    (INFER, '{"id": %s, "inputs": []}'),
+    (INFER, '{"parameters": {"any": %s}, "inputs": []}'),
+    (INFER, '{"parameters": {"binary_data_output": %s}, "inputs": []}'),
+    (INFER, '{"outputs": [{"name": %s}], "inputs": []}'),
+    (INFER, "{%s: 0}"),
+    ("/score", '{"spectra": [{"z": %s}]}'),
+    ("/score", '{"spectra": [{"z": 0, "targetid": %s}]}'),
+    ("/score", '{"spectra": [{"z": 0, "wavelength": [%s], "flux": [0], "ivar": [0]}]}'),
+    ("/score", '{"spectra": [{%s: 0}]}'),
+]
+
+
+def test_strings_that_are_no_text_and_endless_numbers_are_rejected(
+    served: ServedProcess, message: Message
+) -> None:
+    with unharmed(served, message) as connection:
+
+        @given(
+            st.sampled_from(PLACES),
+            SURROGATES.map(json.dumps) | SURROGATES.map(lambda s: f'"{s}"') | HUGE,
+            st.booleans(),
+        )
+        @settings(deadline=None, max_examples=300)
+        def try_it(place: tuple[str, str], value: str, binary: bool) -> None:
+            path, template = place
+            body = (template % value).encode(errors="surrogatepass")
+            headers = {"Content-Type": "application/json"}
+            if binary and path == INFER:
+                headers = BINARY | {LENGTH: str(len(body))}
+            connection.rejected(body, headers, path)
+
+        try_it()
+        assert '"code": 499' not in served.log.read_text()

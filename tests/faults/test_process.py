@@ -28,7 +28,7 @@ def assert_same(found: Scores, expected: Scores) -> None:
 
 def parts(spectra: Spectra, size: int) -> list[Spectra]:
     edges = [*range(0, len(spectra), size), len(spectra)]
-    return [spectra.rows(slice(first, last)) for first, last in pairwise(edges)]
+    return [spectra[first:last] for first, last in pairwise(edges)]
 
 
 def requests(url: str) -> float:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,10 @@ from outcrop.spectra import CAMERAS
 from scoring.scorer import MIN_COVERAGE
 from tests.service.conftest import ServedProcess
 from tests.service.helpers import make_spectra
+from tests.service.hostile import (
+    assert_hostile_spectra_are_answered,
+    assert_json_of_gaps_is_answered,
+)
 
 ODD = st.sampled_from(
     [np.nan, np.inf, -np.inf, -1.0, 0.0, -0.0, 1e-45, 1e-30, 7.0, 1e10, 1e20, 3e38, -3e38]
@@ -84,3 +89,17 @@ def test_a_spectrum_without_a_good_pixel_has_status_bits_and_no_scores(
             assert np.isnan([scores.wmse[1], scores.nof[1], scores.p_value[1]]).all()
             assert scores.coverage[1] == 0
             assert_neighbours_kept(scores, plain)
+
+
+def test_2000_hostile_spectra_get_their_rows(served: ServedProcess) -> None:
+    assert_hostile_spectra_are_answered(served, 2000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_200000_hostile_spectra_get_their_rows(served: ServedProcess) -> None:
+    assert_hostile_spectra_are_answered(served, 200_000)
+
+
+def test_json_of_nulls_and_of_gaps_is_answered_in_turn(served: ServedProcess) -> None:
+    assert_json_of_gaps_is_answered(served, 300)

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import pickle
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,35 @@ def test_a_missing_file_is_refused_by_name(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(BundleError, match=name):
         Bundle.open(folder)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", ["encoder.onnx", "CARD.md", MANIFEST])
+@pytest.mark.parametrize("kind", ["pipe", "zeros", "loop", "folder"])
+def test_what_is_not_a_regular_file_is_refused_by_name(folder: Path, name: str, kind: str) -> None:
+    path = folder / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "zeros":
+        path.symlink_to("/dev/zero")
+    elif kind == "loop":
+        path.symlink_to(name)
+    else:
+        path.mkdir()
+    with pytest.raises(BundleError, match=re.escape(str(path))) as raised:
+        Bundle.open(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_copy_holds_what_was_verified_and_nothing_else(folder: Path, tmp_path: Path) -> None:
+    bundle = Bundle.open(folder)
+    (folder / "CARD.md").write_text("changed after it was opened")
+    (folder / "endless").symlink_to("/dev/zero")
+    bundle.copy_to(tmp_path / "copy")
+    copy = Bundle.open(tmp_path / "copy")
+    assert copy.sha256 == bundle.sha256
+    assert {path.name for path in copy.path.iterdir()} == {MANIFEST, *bundle.manifest.files}
 
 
 def test_a_pickle_is_never_executed(folder: Path, tmp_path: Path) -> None:

@@ -97,6 +97,9 @@ def write_redrock(
         "Z": ("D", np.arange(n) * 0.01 + 0.1 if z is None else np.array(z)),
         "ZWARN": ("K", np.zeros(n, np.int64) if zwarn is None else np.array(zwarn)),
         "SPECTYPE": ("6A", np.full(n, "GALAXY", "S6")),
+        "ZERR": ("D", (np.arange(n) + 1) * 1e-5),
+        "DELTACHI2": ("D", np.arange(n) + 10.0),
+        "SUBTYPE": ("20A", np.full(n, "LOZ", "S20")),
     }
     return write(path, [table(name, **{c: columns[c] for c in columns if c != without})])
 
@@ -169,4 +172,5 @@ def some_model(sample: str = "desi edr") -> Model:
         thresholds={"wmse": 2.55, "nof": -1.44},
         p_level=0.01,
         packages={"numpy": "2.4.6", "onnxruntime": "1.31.0"},
+        bundle_packages={"onnxruntime": "1.30.0", "tensorflow": "2.21.0"},
     )

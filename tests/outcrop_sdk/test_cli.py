@@ -1,6 +1,7 @@
 """The command line, called in process."""
 
 import dataclasses
+import importlib.metadata
 import itertools
 import json
 import logging
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import outcrop
 from outcrop.cli import main
 from tests.outcrop_sdk.fault_server import FaultInjectingServer, failing, no_fault
 from tests.outcrop_sdk.sample import (
@@ -45,6 +47,8 @@ def test_score_writes_the_table_and_prints_its_counts(
     assert main(arguments) == 0
     assert read_table(tmp_path / "o.fits")["TARGETID"].tolist() == IDS[::-1]
     assert read_header(tmp_path / "o.fits")["MODELSHA"] == some_model().sha256
+    primary = read_header(tmp_path / "o.fits", "PRIMARY")
+    assert [primary["INFIL000"], primary["INFIL001"]] == ["coadd.fits", "redrock.fits"]
     out, err = capsys.readouterr()
     assert out.startswith("5 spectra, 5 eligible, 3 anomalies (p < 0.01); model outcrop 20260101")
     assert f"written to {tmp_path / 'o.fits'}" in out
@@ -76,6 +80,14 @@ def test_an_existing_output_is_refused_before_any_request(
     assert server.paths == []
     assert main([*arguments, "--overwrite"]) == 0
     assert len(read_table(tmp_path / "o.fits")) == 5
+
+
+def test_an_output_that_is_not_fits_is_refused_before_any_request(
+    arguments: list[str], server: FaultInjectingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument.replace("o.fits", "o.csv") for argument in arguments]) == 1
+    assert "o.csv does not end in .fits or .fits.gz" in capsys.readouterr().err
+    assert server.paths == []
 
 
 def test_an_empty_petal_gives_an_empty_table(server: FaultInjectingServer, tmp_path: Path) -> None:
@@ -311,6 +323,13 @@ def test_help_shows_an_example(arguments: list[str], capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "outcrop score --coadd coadd-0-80613-thru20210324.fits" in out
     assert "OUTCROP_URL" in out
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    version = importlib.metadata.version("outcrop")
+    assert capsys.readouterr().out == f"outcrop {version}\n"
+    assert outcrop.__version__ == version
 
 
 def test_the_installed_command_is_this_one() -> None:

@@ -101,7 +101,7 @@ def test_reconstructions_come_on_request(call: Call, server: FaultInjectingServe
 def test_many_spectra_are_sent_in_chunks_and_come_back_in_order(
     call: Call, server: FaultInjectingServer
 ) -> None:
-    spectra = some_spectra(7).rows(np.random.default_rng(1).permutation(7))
+    spectra = some_spectra(7)[np.random.default_rng(1).permutation(7)]
     finished: list[int] = []
     scores = call(server.url, "score", spectra, False, finished.append)
     assert_same(scores, some_scores(spectra))
@@ -452,6 +452,33 @@ def test_scores_of_two_models_are_never_joined(call: Call, server: FaultInjectin
     server.faults = [no_fault, upgrade]
     with pytest.raises(ModelChanged, match=r"changed its model from .* to outcrop 20260202"):
         call(server.url, "score", some_spectra(3))
+
+
+def test_scores_know_their_redshifts_and_the_bins_of_reconstructions(
+    call: Call, server: FaultInjectingServer
+) -> None:
+    spectra = some_spectra(3)
+    for reconstruction in (False, True):
+        scores = call(server.url, "score", spectra, reconstruction)
+        np.testing.assert_array_equal(scores.z, spectra.z)
+        assert (scores.rest_wave is not None) == reconstruction
+    np.testing.assert_array_equal(scores.rest_wave, some_model().wave)
+    assert scores.plot(1).axes
+
+    server.model = dataclasses.replace(some_model(), wave=np.arange(5.0))
+    with pytest.raises(WireError, match="do not have the 5 bins of outcrop 20260101"):
+        call(server.url, "score", spectra, True)
+
+
+def test_address_and_token_are_those_of_the_environment_unless_given(
+    call: Call, server: FaultInjectingServer, closed_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCROP_URL", server.url)
+    monkeypatch.setenv("OUTCROP_TOKEN", "s3cret")
+    assert call(None, "health")
+    monkeypatch.setenv("OUTCROP_URL", closed_port)
+    assert call(server.url, "health", token="other")
+    assert server.tokens == ["Bearer s3cret", "Bearer other"]
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

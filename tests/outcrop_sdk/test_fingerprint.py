@@ -1,5 +1,6 @@
 """Fingerprints distinguish a file from a later one of the same name."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,17 @@ import pytest
 
 from outcrop import InputError, write_scores
 from outcrop.fingerprint import FileFingerprint, has_fingerprints
+from outcrop.inputs import Inputs
 from tests.outcrop_sdk.sample import read_header, some_model, some_scores, some_spectra
 
 
 def header_of_table(tmp_path: Path, *inputs: FileFingerprint) -> Any:
-    """The header of a score table of these inputs."""
+    """The primary header of a score table of these inputs."""
     spectra = some_spectra(2)
     path = tmp_path / "o.fits"
-    write_scores(path, spectra, some_scores(spectra), some_model(), True, inputs)
-    return read_header(path)
+    spectra = dataclasses.replace(spectra, inputs=Inputs(inputs))
+    write_scores(path, spectra, some_scores(spectra), some_model(), overwrite=True)
+    return read_header(path, "PRIMARY")
 
 
 def test_a_table_keeps_the_fingerprints_of_its_inputs(tmp_path: Path) -> None:
@@ -54,5 +57,5 @@ def test_long_names_are_kept_in_full(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot stat .*absent\.fits: No such file"):
+    with pytest.raises(InputError, match=r"absent\.fits does not exist; check the name"):
         FileFingerprint.of(tmp_path / "absent.fits")

@@ -17,6 +17,12 @@ def test_json_gives_the_model_back() -> None:
         np.testing.assert_array_equal(getattr(again, field.name), getattr(model, field.name))
 
 
+def test_a_service_that_does_not_tell_the_packages_of_its_bundle_is_understood() -> None:
+    answer = some_model().to_json()
+    del answer["bundle_packages"]
+    assert Model.from_json(answer).bundle_packages == {}
+
+
 @pytest.mark.parametrize("sample", ["simulated", "simulated (seed 1)", "desi edr"])
 def test_a_simulated_sky_is_recognised(sample: str) -> None:
     assert some_model(sample).simulated == sample.startswith("simulated")

@@ -1,9 +1,13 @@
 """Spectra refuse arrays that do not fit together; folding and choosing rows lose nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from outcrop import WAVE, Band, Spectra
+from outcrop.inputs import Inputs
+from outcrop.spectra import repeated
 from tests.outcrop_sdk.sample import some_spectra
 
 
@@ -20,6 +24,21 @@ def test_the_grids_are_those_of_desi() -> None:
 def test_the_grids_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         WAVE["b"][0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("targetid", "expected"),
+    [
+        ([], []),
+        ([7], [False]),
+        ([7, 5, 7, 6, 5, 7], [True, True, True, False, True, True]),
+        ([0, -3, 0, -3], [False, True, False, True]),
+    ],
+)
+def test_repeated_targetids_are_found_wherever_they_are_and_0_is_none(
+    targetid: list[int], expected: list[bool]
+) -> None:
+    assert repeated(np.array(targetid, np.int64)).tolist() == expected
 
 
 def test_folding_zeroes_flux_and_ivar_under_the_mask_and_nothing_else() -> None:
@@ -62,7 +81,32 @@ def test_a_column_of_another_length_is_refused_by_name() -> None:
 
 
 def test_rows_choose_from_every_column() -> None:
-    chosen = some_spectra(4).rows(np.array([2, 0]))
+    chosen = some_spectra(4)[np.array([2, 0])]
     assert chosen.targetid.tolist() == [3, 1]
     assert chosen.status.tolist() == [2, 0]
     assert chosen.bands["r"].flux[:, 0].tolist() == [3, 1]
+
+
+def test_slices_masks_and_single_rows_choose_spectra() -> None:
+    spectra = some_spectra(4)
+    mask = spectra.targetid % 2 == 0
+    chosen = {"first": spectra[:2], "last": spectra[-1], "even": spectra[mask], "none": spectra[[]]}
+    ids = {name: one.targetid.tolist() for name, one in chosen.items()}
+    assert ids == {"first": [1, 2], "last": [4], "even": [2, 4], "none": []}
+    assert [len(one.bands["r"]) for one in chosen.values()] == [2, 1, 2, 0]
+    assert [one.targetid.tolist() for one in spectra] == [[1], [2], [3], [4]]
+    with pytest.raises(IndexError):
+        spectra[4]
+    with pytest.raises(IndexError):
+        spectra[mask[:3]]
+
+
+def test_the_repr_counts() -> None:
+    spectra = some_spectra(3, bands=("b", "r"))
+    assert repr(spectra) == ("<Spectra: 3 spectra, bands b, r; status: 1 NO_DATA, 1 NO_REDSHIFT>")
+    assert repr(spectra.bands["r"]) == "<Band: 3 spectra of 2326 pixels, no mask>"
+
+
+def test_chosen_spectra_keep_their_origin() -> None:
+    inputs = Inputs(cards={"TILEID": 80613})
+    assert dataclasses.replace(some_spectra(2), inputs=inputs)[:1].inputs == inputs

@@ -1,15 +1,29 @@
 """The score table is complete, row-matched, self-describing, and written completely or not."""
 
 import dataclasses
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, vstack
 
-from outcrop import InputError, ModelChanged, Scores, Spectra, Status, write_scores
-from outcrop.table import FLUX_UNIT, IVAR_UNIT
+import outcrop
+from outcrop import (
+    InputError,
+    ModelChanged,
+    Scores,
+    Spectra,
+    Status,
+    find_petals,
+    read_spectra,
+    write_scores,
+)
+from outcrop.columns import FLUX_UNIT, IVAR_UNIT
+from outcrop.fingerprint import FileFingerprint
+from outcrop.inputs import Inputs
 from tests.outcrop_sdk.sample import (
     BINS,
     LATENTS,
@@ -19,6 +33,8 @@ from tests.outcrop_sdk.sample import (
     some_model,
     some_scores,
     some_spectra,
+    write_coadd,
+    write_redrock,
 )
 
 FORMATS = {
@@ -37,7 +53,16 @@ FORMATS = {
     "NOF_ANOMALY": "L",
     "P_VALUE": "D",
     "ANOMALY": "L",
+    "TARGET_RA": "D",
+    "TARGET_DEC": "D",
+    "TILEID": "J",
+    "PETAL_LOC": "J",
+    "FIBER": "J",
+    "ZERR": "D",
+    "DELTACHI2": "D",
+    "SUBTYPE": "20A",
 }
+UNITS = {"NORM": FLUX_UNIT, "TARGET_RA": "deg", "TARGET_DEC": "deg"}
 
 
 def with_redrock(n: int) -> Spectra:
@@ -45,6 +70,14 @@ def with_redrock(n: int) -> Spectra:
         some_spectra(n),
         zwarn=np.arange(n, dtype=np.int64) * 4,
         spectype=np.array(["GALAXY", "QSO", "STAR"])[np.arange(n) % 3],
+        ra=np.arange(n) + 150.5,
+        dec=np.arange(n) - 2.5,
+        tileid=np.full(n, 80613, np.int32),
+        petal=np.full(n, 2, np.int32),
+        fiber=np.arange(n, dtype=np.int32) + 1000,
+        zerr=np.arange(n) * 1e-5,
+        deltachi2=np.arange(n) + 9.5,
+        subtype=np.array(["", "LOZ", "M"])[np.arange(n) % 3],
     )
 
 
@@ -57,13 +90,17 @@ def test_the_table_is_exactly_the_documented_one(tmp_path: Path) -> None:
         table = hdus["OUTLIERS"]
         assert {column.name: column.format for column in table.columns} == FORMATS
         assert list(table.columns.names) == list(FORMATS)
-        assert {c.name: c.unit for c in table.columns if c.unit} == {"NORM": FLUX_UNIT}
+        assert {c.name: c.unit for c in table.columns if c.unit} == UNITS
         for name, values in scores.columns().items():
             np.testing.assert_array_equal(table.data[name.upper()], values)
         np.testing.assert_array_equal(table.data["Z"], spectra.z)
         assert table.data["ZWARN"].tolist() == [0, 4, 8, 12, 16]
         assert table.data["SPECTYPE"].tolist() == ["GALAXY", "QSO", "STAR", "GALAXY", "QSO"]
-        assert {"CHECKSUM", "DATASUM"} <= set(table.header)
+        for name, column in {
+            **{"TARGET_RA": "ra", "TARGET_DEC": "dec", "TILEID": "tileid", "PETAL_LOC": "petal"},
+            **{"FIBER": "fiber", "ZERR": "zerr", "DELTACHI2": "deltachi2", "SUBTYPE": "subtype"},
+        }.items():
+            np.testing.assert_array_equal(table.data[name], spectra.columns()[column])
 
 
 def test_the_header_describes_the_model(tmp_path: Path) -> None:
@@ -107,7 +144,44 @@ def test_without_a_redrock_file_its_columns_are_empty(tmp_path: Path) -> None:
     write_scores(tmp_path / "o.fits", spectra, some_scores(spectra), some_model())
     table = read_table(tmp_path / "o.fits")
     assert table["ZWARN"].tolist() == [0, 0]
-    assert table["SPECTYPE"].tolist() == ["", ""]
+    assert table["SPECTYPE"].tolist() == table["SUBTYPE"].tolist() == ["", ""]
+    assert table["TILEID"].tolist() == table["FIBER"].tolist() == [-1, -1]
+    assert np.isnan([table[name] for name in ("TARGET_RA", "TARGET_DEC", "ZERR")]).all()
+
+
+def test_the_primary_header_names_observation_inputs_and_outcrop(tmp_path: Path) -> None:
+    files = (FileFingerprint("coadd-1.fits", 2880, 7), FileFingerprint("redrock-1.fits", 5760, 8))
+    cards = {"SURVEY": "main", "TILEID": 80613, "PETAL": 4, "NIGHT": 20210324, "HPXNEST": True}
+    spectra = dataclasses.replace(some_spectra(2), inputs=Inputs(files, cards))
+    write_scores(tmp_path / "o.fits", spectra, some_scores(spectra), some_model())
+    header = read_header(tmp_path / "o.fits", "PRIMARY")
+    expected = cards | {
+        **{"INFIL000": "coadd-1.fits", "INSIZ000": 2880, "INMTI000": 7},
+        **{"INFIL001": "redrock-1.fits", "INSIZ001": 5760, "INMTI001": 8},
+        **{"DEPNAM00": "outcrop", "DEPVER00": outcrop.__version__},
+    }
+    assert {key: header[key] for key in expected} == expected
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d", header["DATE"])
+    assert {"CHECKSUM", "DATASUM"} <= set(header)
+
+
+def test_vstack_joins_the_tables_of_four_petals_without_a_warning(tmp_path: Path) -> None:
+    tables: list[Table] = []
+    for petal in range(4):
+        ids = list(range(10 * petal + 1, 10 * petal + 4))
+        write_coadd(tmp_path / f"coadd-{petal}.fits", ids, PETAL=petal, TILEID=80613 + petal)
+        write_redrock(tmp_path / f"redrock-{petal}.fits", ids)
+    for number, petal in enumerate(find_petals(tmp_path)):
+        spectra = read_spectra(petal.coadd, petal.redrock)
+        path = tmp_path / f"o{number}.fits"
+        write_scores(path, spectra, some_scores(spectra), some_model())
+        tables.append(Table.read(path))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        joined: Any = vstack(tables)
+    assert joined["TARGETID"].tolist() == [10 * p + row for p in range(4) for row in (1, 2, 3)]
+    assert joined.meta["MODELSHA"] == some_model().sha256
 
 
 def test_reconstructions_are_images_with_units(tmp_path: Path) -> None:
@@ -195,6 +269,13 @@ def test_a_table_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) ->
     with pytest.raises(InputError, match="does not exist; make it first"):
         write_some(tmp_path / "absent" / "o.fits")
     assert list(tmp_path.iterdir()) == [tmp_path / "o.fits"]
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o", "o.fits.bz2"])
+def test_a_name_that_is_not_of_a_fits_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"does not end in \.fits or \.fits\.gz; a score table is"):
+        write_some(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_scores_of_other_spectra_are_refused(tmp_path: Path) -> None:

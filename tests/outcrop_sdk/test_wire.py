@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,22 @@ def test_a_request_arrives_as_it_was_sent(
     for name, column in sent.columns().items():
         np.testing.assert_array_equal(got.spectra.columns()[name], column)
         assert got.spectra.columns()[name].dtype == column.dtype
+
+
+def test_masks_of_a_whole_petal_are_folded_and_the_spectra_unchanged() -> None:
+    # More rows than are written at a time.
+    rng = np.random.default_rng(4)
+    spectra = some_spectra(61, bands=("b", "r", "z"))
+    for name, band in spectra.bands.items():
+        mask = rng.random(band.flux.shape) < 0.1
+        masked = Band(band.flux, band.ivar, mask.astype(np.int32) << 9)
+        before = band.flux.copy(), band.ivar.copy()
+        headers, body = encode_request(replace(spectra, bands={name: masked}))
+        got = decode_request(body, length_of(headers)).spectra.bands[name]
+        np.testing.assert_array_equal(got.flux, np.where(mask, 0, before[0]))
+        np.testing.assert_array_equal(got.ivar, np.where(mask, 0, before[1]))
+        np.testing.assert_array_equal(band.flux, before[0])
+        np.testing.assert_array_equal(band.ivar, before[1])
 
 
 def test_decoding_our_own_request_copies_nothing() -> None:
@@ -327,32 +344,33 @@ def test_each_output_may_be_binary_or_not() -> None:
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({}, "inputs is None"),
-    ({"inputs": {}}, "inputs is {}; expected a JSON list"),
+    ({}, "the JSON header of 2 bytes: inputs is missing"),
+    ({"inputs": {}}, "inputs: expected array, got object"),
     ({"inputs": [Z]}, "no flux is given"),
     ({"inputs": R}, "input z is missing"),
     ({"inputs": [Z, R[0]]}, "input ivar_r is missing"),
     ({"inputs": [Z, flat("mask_r", value=1) | {"datatype": "INT32"}]}, "input flux_r is missing"),
     ({"inputs": [Z, *R], "model": 1}, "unknown field 'model'"),
-    ({"inputs": [Z, *R], "id": 7}, "id is 7; expected a string"),
+    ({"inputs": [Z] * 300}, "holds 301 objects; send at most 256"),
+    ({"inputs": [Z, *R], "id": 7}, "id: expected str or null, got int"),
     ({"inputs": [Z, *R, tensor("flx", [1])]}, "name 'flx'; known are z"),
     ({"inputs": [{**Z, "datatype": "FP32"}, *R]}, "datatype 'FP32'; expected FP64"),
     ({"inputs": [Z, tensor("flux_r", [1, 9]), R[1]]}, r"expected \[N, 2326\]"),
     ({"inputs": [Z, flat("flux_r", value=1e39), R[1]]}, "beyond the range of FP32"),
     ({"inputs": [Z, *R, tensor("petal", [2], "INT32", data=[1, 2])]}, "petal has 2 rows, z has 1"),
     ({"inputs": [Z, *R, flat("flux"), flat("ivar")]}, "common grid and of single cameras"),
-    ({"inputs": [Z, *R], "outputs": 3}, "outputs is 3"),
+    ({"inputs": [Z, *R], "outputs": 3}, "outputs: expected array or null, got int"),
     ({"inputs": [Z, *R], "outputs": [{"name": "score"}]}, "name 'score'; known are targetid"),
     ({"inputs": [Z, *R], "outputs": [{"name": "nof"}] * 2}, "output nof is named twice"),
     (
         {"inputs": [Z, *R], "outputs": [{"name": "nof", "parameters": {"binary_data": 1}}]},
-        "binary_data is 1; expected true or false",
+        "binary_data: expected bool or null, got int",
     ),
     (
         {"inputs": [Z, *R], "outputs": [{"name": "nof", "parameters": {"classification": 3}}]},
         "classification, which is not supported",
     ),
-    ({"inputs": [Z, *R], "parameters": []}, "parameters of the request is"),
+    ({"inputs": [Z, *R], "parameters": []}, "parameters: expected object or null, got array"),
 ]
 
 

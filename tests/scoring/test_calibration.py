@@ -44,6 +44,12 @@ def test_one_in_a_hundred_inliers_has_p_below_one_percent() -> None:
         assert share == pytest.approx(0.01, abs=0.004)
 
 
+def test_the_sample_of_a_spectrum_is_the_1000_nearest_or_all(calibration: Calibration) -> None:
+    # As the README says; p-values below 1 / size are extrapolated.
+    assert calibration.combined.size == 1000
+    assert Calibration.fit(*inliers(300, 4)).combined.size == 300
+
+
 def test_p_is_uniform(calibration: Calibration) -> None:
     p_value = np.sort(calibration.p_value(*inliers(20000, 3)))
     uniform = (np.arange(20000) + 0.5) / 20000

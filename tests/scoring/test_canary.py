@@ -10,6 +10,7 @@ from model_store.bundle import Bundle
 from outcrop import Scores
 from scoring.canary import MARGIN, TOLERANCE, Canary
 from scoring.scorer import Scorer
+from tests.failing_bundle import failing_bundle
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,13 @@ def test_a_changed_flag_disagrees(canary: Canary, scores: Scores) -> None:
 
 def test_arrays_hold_the_whole_canary(canary: Canary, scorer: Scorer) -> None:
     assert not Canary.from_arrays(canary.to_arrays()).check(scorer)
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e30])
+def test_a_model_that_gives_no_scores_disagrees(
+    canary: Canary, bundle: Path, tmp_path: Path, value: float
+) -> None:
+    failing = failing_bundle(bundle, tmp_path / "failing", value, below=np.inf)
+    found = canary.check(Scorer.open(failing))
+    assert found
+    assert found.relative == np.inf

@@ -1,5 +1,6 @@
 """The coadd agrees with desispec and with the plain formula; bad pixels carry no information."""
 
+import itertools
 import json
 import runpy
 from pathlib import Path
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from outcrop import Band, Spectra, Status
-from outcrop.spectra import WAVE
-from scoring.coadd import OFFSET, PIXELS, coadd
+from outcrop.spectra import CAMERAS, WAVE
+from scoring.coadd import OFFSET, PIXELS, camera_arrays, coadd, coadd_row
 
 HERE = Path(__file__).parent
 made_cameras = runpy.run_path(str(HERE / "made_cameras.py"))["made_cameras"]
@@ -99,3 +100,24 @@ def test_a_folded_mask_changes_nothing(spectra: Spectra) -> None:
     )
     for masked, bare in zip(coadd(spectra), coadd(folded), strict=True):
         np.testing.assert_array_equal(masked, bare)
+
+
+def test_every_pixel_of_every_layout_is_written_before_it_is_read(spectra: Spectra) -> None:
+    layouts = [
+        {name: spectra.bands[name] for name in names}
+        for count in (1, 2, 3)
+        for names in itertools.combinations(CAMERAS, count)
+    ]
+    flux, ivar, _ = coadd(spectra)
+    layouts.append({"brz": Band(flux, ivar)})
+
+    for bands in layouts:
+        made = Spectra(bands, z=spectra.z, targetid=spectra.targetid)
+        for row in range(len(made)):
+            found = []
+            for byte in (b"\0", b"\xff"):
+                scratch = np.frombuffer(bytearray(byte * 8 * PIXELS), np.float32).reshape(2, PIXELS)
+                coadd_row(row, camera_arrays(made), scratch[0], scratch[1])
+                found.append(scratch)
+            np.testing.assert_array_equal(found[1], found[0], err_msg=str(list(bands)))
+            assert np.isfinite(found[0]).all()

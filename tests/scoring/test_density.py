@@ -1,11 +1,13 @@
 """NOF agrees with scikit-learn, and a training spectrum keeps the NOF it had in training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.neighbors import LocalOutlierFactor as SklearnLOF
 
-from scoring.density import LocalOutlierFactor
+from scoring.density import LocalOutlierFactor, _outlier_factor
 
 K = 20
 
@@ -82,3 +84,48 @@ def test_arrays_hold_the_whole_density(reference: NDArray[np.float32]) -> None:
 def test_too_few_reference_points_are_rejected(reference: NDArray[np.float32]) -> None:
     with pytest.raises(ValueError, match="k is 20 with 20"):
         LocalOutlierFactor(reference[:20], np.ones(20, "f4"), np.ones(20, "f4"), 20, np.arange(10))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, 1e30, -1.1e15])
+def test_a_latent_that_no_search_can_place_has_no_score(
+    reference: NDArray[np.float32], value: float
+) -> None:
+    ours, _ = fitted(reference)
+    latents = reference[:100].copy()
+    latents[::3, 4] = value
+    found = ours.nof(latents)
+    assert np.isnan(found[::3]).all()
+    kept = np.arange(100) % 3 > 0
+    np.testing.assert_array_equal(found[kept], ours.nof(reference[:100])[kept])
+    assert np.isnan(ours.nof(latents[:1])).all()
+
+
+@pytest.mark.parametrize("value", [1e3, -1e8, 1e15])
+def test_a_latent_far_away_has_a_score(reference: NDArray[np.float32], value: float) -> None:
+    found = fitted(reference)[0].nof(np.full((3, 10), value, np.float32))
+    assert (found < -100).all()
+    assert np.isfinite(found).all()
+
+
+def test_a_neighbour_that_is_not_in_the_reference_is_not_read(
+    reference: NDArray[np.float32],
+) -> None:
+    ours, _ = fitted(reference)
+    neighbours = np.zeros((3, K + 1), np.uint32) + np.arange(K + 1, dtype=np.uint32)
+    neighbours[1, 7:] = len(reference)
+    neighbours[2] = 2**32 - 1
+    found = _outlier_factor(
+        reference[:3], reference, neighbours, ours.k_distances, ours.densities, K
+    )
+    assert np.isfinite(found[0])
+    assert np.isnan(found[1:]).all()
+
+
+def test_arrays_that_do_not_fit_together_are_rejected(reference: NDArray[np.float32]) -> None:
+    ours, _ = fitted(reference)
+    with pytest.raises(ValueError, match="have 3499 and 3500 values with 3500 reference latents"):
+        replace(ours, k_distances=ours.k_distances[1:])
+    spoilt = reference.copy()
+    spoilt[17, 3] = np.nan
+    with pytest.raises(ValueError, match="not finite or beyond"):
+        replace(ours, latents=spoilt)

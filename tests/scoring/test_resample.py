@@ -9,7 +9,7 @@ from spectres.spectral_resampling import spectres
 
 from model_store.grid import RestGrid
 from outcrop.spectra import WAVE
-from scoring.resample import resample
+from scoring.resample import resample, resample_row
 
 GRID = RestGrid()
 PIXELS = len(WAVE["brz"])
@@ -35,7 +35,7 @@ def plain_resample(
     return bin_flux, bin_ivar
 
 
-@pytest.mark.parametrize("z", [-0.002, 0.0, 0.05, 0.1234, 0.3])
+@pytest.mark.parametrize("z", [-0.002, 0.0, 0.05, 0.1, 0.1234, 0.3])
 def test_agrees_with_the_plain_definition(z: float) -> None:
     rng = np.random.default_rng(1)
     flux = rng.normal(5, 1, (1, PIXELS)).astype(np.float32)
@@ -99,6 +99,25 @@ def test_a_bin_needs_half_its_width_on_good_pixels() -> None:
     np.testing.assert_allclose(got_ivar[0, :3], [2, 0, 4])
     # Linear filling restores a ramp except before the first good pixel, where it is constant.
     np.testing.assert_allclose(got[0, :3], [(2 + 2 + 2 + 3) / 4, 5.5, 9.5])
+
+
+def test_no_pixel_is_read_that_was_not_written() -> None:
+    rng = np.random.default_rng(3)
+    flux = rng.normal(5, 1, PIXELS).astype(np.float32)
+    ivar = rng.gamma(2, 1, PIXELS).astype(np.float32)
+    poison = np.frombuffer(b"\xff" * 4 * PIXELS, np.float32)
+    assert np.isnan(poison).all()
+
+    # Four decimals, as redshifts are written; at 0.1 and 0.3 the last edge is on a whole pixel.
+    for z in np.round(np.arange(-0.002, 0.35, 0.0001), 4).tolist():
+        for grid in (GRID, RestGrid(3599.6, 3599.6 + 8 * 3.2, 8), RestGrid(3000, 9824.4, 400)):
+            found = []
+            for scratch in (np.zeros(PIXELS, np.float32), poison.copy()):
+                bins = np.empty((2, grid.bins), np.float32)
+                resample_row(flux, ivar, z, grid.edges, scratch, bins[0], bins[1])
+                found.append(bins)
+            np.testing.assert_array_equal(found[1], found[0], err_msg=str(z))
+            assert np.isfinite(found[0]).all()
 
 
 def test_beyond_the_observed_range_bins_are_bad() -> None:

@@ -13,6 +13,7 @@ from outcrop import Band, Scores, Spectra, Status, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE
 from outcrop.spectra import WAVE
 from scoring.scorer import STAGES, Scorer
+from tests.failing_bundle import failing_bundle
 
 FLOATS = ("snr", "coverage", "norm", "latent", "wmse", "nof", "p_value")
 
@@ -32,10 +33,7 @@ def assert_same(one: Scores, other: Scores) -> None:
 
 
 def test_a_batch_equals_batches_of_one(scorer: Scorer, spectra: Spectra, scores: Scores) -> None:
-    singles = [
-        scorer.score(spectra.rows(slice(i, i + 1)), reconstruction=True)
-        for i in range(len(spectra))
-    ]
+    singles = [scorer.score(spectra[i : i + 1], reconstruction=True) for i in range(len(spectra))]
     assert_same(Scores.concatenate(singles), scores)
 
 
@@ -54,7 +52,7 @@ def test_bad_neighbours_change_nothing(scorer: Scorer, spectra: Spectra, scores:
 
     after = scorer.score(replace(spectra, bands=bands, z=z), reconstruction=True)
     kept = np.setdiff1d(np.arange(len(spectra)), spoilt)
-    assert_same(after.rows(kept), scores.rows(kept))
+    assert_same(after[kept], scores[kept])
 
 
 def test_wmse_is_equation_six(scores: Scores) -> None:
@@ -123,7 +121,7 @@ def test_a_repeated_targetid_gets_its_bit_in_any_block(scorer: Scorer, spectra: 
     status = scorer.score(plain).status
     duplicate = np.flatnonzero((status & int(Status.DUPLICATE)) != 0)
     assert duplicate.tolist() == [0, 4, count - 1]
-    alone = scorer.score(plain.rows(slice(0, 1))).status
+    alone = scorer.score(plain[:1]).status
     assert (alone & int(Status.DUPLICATE)).tolist() == [0]
 
 
@@ -138,7 +136,8 @@ def test_a_bundle_of_format_version_1_gives_the_same_scores(
 
 
 def test_no_spectra_give_no_rows(scorer: Scorer, spectra: Spectra) -> None:
-    empty = scorer.score(spectra.rows(slice(0, 0)), reconstruction=True)
+    empty = scorer.score(spectra[:0], reconstruction=True)
+    np.testing.assert_array_equal(empty.rest_wave, scorer.model.wave)
     assert len(empty) == 0
     assert empty.latent.shape == (0, scorer.model.latents)
 
@@ -153,7 +152,7 @@ def test_an_observer_is_called_for_each_stage_and_changes_nothing(
         stages.append(stage)
         durations.append(seconds)
 
-    single = scorer.score(spectra.rows(slice(0, 1)), observe=observe)
+    single = scorer.score(spectra[:1], observe=observe)
     assert tuple(stages) == STAGES
     assert min(durations) > 0
     assert single.p_value[0] == pytest.approx(scores.p_value[0], rel=2e-5, nan_ok=True)
@@ -194,3 +193,32 @@ def test_no_nan_without_a_status_bit(
         assert row.status[0] & int(INELIGIBLE) or row.snr[0] < 1
     else:
         assert 0 < row.p_value[0] < 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_a_spectrum_the_model_fails_on_has_a_status_bit_and_changes_no_other(
+    bundle: Path, spectra: Spectra, scores: Scores, tmp_path: Path, value: float
+) -> None:
+    # With b negative, so is the first bin.
+    failing = np.flatnonzero(np.isfinite(scores.wmse) & (scores.coverage == 1))[:30:3]
+    flux = spectra.bands["b"].flux.copy()
+    flux[failing] = -np.abs(flux[failing])
+    b = replace(spectra.bands["b"], flux=flux)
+    changed = replace(spectra, bands={**spectra.bands, "b": b})
+    expected = Scorer.open(bundle).score(changed, reconstruction=True)
+    assert expected.rest_flux is not None
+    failing = np.flatnonzero(expected.rest_flux[:, 0] < 0)
+    assert len(failing) > 5
+
+    found = Scorer.open(failing_bundle(bundle, tmp_path / "failing", value)).score(
+        changed, reconstruction=True
+    )
+    assert (found.status[failing] == expected.status[failing] | Status.NOT_SCORED).all()
+    assert not found.eligible[failing].any()
+    assert not (found.anomaly | found.wmse_anomaly | found.nof_anomaly)[failing].any()
+    for name in ("norm", "latent", "wmse", "nof", "p_value", "reconstruction", "rest_flux"):
+        assert np.isnan(getattr(found, name)[failing]).all(), name
+
+    others = np.setdiff1d(np.arange(len(spectra)), failing)
+    assert not (found.status[others] & Status.NOT_SCORED).any()
+    assert_same(found[others], expected[others])

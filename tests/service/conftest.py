@@ -1,6 +1,7 @@
 """The service in the process of the tests, and served by BentoML as users start it."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 from starlette.testclient import TestClient
 
@@ -80,10 +82,36 @@ class ServedProcess:
     log: Path
     proxied: list[object]
 
+    @property
+    def worker(self) -> psutil.Process:
+        """Its worker."""
+        (worker,) = psutil.Process(self.process.pid).children()
+        return worker
+
     def stop(self) -> int:
         """Stop it as an operator does; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers that it is ready; fail if it ends before."""
+        for _ in range(600):
+            if self.process.poll() is not None:
+                break
+            try:
+                if httpx2.get(f"{self.url}/readyz").status_code == httpx2.codes.OK:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.1)
+        pytest.fail(f"the service did not become ready:\n{self.log.read_text()}")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines that it has printed; each must be a JSON object with these fields."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        for line in lines:
+            assert {"time", "level", "logger", "message"} <= line.keys()
+        return lines
 
 
 def free_port() -> int:
@@ -93,8 +121,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Iterator[ServedProcess]:
-    """Run `bentoml serve` as a user does, with only these variables set."""
+def starting(
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int,
+    descriptors: str | None = None,
+    **variables: str,
+) -> Iterator[ServedProcess]:
+    """Run `bentoml serve` as a user does, with only these variables set.
+
+    With `descriptors`, the process may not open more files and connections than that.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -102,14 +140,14 @@ def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Itera
     }
 
     log = folder / "serve.log"
-    port = free_port()
+    limit = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
     arguments = ["service.app:OutlierService", "--host", host, "--port", str(port)]
     with log.open("w") as output, proxy() as (address, proxied):
         own = {name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
         own["BENTOML_HOME"] = str(folder / "bentoml")
 
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("bentoml")), "serve", *arguments],
+            [*limit, str(Path(sys.executable).with_name("bentoml")), "serve", *arguments],
             cwd=ROOT,
             env=kept | own | variables,
             stdout=output,
@@ -117,13 +155,23 @@ def serving(folder: Path, *, host: str = "127.0.0.1", **variables: str) -> Itera
             text=True,
         )
         try:
-            served = ServedProcess(process, f"http://127.0.0.1:{port}", log, proxied)
-            _wait_until_ready(served)
-            yield served
+            yield ServedProcess(process, f"http://127.0.0.1:{port}", log, proxied)
         finally:
             if process.poll() is None:
                 process.terminate()
                 process.wait(timeout=60)
+
+
+@contextmanager
+def serving(
+    folder: Path, *, host: str = "127.0.0.1", descriptors: str | None = None, **variables: str
+) -> Iterator[ServedProcess]:
+    """Run `bentoml serve` until it is ready."""
+    with starting(
+        folder, host=host, port=free_port(), descriptors=descriptors, **variables
+    ) as served:
+        served.wait_until_ready()
+        yield served
 
 
 @contextmanager
@@ -144,23 +192,14 @@ def proxy() -> Iterator[tuple[str, list[object]]]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def _wait_until_ready(served: ServedProcess) -> None:
-    for _ in range(600):
-        if served.process.poll() is not None:
-            break
-        try:
-            if httpx2.get(f"{served.url}/readyz").status_code == httpx2.codes.OK:
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"the service did not become ready:\n{served.log.read_text()}")
-
-
 @pytest.fixture(scope="session")
 def served(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
     """The bundle served by `bentoml serve`, to all addresses; no test may harm it."""
-    # BentoML prints what it would report.
-    variables = {"OUTCROP_MODEL": str(bundle), "__BENTOML_DEBUG_USAGE": "True"}
-    with serving(tmp_path_factory.mktemp("served"), host="0.0.0.0", **variables) as process:  # noqa: S104
+    with serving(
+        tmp_path_factory.mktemp("served"),
+        host="0.0.0.0",  # noqa: S104
+        OUTCROP_MODEL=str(bundle),
+        # BentoML prints what it would report.
+        __BENTOML_DEBUG_USAGE="True",
+    ) as process:
         yield process

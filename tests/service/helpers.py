@@ -20,6 +20,7 @@ from outcrop.spectra import CAMERAS, WAVE
 from scoring.scorer import Scorer
 from scoring.stage_timer import Observe
 from service.application import Application
+from service.http import listener
 
 URL = "http://127.0.0.1"
 INFER = "/v2/models/outcrop/infer"
@@ -90,6 +91,7 @@ def listening(application: Application) -> Iterator[int]:
     # With the protocol named, asyncio switches off Nagle's algorithm, as in a served process.
     server_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     server_socket.bind(("127.0.0.1", 0))
+    listener.install()
     config = uvicorn.Config(application.http, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [server_socket]})

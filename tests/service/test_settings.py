@@ -35,10 +35,12 @@ def test_each_wrong_value_is_named_with_its_variable(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OUTCROP_MODEL", "demo/model")
     monkeypatch.setenv("OUTCROP_MAX_SPECTRA", "many")
     monkeypatch.setenv("OUTCROP_DEADLINE_SECONDS", "-1")
+    monkeypatch.setenv("OUTCROP_ALLOWED_HOSTS", "http://outcrop:3000")
     with pytest.raises(SettingsError) as raised:
         Settings.read()
     assert "OUTCROP_MAX_SPECTRA is 'many'" in str(raised.value)
     assert "OUTCROP_DEADLINE_SECONDS is '-1'" in str(raised.value)
+    assert "write names only, without scheme or port" in str(raised.value)
 
 
 def test_values_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +48,9 @@ def test_values_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("OUTCROP_THREADS", "3")
     monkeypatch.setenv("OUTCROP_ALLOW_ANONYMOUS", "1")
     monkeypatch.setenv("OUTCROP_TOKENS_FILE", "")
+    monkeypatch.setenv("OUTCROP_ALLOWED_HOSTS", "outcrop, Outcrop.svc,")
     settings = Settings.read()
     assert (settings.model, settings.threads) == ("outcrop:1", 3)
     assert settings.allow_anonymous
     assert settings.tokens_file is None
+    assert settings.allowed_hosts == ("outcrop", "outcrop.svc")

@@ -49,7 +49,7 @@ def test_the_readmes_python_runs(
 def test_the_readmes_json_answer_has_the_fields_that_are_answered(
     served: ServedProcess, spectra: Spectra
 ) -> None:
-    body = score_request(spectra.rows(slice(0, 1))) | {"reconstruction": False}
+    body = score_request(spectra[:1]) | {"reconstruction": False}
     answer = httpx2.post(served.url + "/score", json=body).json()
     shown = json.loads(block("json", '"scores"').replace(", …]", "]"))
     assert list(shown["model"]) == list(answer["model"])

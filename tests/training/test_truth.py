@@ -40,6 +40,17 @@ def test_strengths_may_be_missing(tmp_path: Path) -> None:
     assert math.isnan(Truth.read(path).strength[1])
 
 
+def test_every_truth_below_a_folder_is_read(written: Path) -> None:
+    other = written.parent / "other" / "sky"
+    other.mkdir(parents=True)
+    write_truth(other, [(9, "cosmic", 0.1, 3)])
+    truth = Truth.below(written.parent)
+    assert truth.kinds([9, 6, 5, 4]).tolist() == ["cosmic", "blend", "", "unknown"]
+    assert truth.strength[9] == 3
+    assert Truth.below(other.parent).kind == {9: "cosmic"}
+    assert Truth.below(written.parent / "absent").kind == {}
+
+
 def test_a_truth_without_kinds_is_rejected_by_name(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     path.write_text("TARGETID,CLASS\n1,odd\n")

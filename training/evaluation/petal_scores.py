@@ -112,7 +112,7 @@ class Scorers:
         if wanted is not None:
             chosen &= np.isin(spectra.targetid, wanted)
         rows = np.flatnonzero(chosen)
-        subset = spectra.rows(rows)
+        subset = spectra[rows]
         preprocessor = self.scorer.preprocessor
         prepared = preprocessor.prepare(preprocessor.to_rest_frame(subset))
 

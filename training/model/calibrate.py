@@ -6,6 +6,7 @@ eigenspectra and the density unchanged. A p-value then states how rare a score i
 spectra, any anomalies included.
 """
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +25,18 @@ from scoring.scorer import Scorer
 from scoring.training_targetids import TrainingTargetids
 
 from .. import TrainingError
+from ..outputs import check_new
 from .cache import cache_root, key_of
 from .canary import make_canary
 from .card import CARD, write_card
 from .config import Config, config_of
 from .dataset import LEAST_CALIBRATION, RestSample, prepare, read_sample
 from .scored import Scored, classwise_wmse, score_rows
+
+_log = logging.getLogger(__name__)
+
+_FAR = 2.0
+"""A flagged share of more than this times the level is far above it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +190,7 @@ def calibrate_bundle(
         For errors that the user can correct.
     """
     path = Path(output)
-    if path.exists():
-        raise TrainingError(f"{path} exists already; remove it or choose another --output")
+    check_new(path)
     source = Bundle.open(bundle)
     config = config_of(source.manifest)
 
@@ -197,6 +203,12 @@ def calibrate_bundle(
     scored = score_rows(scorer.raw_scorer, prepared, sample.rows, index)
     edges = Drift.from_arrays(source.arrays("drift.npz")).edges
     calibrated = Calibrated.of(scored, None, sample, edges, config)
+    _report_flagged(
+        source.manifest,
+        Calibration.from_arrays(source.arrays("calibration.npz")),
+        scored,
+        calibrated.calibration,
+    )
 
     files: dict[str, Content] = {
         "encoder.onnx": source.bytes("encoder.onnx"),
@@ -221,6 +233,57 @@ def _not_trained_on(sample: RestSample, targetids: TrainingTargetids) -> NDArray
             f"on; at least {LEAST_CALIBRATION} are needed: give more petals, or other ones"
         )
     return index
+
+
+def _report_flagged(manifest: Manifest, old: Calibration, scored: Scored, new: Calibration) -> None:
+    """Log how many spectra both calibrations flag; warn if the old one flags far too many."""
+    level, count = manifest.p_level, len(scored.index)
+    before, after = (
+        int(np.count_nonzero(scored.p_value(calibration) < level)) for calibration in (old, new)
+    )
+    _log.info(
+        "of %d spectra %d (%.1f %%) are flagged before and %d (%.1f %%) after",
+        count,
+        before,
+        100 * before / count,
+        after,
+        100 * after / count,
+    )
+
+    counts = manifest.calibration.counts
+    calibrated_on = counts.get("calibration", 0) + counts.get("faint", 0)
+    if looks_contaminated(before, count, calibrated_on, level):
+        _log.warning(
+            "warning: the old calibration flags %.1f %% of this sample, expected %g %%: either it "
+            "contains anomalies, or its spectra differ from those of the old calibration. The new "
+            "p-values take all of them for inliers, and anomalies like them are no longer flagged. "
+            "Look at the flagged spectra (`python -m training figures` with the old bundle); "
+            "calibrate without the petals that have anomalies, or keep the old bundle",
+            100 * before / count,
+            100 * level,
+        )
+
+
+def looks_contaminated(flagged: int, count: int, calibrated_on: int, level: float) -> bool:
+    """Return whether a calibration flags more of a sample than inliers alone would explain.
+
+    Parameters
+    ----------
+    flagged, count : int
+        Spectra of the sample that it flags, and all.
+    calibrated_on : int
+        Number of spectra that the calibration was made from.
+    level : float
+        Share of inliers that it is meant to flag.
+
+    Returns
+    -------
+    bool
+        True if the share is more than twice the level, and more than three standard deviations
+        above it. Both samples are finite, and both add to the deviation.
+    """
+    deviation = np.sqrt(level * (1 - level) * (1 / count + 1 / max(calibrated_on, 1)))
+    return flagged / count > max(_FAR * level, level + 3 * deviation)
 
 
 def _recalibrated(

@@ -82,7 +82,7 @@ def _read(sample: RestSample, canary: Scored) -> Spectra:
         spectra = read_spectra(petal.coadd, petal.redrock)
         wanted = canary.rows["targetid"][canary.rows["petal"] == number]
         place = {int(target): row for row, target in enumerate(spectra.targetid)}
-        parts.append(spectra.rows(np.array([place[int(target)] for target in wanted])))
+        parts.append(spectra[np.array([place[int(target)] for target in wanted])])
 
     bands = {
         name: Band(

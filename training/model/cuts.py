@@ -129,7 +129,9 @@ def _is_bgs(coadd: Path, targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _release(coadd: Path) -> str | None:
     """Return the public release, or else the production, named in the header of a coadd."""
     header = fits.getheader(coadd, 0)
-    names = {str(header[k]): str(header[k.replace("NAM", "VER")]) for k in header["DEPNAM*"]}
+    names = {
+        str(header[k]): str(header.get(k.replace("NAM", "VER"), "")) for k in header["DEPNAM*"]
+    }
     production = names.get("SPECPROD", "").strip()
     return RELEASES.get(production, production) or None
 

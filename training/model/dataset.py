@@ -6,6 +6,7 @@ the petals again.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,15 @@ from scoring.infill import Eigenspectra
 from scoring.preprocess import Preprocessor, RestFrame
 
 from .. import TrainingError
+from ..damaged import DamagedPetal, check_damaged, reading
 from . import cuts
 from .cache import cache_root, cached, key_of
 from .config import Config
 from .cuts import read_petal, tile_of
 
 __all__ = ["RestSample", "Split", "cache_root", "prepare", "read_sample", "split"]
+
+_log = logging.getLogger(__name__)
 
 LEAST_CALIBRATION = 50
 """Fewer spectra do not constrain the 1 % quantiles that `scoring.calibration` fits."""
@@ -68,6 +72,8 @@ class RestSample:
         DESI's public releases, or the productions of the pipeline.
     key : str
         Hash of files, cuts, grid and code.
+    damaged : tuple of str
+        For each petal that was left out, what is wrong with it.
     """
 
     rows: NDArray[np.void]
@@ -79,6 +85,7 @@ class RestSample:
     simulated: bool
     release: str | None
     key: str
+    damaged: tuple[str, ...]
 
     def petal(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return flux and ivar (n, M) of a petal, 1e-17 erg / (s cm2 Å), bad bins ivar = 0."""
@@ -113,26 +120,38 @@ class Split:
 def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> RestSample:
     """Read all petals below the folders; petals read before come from the cache.
 
+    Damaged petals are left out, each with a warning in the log.
+
     Raises
     ------
     TrainingError
-        If there is no petal, or no spectrum passes the cuts.
+        If there is no petal, too many are damaged, or no spectrum passes the cuts.
     """
-    petals = sorted(
+    found = sorted(
         {petal for folder in folders for petal in find_petals(folder)}, key=lambda p: p.coadd
     )
-    if not petals:
+    if not found:
         raise TrainingError(
             f"no pair of coadd-*.fits and redrock-*.fits below {', '.join(map(str, folders))}; "
             "give folders of DESI petals, or make some with `python -m training simulate`"
         )
 
     # The cuts of each petal, from the cache if they are there.
-    keys = [key_of(*_CODE, config.grid, config.sample, _identity(petal)) for petal in petals]
-    kept = [
-        cached(cache / key, lambda folder, petal=petal: _write_petal(folder, petal, config))
-        for key, petal in zip(keys, tqdm(petals, desc="read petals", unit="petal"), strict=True)
-    ]
+    petals: list[Petal] = []
+    kept: list[Path] = []
+    damaged: list[str] = []
+    with tqdm(found, desc="read petals", unit="petal") as bar:
+        for petal in bar:
+            try:
+                kept.append(_read_cached(petal, config, cache))
+            except DamagedPetal as error:
+                _log.warning("petal left out: %s", error)
+                damaged.append(str(error))
+            else:
+                petals.append(petal)
+    check_damaged(damaged, len(found))
+    if damaged:
+        _log.warning("%d of %d petals are damaged and left out", len(damaged), len(found))
 
     tables = [np.load(folder / "rows.npy") for folder in kept]
     for number, table in enumerate(tables):
@@ -159,7 +178,8 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
         # One simulated petal is enough: its numbers must not be mistaken for DESI's.
         simulated=any(note["simulated"] for note in notes),
         release="+".join(sorted({note["release"] for note in notes} - {None})) or None,
-        key=key_of(*keys),
+        key=key_of(*(folder.name for folder in kept)),
+        damaged=tuple(damaged),
     )
 
 
@@ -254,8 +274,16 @@ def _held_out(sample: RestSample, share: float, rng: np.random.Generator) -> NDA
     return np.zeros(len(index), np.bool_)
 
 
+def _read_cached(petal: Petal, config: Config, cache: Path) -> Path:
+    """Return the folder of a petal in the cache; read the petal if it is not there."""
+    with reading(petal):
+        key = key_of(*_CODE, config.grid, config.sample, _identity(petal))
+    return cached(cache / key, lambda folder: _write_petal(folder, petal, config))
+
+
 def _write_petal(folder: Path, petal: Petal, config: Config) -> None:
-    sample = read_petal(petal, config)
+    with reading(petal):
+        sample = read_petal(petal, config)
     np.save(folder / "flux.npy", sample.flux)
     np.save(folder / "ivar.npy", sample.ivar)
     np.save(folder / "rows.npy", sample.rows)

@@ -46,17 +46,20 @@ def iterative_pca(
     eigenspectra = Eigenspectra(mean.astype(np.float32), np.zeros((0, flux.shape[1]), np.float32))
 
     filled = unit
-    for _ in tqdm(range(iterations), desc="eigenspectra", unit="iteration", leave=False):
-        previous = filled[bad]
-        filled = eigenspectra.infill(flux, ivar)
-        filled = filled / np.linalg.norm(filled, axis=1, keepdims=True)
+    with tqdm(range(iterations), desc="eigenspectra", unit="iteration") as bar:
+        for _ in bar:
+            previous = filled[bad]
+            filled = eigenspectra.infill(flux, ivar)
+            filled = filled / np.linalg.norm(filled, axis=1, keepdims=True)
 
-        average = filled.mean(axis=0, dtype=np.float64).astype(np.float32)
-        eigenspectra = Eigenspectra(average, _leading(filled - average, components))
+            average = filled.mean(axis=0, dtype=np.float64).astype(np.float32)
+            eigenspectra = Eigenspectra(average, _leading(filled - average, components))
 
-        change = filled[bad] - previous
-        if not change.any() or np.std(change) < _TOLERANCE * np.std(filled[bad]):
-            break
+            change = filled[bad] - previous
+            if not change.any() or np.std(change) < _TOLERANCE * np.std(filled[bad]):
+                # Otherwise a bar that stops early looks like a failure.
+                bar.set_postfix_str("converged")
+                break
 
     return eigenspectra
 

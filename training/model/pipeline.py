@@ -26,7 +26,7 @@ from scoring.network import OnnxVAE
 from scoring.raw_scorer import RawScorer
 from scoring.training_targetids import TrainingTargetids
 
-from .. import TrainingError
+from ..outputs import check_new
 from .cache import cache_root
 from .calibrate import Calibrated, calibration_entry, decile_edges, publish, quantile_thresholds
 from .config import Config
@@ -105,8 +105,7 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     """
     bundle = Path(output)
     work = bundle.with_name(f"{bundle.name}.work")
-    if bundle.exists():
-        raise TrainingError(f"{bundle} exists already; remove it or choose another --output")
+    check_new(bundle)
 
     sample = read_sample(folders, config, cache_root())
     parts = split(sample, config)
@@ -143,7 +142,7 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     decoded = networks.vae.decode(chosen.latent)
     examples = to_draw(chosen, sample, decoded, flux[chosen.index], calibrated.calibration)
     report = bundle.with_name(f"{bundle.name}-report")
-    write_report(report, manifest, networks.history, training, bright, examples)
+    write_report(report, manifest, networks.history, training, bright, examples, sample.damaged)
 
     shutil.rmtree(work)
     return bundle

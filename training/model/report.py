@@ -11,13 +11,19 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from model_store.bundle import Manifest
 from scoring.calibration import Calibration
 
-from ..plots.histograms import PAPER_THRESHOLDS, SCORE_LABELS
+from ..plots.histograms import (
+    FEWEST,
+    PAPER_THRESHOLDS,
+    SCORE_LABELS,
+    draw_rug,
+    legend_above,
+)
 from ..plots.outliers import gallery
 from ..plots.sample import PlotSample, RestSpectra
 from ..plots.style import BLACK, BLUE, PAGE, PALE, RC, VERMILION, number, save
@@ -37,6 +43,7 @@ def write_report(
     training: Scored,
     held_out: Scored,
     examples: PlotSample,
+    damaged: Sequence[str],
 ) -> None:
     """Write report.md, report.json and their figures into a folder; replace earlier ones.
 
@@ -46,6 +53,8 @@ def write_report(
         Spectra that were trained on, and spectra of similar S/N that were not.
     examples : PlotSample
         Spectra to draw with their reconstructions.
+    damaged : sequence of str
+        For each petal that was left out, what is wrong with it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classes = classwise_wmse(held_out)
@@ -54,13 +63,14 @@ def write_report(
         "version": manifest.version,
         "sample": manifest.sample.label,
         "counts": manifest.sample.counts,
+        "damaged_petals": list(damaged),
         "wmse": classes,
         "thresholds": manifest.thresholds.model_dump(),
         "paper_thresholds": manifest.paper_thresholds.model_dump(),
         "history": [asdict(epoch) for epoch in history],
     }
     (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
-    text = _markdown(manifest, history, classes)
+    text = _markdown(manifest, history, classes, damaged)
     (folder / "report.md").write_text(text, encoding="utf-8")
 
     with mpl.rc_context(RC):
@@ -143,6 +153,7 @@ def _losses(history: Sequence[Epoch]) -> Figure:
         axes.plot(epochs, training - zero, color=BLUE, label="training")
         axes.plot(epochs, validation - zero, "--", color=VERMILION, label="validation")
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(label)
         axes.legend()
 
@@ -162,14 +173,11 @@ def _histogram(training: Scored, held_out: Scored, manifest: Manifest, score: st
     edges = np.geomspace(both.min(), both.max() * 1.001, 80)
 
     axes.hist(trained, edges, color=PALE, label=f"training, {len(trained)}")
-    axes.hist(
-        others,
-        edges,
-        histtype="step",
-        color=BLUE,
-        linewidth=1.2,
-        label=f"not trained on, {len(others)}",
-    )
+    label = f"not trained on, {len(others)}"
+    if len(others) >= FEWEST:
+        axes.hist(others, edges, histtype="step", color=BLUE, linewidth=1.2, label=label)
+    else:
+        draw_rug(axes, others, BLUE, label, 0)
     for thresholds, name, colour, line in (
         (manifest.thresholds, "served", BLACK, "-"),
         (manifest.paper_thresholds, "of the training set, as in the paper", VERMILION, "--"),
@@ -188,12 +196,15 @@ def _histogram(training: Scored, held_out: Scored, manifest: Manifest, score: st
     axes.xaxis.set_minor_formatter(formatter)
     axes.set_xlabel(SCORE_LABELS[score])
     axes.set_ylabel("spectra per bin")
-    axes.legend()
+    legend_above(axes, 2)
     return figure
 
 
 def _markdown(
-    manifest: Manifest, history: Sequence[Epoch], classes: Mapping[str, Mapping[str, float]]
+    manifest: Manifest,
+    history: Sequence[Epoch],
+    classes: Mapping[str, Mapping[str, float]],
+    damaged: Sequence[str],
 ) -> str:
     rows = [
         ("served, from the calibration split", manifest.thresholds),
@@ -209,4 +220,5 @@ def _markdown(
         validation_loss=history[-1].validation_loss,
         classes=class_rows(classes),
         thresholds=[*thresholds, paper],
+        damaged=damaged,
     )

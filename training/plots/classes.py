@@ -26,7 +26,7 @@ EXAMPLES: Final = 3
 _SHARE = 0.2
 # Inches: the page's title, the spectrum with its residual, the zooms' names, one zoom.
 _TITLE, _SPECTRUM, _NAMES, _ZOOM = 0.3, 2.9, 0.45, 1.45
-_SIDES = {"left": 0.62 / PAGE, "right": 1 - 0.16 / PAGE}
+_SIDES = {"left": 0.85 / PAGE, "right": 1 - 0.16 / PAGE}
 _FLUX = FLUX.replace(" / ", "\n/ ")
 
 
@@ -119,7 +119,7 @@ def _draw_zooms(
     height = figure.get_size_inches()[1]
     grid = figure.add_gridspec(
         1,
-        EXAMPLES,
+        len(sample),
         **_SIDES,
         top=1 - upper / height,
         bottom=1 - (upper + _ZOOM) / height,
@@ -143,13 +143,13 @@ def _draw_zoom(
     seen = np.where(ivar > 0, flux, np.nan)
 
     axes.set_xlim(zoom.low, zoom.high)
-    shown = np.concatenate([flux[near & (ivar > 0)], model[near]])
+    shown = flux[near & (ivar > 0)] if (near & (ivar > 0)).any() else model[near]
     margin = 0.07 * float(shown.max() - shown.min())
     axes.set_ylim(float(shown.min()) - margin, float(shown.max()) + margin)
 
     shade(axes, wave, ivar > 0, float(sample.z[row]))
     axes.step(wave, seen, where="mid", color=DATA, linewidth=0.9)
-    axes.plot(wave, model, color=MODEL, linewidth=1.2)
+    axes.plot(wave, model, color=MODEL, linewidth=1.2, alpha=0.75)
     label_lines(axes)
     axes.xaxis.set_major_locator(MaxNLocator(4, prune="both"))
     axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -132,20 +132,13 @@ def _drawings(
         *_outliers(wave, sample),
         *_scores(bundle, wave, sample.bright),
         *_classes(wave, sample),
-        Drawing(
-            "latents",
-            "Latent space",
-            f"Corner plot of the {len(axes)} latent dimensions used by NOF, of "
-            f"{scorer.model.latents}: galaxies as a density, quasars and stars as points. "
-            "The classes were not used in training (the paper's Fig. 13).",
-            lambda: latents.corner(sample, axes),
-        ),
+        _corner(sample, axes, scorer.model.latents),
         *_tracks(wave, sample),
         Drawing(
             "traversal",
             "Latent space",
             "Latent traversal: spectra decoded along one latent at a time, the others at their "
-            "median (the paper's Fig. 20).",
+            "median, as differences from the spectrum of the median (the paper's Fig. 20).",
             lambda: traversal.draw_traversal(wave, traversal.traverse(scorer.vae, reference)),
         ),
     ]
@@ -194,11 +187,11 @@ def _outliers(wave: NDArray[np.float64], sample: PlotSample) -> Iterator[Drawing
 def _gallery(
     name: str, wave: NDArray[np.float64], top: PlotSample, ranking: str, more: str
 ) -> Drawing:
-    title = f"The {len(top)} spectra with {ranking}"
+    title = f"The {len(top)} spectra with {ranking}" if len(top) > 1 else f"By {ranking}"
     return Drawing(
         name,
         "The most anomalous spectra",
-        f"{title}. {more} Arrows point to flux beyond the panel, the farthest with its value.",
+        f"{title}. {more} Arrows point to flux beyond the panel; insets show the highest peak.",
         lambda: outliers.gallery(wave, top, title),
     )
 
@@ -249,6 +242,20 @@ def _classes(wave: NDArray[np.float64], sample: PlotSample) -> Iterator[Drawing]
             f"Typical {title}, and the regions of their main lines (the paper's Figs 2 to 8).",
             lambda chosen=chosen, name=name: classes.reconstructions(wave, chosen, name),
         )
+
+
+def _corner(sample: PlotSample, axes: NDArray[np.int64], size: int) -> Drawing:
+    if len(sample) < histograms.FEWEST:
+        caption = f"No corner plot of {len(sample)} spectra; {histograms.FEWEST} are needed."
+        return Drawing("latents", "Latent space", caption, None)
+    return Drawing(
+        "latents",
+        "Latent space",
+        f"Corner plot of the {len(axes)} latent dimensions used by NOF, of {size}: many galaxies "
+        "as a density, quasars and stars as points. The classes were not used in training (the "
+        "paper's Fig. 13).",
+        lambda: latents.corner(sample, axes),
+    )
 
 
 def _tracks(wave: NDArray[np.float64], sample: PlotSample) -> Iterator[Drawing]:

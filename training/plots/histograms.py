@@ -1,6 +1,7 @@
 """Histograms: distributions of the scores with their thresholds (Figs 9 and 11)."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,8 +29,12 @@ SCORE_LABELS = {
     "nof": "negative outlier factor (smaller is more anomalous)",
     "snr": "S/N per bin",
 }
+FEWEST: Final = 20
+"""Fewer values are drawn one by one: a histogram of so few shows where its bins are."""
 _BIN = 0.025
 """Width of a histogram's bins, decades."""
+_RUG = 0.04
+"""Height of a rug below a histogram, of the panel's; a rug alone is higher."""
 
 
 def _magnitude(sample: PlotSample, score: str) -> NDArray[np.float64]:
@@ -53,8 +58,33 @@ def _log_axis(axes: Axes, name: str, label: str, sign: str = "") -> None:
     axis.set_minor_formatter(FuncFormatter(label_tick))
 
 
+def draw_rug(
+    axes: Axes,
+    values: NDArray[np.floating],
+    colour: str,
+    label: str,
+    row: int,
+    height: float = _RUG,
+) -> None:
+    """Draw a tick at each value, in the given row above the lower edge of the panel."""
+    axes.vlines(
+        values,
+        row * height,
+        (row + 0.8) * height,
+        transform=axes.get_xaxis_transform(),
+        color=colour,
+        linewidth=1.3,
+        label=label,
+    )
+
+
+def legend_above(axes: Axes, columns: int = 1) -> None:
+    """Draw the legend above the panel, where it hides neither data nor thresholds."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, handletextpad=0.5)
+
+
 def histogram(sample: PlotSample, manifest: Manifest, score: str) -> Figure:
-    """Draw the histogram of wmse or nof with three thresholds at 1 %.
+    """Draw the histogram of wmse or nof with three thresholds at 1 %; few values as ticks.
 
     Parameters
     ----------
@@ -63,29 +93,33 @@ def histogram(sample: PlotSample, manifest: Manifest, score: str) -> Figure:
     score : str
         ``wmse`` or ``nof``.
     """
-    figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
-    axes = figure.subplots()
     values = _magnitude(sample, score)
+    few = len(values) < FEWEST
+    figure = Figure(figsize=(PAGE, 2.2 if few else 4.2), layout="constrained")
+    axes = figure.subplots()
 
     # Bins of equal width in decades; redrock's classes outlined over all spectra.
     decades = np.log10(values.max() / values.min())
     edges = values.min() * 10 ** np.arange(0, decades + 2 * _BIN, _BIN)
-    axes.hist(values, edges, color=PALE, label=f"all, {len(values)}")
+    if few:
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+    else:
+        axes.hist(values, edges, color=PALE, label=f"all, {len(values)}")
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)
+        axes.set_ylabel("spectra per bin")
+
+    rugs = 0
     for name, colour in CLASS_COLOURS.items():
         members = values[sample.spectype == name]
-        if len(members):
-            axes.hist(
-                members,
-                edges,
-                histtype="step",
-                color=colour,
-                linewidth=1.1,
-                label=f"{name}, {len(members)}",
-            )
+        label = f"{name}, {len(members)}"
+        if len(members) >= FEWEST:
+            axes.hist(members, edges, histtype="step", color=colour, linewidth=1.1, label=label)
+        elif len(members):
+            draw_rug(axes, members, colour, label, rugs, 0.2 if few else _RUG)
+            rugs += 1
 
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=0.7)
-    axes.set_ylabel("spectra per bin")
     _log_axis(axes, "x", SCORE_LABELS[score], "−" if score == "nof" else "")
 
     for threshold, name, colour, dashes in (
@@ -102,7 +136,7 @@ def histogram(sample: PlotSample, manifest: Manifest, score: str) -> Figure:
             label=f"1 % threshold {name}: {number(threshold)}, {beyond} beyond",
         )
 
-    axes.legend(loc="upper right")
+    legend_above(axes, 2)
     return figure
 
 
@@ -162,5 +196,7 @@ def _draw_against_snr(
         )
 
     _log_axis(axes, "x", SCORE_LABELS["snr"])
-    _log_axis(axes, "y", SCORE_LABELS[score], "−" if score == "nof" else "")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), handletextpad=0.3)
+    # In two lines, because the panel is lower than one line is long.
+    label = SCORE_LABELS[score].replace(" (", "\n(")
+    _log_axis(axes, "y", label, "−" if score == "nof" else "")
+    legend_above(axes)

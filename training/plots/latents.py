@@ -10,9 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from .histograms import FEWEST, draw_rug
 from .sample import PlotSample
 from .style import CLASS_COLOURS
 
+_DENSITY_FROM = 300
+"""Fewer galaxies are drawn as points: the cells of a density would be almost invisible."""
 _CELL = 0.92
 _BINS = 48
 _GALAXIES = LinearSegmentedColormap.from_list("galaxies", ["#D6E6F2", "#0072B2", "#00263D"])
@@ -25,7 +28,7 @@ def latent_names(size: int) -> list[str]:
 
 
 def corner(sample: PlotSample, shown: NDArray[np.int64]) -> Figure:
-    """Draw all pairs of some latents: galaxies as a density, stars and quasars as points.
+    """Draw all pairs of some latents: many galaxies as a density, stars and quasars as points.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ def corner(sample: PlotSample, shown: NDArray[np.int64]) -> Figure:
                 (axes.yaxis, j == 0 and i > 0, names[i]),
             ):
                 if outer:
-                    axis.set_major_locator(MaxNLocator(3, integer=True, prune="both"))
+                    axis.set_ticks(_inner_ticks(*axis.get_view_interval()))
                     axis.set_label_text(name)
                 else:
                     axis.set_ticks([])
@@ -76,6 +79,13 @@ def corner(sample: PlotSample, shown: NDArray[np.int64]) -> Figure:
     figure.align_labels()
     _legend(figure, sample)
     return figure
+
+
+def _inner_ticks(low: float, high: float) -> list[float]:
+    """Return up to three round ticks away from the ends, where neighbouring panels have theirs."""
+    margin = 0.12 * (high - low)
+    ticks = MaxNLocator(3, integer=True).tick_values(low, high)
+    return [float(tick) for tick in ticks if low + margin < tick < high - margin]
 
 
 def _range(sample: PlotSample, dimension: int) -> tuple[float, float]:
@@ -90,24 +100,11 @@ def _range(sample: PlotSample, dimension: int) -> tuple[float, float]:
 
 def _pair(axes: Axes, sample: PlotSample, x: int, y: int) -> None:
     galaxies = sample.spectype == "GALAXY"
-    limits = (*axes.get_xlim(), *axes.get_ylim())
-    density, _, _ = np.histogram2d(
-        sample.latent[galaxies, x],
-        sample.latent[galaxies, y],
-        bins=_BINS,
-        range=[limits[:2], limits[2:]],
-    )
-    axes.imshow(
-        np.where(density > 0, density, np.nan).T,
-        extent=limits,
-        origin="lower",
-        aspect="auto",
-        cmap=_GALAXIES,
-        norm=LogNorm(vmin=1, vmax=max(float(density.max()), 2)),
-        interpolation="nearest",
-    )
+    dense = np.count_nonzero(galaxies) >= _DENSITY_FROM
+    if dense:
+        _density(axes, sample.latent[galaxies, x], sample.latent[galaxies, y])
 
-    for name in ("STAR", "QSO"):
+    for name in ("STAR", "QSO") if dense else ("GALAXY", "STAR", "QSO"):
         members = sample.latent[sample.spectype == name]
         axes.plot(
             members[:, x],
@@ -120,14 +117,32 @@ def _pair(axes: Axes, sample: PlotSample, x: int, y: int) -> None:
         )
 
 
+def _density(axes: Axes, x: NDArray[np.float32], y: NDArray[np.float32]) -> None:
+    limits = (*axes.get_xlim(), *axes.get_ylim())
+    density, _, _ = np.histogram2d(x, y, bins=_BINS, range=[limits[:2], limits[2:]])
+    axes.imshow(
+        np.where(density > 0, density, np.nan).T,
+        extent=limits,
+        origin="lower",
+        aspect="auto",
+        cmap=_GALAXIES,
+        norm=LogNorm(vmin=1, vmax=max(float(density.max()), 2)),
+        interpolation="nearest",
+    )
+
+
 def _histograms(
     axes: Axes, sample: PlotSample, dimension: int, limits: tuple[float, float]
 ) -> None:
-    """Draw the histogram of each class, scaled to the same height."""
+    """Draw the histogram of each class, scaled to the same height; few spectra as ticks."""
+    rugs = 0
     for name, colour in CLASS_COLOURS.items():
         members = sample.latent[sample.spectype == name, dimension]
         counts, edges = np.histogram(members, bins=_BINS // 2, range=limits)
-        if counts.any():
+        if 0 < len(members) < FEWEST:
+            draw_rug(axes, members, colour, name, rugs)
+            rugs += 1
+        elif counts.any():
             axes.stairs(counts / counts.max(), edges, color=colour, linewidth=1)
     axes.set_ylim(0, 1.15)
 

@@ -23,7 +23,8 @@ def gallery(wave: NDArray[np.float64], sample: PlotSample, title: str) -> Figure
 
     The panels of a column share the wavelength axis; the lines are labelled once, at the top.
     """
-    rows = -(-len(sample) // _COLUMNS)
+    columns = min(_COLUMNS, len(sample))
+    rows = -(-len(sample) // columns)
     gap = title_height(sample) + 0.04
     head = _TITLE + LEGEND_HEIGHT + LABEL_HEIGHT + title_height(sample)
     height = head + rows * (_PANEL + gap) - gap + FOOT
@@ -32,8 +33,8 @@ def gallery(wave: NDArray[np.float64], sample: PlotSample, title: str) -> Figure
     figure.suptitle(title, x=0.5, y=1 - 0.08 / height, va="top", fontweight="bold")
     grid = figure.add_gridspec(
         rows,
-        _COLUMNS,
-        left=0.68 / PAGE,
+        columns,
+        left=(0.68 if rows > 1 else 0.9) / PAGE,
         right=1 - 0.16 / PAGE,
         bottom=FOOT / height,
         top=1 - head / height,
@@ -42,17 +43,19 @@ def gallery(wave: NDArray[np.float64], sample: PlotSample, title: str) -> Figure
     )
 
     for row in range(len(sample)):
-        line, column = divmod(row, _COLUMNS)
+        line, column = divmod(row, columns)
         _, below = draw_panel(
             figure, grid[line, column], wave, sample, row, rank=row + 1, label=line == 0
         )
-        if row + _COLUMNS < len(sample):
+        if row + columns < len(sample):
             below.tick_params(labelbottom=False)
         else:
             below.set_xlabel(WAVELENGTH)
 
+    # A single row is not as high as the label is long.
+    between = ";   " if rows > 1 else "\n"
     figure.supylabel(
-        f"upper panels: {FLUX};   lower panels: {RESIDUAL}",
+        f"upper panels: {FLUX}{between}lower panels: {RESIDUAL}",
         x=0.06 / PAGE,
         ha="left",
         fontsize=POINTS,

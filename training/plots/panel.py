@@ -15,7 +15,7 @@ from .sample import PlotSample
 from .spectrum import draw_residual, draw_spectrum
 from .style import BAD, DATA, MODEL, OVERLAP, POINTS, number, redshift
 
-LABEL_HEIGHT: Final = 0.58
+LABEL_HEIGHT: Final = 0.66
 """Height of the line labels above a panel, inches."""
 FOOT: Final = 0.45
 """Height of the tick labels and the label of a wavelength axis, inches."""

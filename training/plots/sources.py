@@ -1,6 +1,5 @@
 """Sources: the spectra to draw, from petals or from a score table."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from outcrop import Petal, Scores, Spectra, eligible, find_petals, read_spectra
 from scoring.scorer import Scorer
 
 from .. import TrainingError
+from ..truth import Truth
 from .sample import PlotSample, RestSpectra
 
 _SCORES = ("targetid", "snr", "wmse", "nof", "norm", "p_value", "anomaly", "latent")
@@ -82,15 +82,6 @@ def _petals(folder: Path) -> list[Petal]:
     return petals
 
 
-def _read_truth(folder: Path) -> dict[int, str]:
-    """Return what was injected by TARGETID; empty unless the sky is simulated."""
-    truth: dict[int, str] = {}
-    for path in sorted(folder.rglob("truth.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            truth |= {int(row["TARGETID"]): row["KIND"] or "inlier" for row in csv.DictReader(file)}
-    return truth
-
-
 def _columns(spectra: Spectra, scores: Scores, rows: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
     """Return the selected rows by field of `PlotSample` and `RestSpectra`, without `kind`."""
     known = spectra.columns()
@@ -118,8 +109,9 @@ def _sample(columns: dict[str, NDArray[Any]], folder: Path, source: Path) -> Plo
             "model's range, a coverage of 0.9 and an S/N of 1"
         )
 
-    truth = _read_truth(folder)
-    kind = np.array([truth.get(one, "") for one in columns["targetid"].tolist()], np.str_)
+    truth = Truth.below(folder).kind
+    named = {targetid: kind or "inlier" for targetid, kind in truth.items()}
+    kind = np.array([named.get(one, "") for one in columns["targetid"].tolist()], np.str_)
     return PlotSample(**columns, kind=kind, spectrum_row=np.arange(size), spectra=spectra)
 
 

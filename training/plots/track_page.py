@@ -187,7 +187,9 @@ def _draw_step(
 
 
 def _name(axes: Axes, sample: PlotSample, row: int, name: str) -> None:
-    axes.text(0.005, 0.99, name, transform=axes.transAxes, va="top", weight="bold")
+    # Behind the text no line of a spectrum or an element.
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+    axes.text(0.005, 0.99, name, transform=axes.transAxes, va="top", weight="bold", bbox=paper)
     axes.text(
         0.995,
         0.99,
@@ -195,4 +197,5 @@ def _name(axes: Axes, sample: PlotSample, row: int, name: str) -> None:
         transform=axes.transAxes,
         va="top",
         ha="right",
+        bbox=paper,
     )

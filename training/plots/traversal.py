@@ -8,6 +8,7 @@ so that a few distant stars do not determine it.
 from typing import Final
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -18,17 +19,17 @@ from scoring.network import OnnxVAE
 from .latents import latent_names
 from .lines import label_lines, mark_lines
 from .panel import FOOT, LABEL_HEIGHT
-from .style import PAGE, WAVELENGTH
+from .spectrum import flux_limits
+from .style import BLACK, PAGE, WAVELENGTH
 
 STEPS: Final = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """Steps from the median, in units of σ."""
 
 _COLUMNS = 2
-_PANEL = 1.75
-_OFFSET = 1.0
+_PANEL = 1.5
 _GAP = 0.28
 _TITLE = 0.62
-_COLOURS = ("#003A5C", "#3A8FC2", "#555555", "#E58A3A", "#8A3A00")
+_COLOURS = ("#003A5C", "#3A8FC2", "#E58A3A", "#8A3A00")
 
 
 def robust_sigma(values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -54,60 +55,97 @@ def traverse(
 
 
 def draw_traversal(wave: NDArray[np.float64], spectra: NDArray[np.float32]) -> Figure:
-    """Draw decoded spectra (L, 5, M): one panel for each dimension, the steps offset upwards."""
+    """Draw decoded spectra (L, 5, M): the median, and for each dimension the differences from it.
+
+    The steps of one dimension differ by less than the lines of the median spectrum are high, so
+    that they can only be seen in the difference. Each panel has limits of its own.
+    """
     size = len(spectra)
-    rows = -(-size // _COLUMNS)
-    head = _TITLE + LABEL_HEIGHT + 0.2
+    columns = min(_COLUMNS, size)
+    rows = -(-size // columns)
+    top = _TITLE + LABEL_HEIGHT + 0.2
+    head = top + _PANEL + 2 * _GAP
     height = head + rows * (_PANEL + _GAP) - _GAP + FOOT
 
     figure = Figure(figsize=(PAGE, height))
     figure.suptitle("Latent traversal", y=1 - 0.08 / height, va="top", weight="bold")
+    sides = {"left": 0.68 / PAGE, "right": 1 - 0.16 / PAGE}
+
+    # From unit norm to an rms flux of 1. The middle step is the same in all dimensions.
+    flux = spectra * np.sqrt(len(wave))
+    median = flux[0, STEPS.index(0)]
+    first = figure.add_gridspec(
+        1, 1, **sides, top=1 - top / height, bottom=1 - (top + _PANEL) / height
+    )
+    axes = figure.add_subplot(first[0])
+    axes.plot(wave, median, color=BLACK, linewidth=0.7)
+    _finish(axes, wave, [median], "all latents at their median", above=LABEL_HEIGHT)
+    label_lines(axes)
+    axes.tick_params(labelbottom=False)
+
     grid = figure.add_gridspec(
         rows,
-        _COLUMNS,
-        left=0.58 / PAGE,
-        right=1 - 0.16 / PAGE,
+        columns,
+        **sides,
         bottom=FOOT / height,
         top=1 - head / height,
-        wspace=0.14,
+        wspace=0.18,
         hspace=_GAP / _PANEL,
     )
-
-    # From unit norm to an rms flux of 1, each step above the previous one.
-    flux = spectra * np.sqrt(len(wave)) + _OFFSET * np.arange(len(STEPS))[:, None]
-    low, high = np.quantile(flux, [0.001, 0.998])
     for dimension in range(size):
-        line, column = divmod(dimension, _COLUMNS)
-        axes = figure.add_subplot(grid[line, column])
-        for step, colour in zip(flux[dimension], _COLOURS, strict=True):
-            axes.plot(wave, step, color=colour, linewidth=0.7)
-        axes.set_xlim(wave[0], wave[-1])
-        axes.set_ylim(low - 0.3, high + 0.6)
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        (label_lines if line == 0 else mark_lines)(axes)
+        axes = figure.add_subplot(grid[divmod(dimension, columns)])
+        axes.axhline(0, color=BLACK, linewidth=0.5)
+        differences = [
+            curve - median for curve, step in zip(flux[dimension], STEPS, strict=True) if step != 0
+        ]
+        for difference, colour in zip(differences, _COLOURS, strict=True):
+            axes.plot(wave, difference, color=colour, linewidth=0.7)
+        _finish(axes, wave, differences, latent_names(size)[dimension], above=0.0)
+        mark_lines(axes)
 
-        # Ticks and names at the outer edges only.
-        last = dimension + _COLUMNS >= size
-        axes.tick_params(labelbottom=last, labelleft=column == 0)
+        # The last panel of each column has the wavelengths.
+        last = dimension + columns >= size
+        axes.tick_params(labelbottom=last)
         if last:
             axes.set_xlabel(WAVELENGTH)
-        axes.annotate(
-            latent_names(size)[dimension],
-            (0, 1),
-            xycoords="axes fraction",
-            xytext=(0, 72 * LABEL_HEIGHT + 2 if line == 0 else 3),
-            textcoords="offset points",
-            weight="bold",
-        )
 
+    _label(figure)
+    return figure
+
+
+def _finish(
+    axes: Axes,
+    wave: NDArray[np.float64],
+    curves: list[NDArray[np.float32]],
+    name: str,
+    above: float,
+) -> None:
+    """Set limits and ticks that suit the curves (M,), and write the name over the panel."""
+    axes.set_xlim(wave[0], wave[-1])
+    limits = np.array([flux_limits(curve, np.ones_like(curve)) for curve in curves])
+    axes.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.annotate(
+        name,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 72 * above + 3),
+        textcoords="offset points",
+        weight="bold",
+    )
+
+
+def _label(figure: Figure) -> None:
+    """Write the label of all vertical axes and the legend of the steps."""
+    height = figure.get_size_inches()[1]
     figure.text(
         0.06 / PAGE,
         0.5,
-        f"flux / rms flux, offset by {_OFFSET:g} per step",
+        "flux / rms flux; below the first panel the difference from the median",
         rotation=90,
         va="center",
     )
-    names = [f"{step:+.0f} σ".replace("-", "−") if step else "median" for step in STEPS]
+    names = [f"{step:+.0f} σ".replace("-", "−") for step in STEPS if step != 0]
     figure.legend(
         handles=[
             Line2D([], [], color=colour, label=name)
@@ -115,7 +153,6 @@ def draw_traversal(wave: NDArray[np.float64], spectra: NDArray[np.float32]) -> F
         ],
         loc="upper center",
         bbox_to_anchor=(0.5, 1 - 0.3 / height),
-        ncols=len(STEPS),
+        ncols=len(names),
         borderaxespad=0,
     )
-    return figure

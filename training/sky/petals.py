@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from outcrop import find_petals, is_simulated
+from training import TrainingError
 from training.sky.anomalies import STRENGTHS, inject, inject_pixel_faults
 from training.sky.files import BGS_ANY, SimulatedPetal, magnitudes, structured, write_petal
 from training.sky.frame import OBSERVED
 from training.sky.grid import Array
 from training.sky.noise import NO_DATA, observe, scaled_to
 from training.sky.targets import Targets, draw_targets
+from training.truth import FILE as TRUTH
 from training.truth import write_truth
 
 FIBRES: Final = 500
@@ -74,12 +77,37 @@ def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> No
 
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[tuple[int, str, float, float]] = []
-    for number in tqdm(range(petals), desc="simulate", unit="petal"):
-        petal, targets = make_petal(seed, number, anomalies)
-        write_petal(folder, petal)
-        ids = petal.fibermap["TARGETID"][petal.fibermap["OBJTYPE"] == "TGT"]
-        rows += zip(ids, targets.kind, targets.true_z, targets.strength, strict=True)
+    with tqdm(range(petals), desc="simulate", unit="petal") as bar:
+        for number in bar:
+            petal, targets = make_petal(seed, number, anomalies)
+            write_petal(folder, petal)
+            ids = petal.fibermap["TARGETID"][petal.fibermap["OBJTYPE"] == "TGT"]
+            rows += zip(ids, targets.kind, targets.true_z, targets.strength, strict=True)
     write_truth(folder, rows)
+
+
+def remove_sky(folder: Path) -> None:
+    """Remove the petals and the truth of an earlier sky from a folder, if there is one.
+
+    Raises
+    ------
+    TrainingError
+        If there is a petal that is not simulated. Nothing is removed then.
+    InputError
+        If a petal cannot be read. Nothing is removed then.
+    """
+    petals = find_petals(folder) if folder.exists() else []
+    for petal in petals:
+        if not is_simulated(petal.coadd):
+            raise TrainingError(
+                f"{petal.coadd} is not of a simulated sky, so {folder} is not overwritten; "
+                "choose another folder"
+            )
+
+    (folder / TRUTH).unlink(missing_ok=True)
+    for petal in petals:
+        petal.coadd.unlink()
+        petal.redrock.unlink()
 
 
 def make_petal(seed: int, number: int, anomalies: float = 0.0) -> tuple[SimulatedPetal, Targets]:

@@ -119,19 +119,62 @@ def test_the_tables_mirror_the_tree_and_the_summary_counts_every_redrock_row(
     assert str(tmp_path / "out" / "toplist.ecsv") in out
 
 
-def test_a_target_of_two_petals_is_ranked_twice_and_listed_once(
+def test_a_target_of_two_petals_is_listed_once_or_with_every_spectrum(
     server: FaultInjectingServer, tmp_path: Path
 ) -> None:
     add_petal(tmp_path / "tree", 0, first=11)
     add_petal(tmp_path / "tree", 1, first=13)
-    assert night(tmp_path / "tree", tmp_path / "out", server.url) == 0
-    top = toplist(tmp_path / "out")
     # p_value is 1 / (1 + TARGETID); 15 has none.
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, "--max-p", "0.5") == 0
+    top = toplist(tmp_path / "out")
+    assert top["TARGETID"].tolist() == [14, 13, 12, 11]
+    assert top["NSPECTRA"].tolist() == [1, 2, 1, 1]
+
+    options = ["--max-p", "0.5", "--every-spectrum"]
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, *options) == 0
+    top = toplist(tmp_path / "out")
     assert top["TARGETID"].tolist() == [14, 13, 13, 12, 11]
     assert top["RANK"].tolist() == [1, 2, 3, 4, 5]
     assert top["NSPECTRA"].tolist() == [1, 2, 2, 1, 1]
     assert len(set(top["COADD"][1:3].tolist())) == 2
     assert (tmp_path / "out" / "targets.txt").read_text() == "14\n13\n12\n11\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "listed", "selection"),
+    [
+        # ANOMALY is where the TARGETID is a multiple of 3.
+        ([], [33, 21, 12], "flagged; one spectrum of each target, at most 100"),
+        (["--max-p", "0.04"], [33, 32, 31], "p < 0.04; one spectrum of each target, at most 100"),
+        (["--number", "2"], [33, 21], "flagged; one spectrum of each target, at most 2"),
+        (["--spectype", "qso"], [], "flagged, QSO; one spectrum of each target, at most 100"),
+        (["--min-snr", "9.5"], [], "flagged, S/N >= 9.5; one spectrum of each target, at most 100"),
+    ],
+)
+def test_the_top_list_holds_flagged_spectra_or_those_asked_for(
+    server: FaultInjectingServer,
+    small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    listed: list[int],
+    selection: str,
+) -> None:
+    assert night(small, tmp_path / "out", server.url, *options) == 0
+    top = toplist(tmp_path / "out")
+    assert top["TARGETID"].tolist() == listed
+    assert top.meta["selection"] == selection
+    assert (tmp_path / "out" / "targets.txt").read_text() == "".join(f"{i}\n" for i in listed)
+    title = "the most anomalous" if listed else "no spectrum is in the top list"
+    assert f"{title} ({selection})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--max-p", "0"], ["--max-p", "nan"], ["--number", "0"], ["--spectype", "DWARF"]],
+)
+def test_an_impossible_selection_is_refused(tmp_path: Path, options: list[str]) -> None:
+    assert night(tmp_path, tmp_path / "out", "http://127.0.0.1:1", *options) == 2
 
 
 def test_a_target_of_a_healpixel_is_listed_with_every_fiber_and_night(
@@ -141,8 +184,12 @@ def test_a_target_of_a_healpixel_is_listed_with_every_fiber_and_night(
     folder.mkdir(parents=True)
     for path in real.glob("*-special-dark-27247.fits"):
         (folder / path.name).symlink_to(path)
-    assert night(tmp_path / "tree", tmp_path / "out", server.url) == 0
+    options = ["--max-p", "1"]
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, *options) == 0
+    assert len(toplist(tmp_path / "out")) == 1
 
+    options.append("--every-spectrum")
+    assert night(tmp_path / "tree", tmp_path / "out", server.url, *options) == 0
     top = toplist(tmp_path / "out")
     seen = read_table(real / "coadd-special-dark-27247.fits", "EXP_FIBERMAP")
     columns = ("TILEID", "FIBER", "PETAL_LOC", "NIGHT")
@@ -176,7 +223,7 @@ def test_a_second_run_scores_nothing(
     assert times(tmp_path / "out") == before
     assert len(server.sizes) == asked
     assert "3 scored, 0 of them now" in capsys.readouterr().out
-    assert len(toplist(tmp_path / "out")) == 9
+    assert len(toplist(tmp_path / "out")) == 3
 
 
 def newer(coadd: Path, table: Path) -> None:
@@ -404,7 +451,7 @@ def test_a_stale_table_of_a_petal_that_broke_is_kept_but_not_counted(
     assert night(small, tmp_path / "out", server.url) == 1
     assert times(tmp_path / "out") == before
     assert summary(tmp_path / "out").meta["rows"] == 6
-    assert 11 not in toplist(tmp_path / "out")["TARGETID"]
+    assert toplist(tmp_path / "out")["TARGETID"].tolist() == [33, 21]
 
 
 def test_a_petal_that_the_service_refuses_fails_alone(

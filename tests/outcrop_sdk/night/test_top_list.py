@@ -10,9 +10,12 @@ import pytest
 
 from outcrop import Scores, write_scores
 from outcrop._constants import TOP
+from outcrop.night.selection import Selection
 from outcrop.night.tables import read_table
 from outcrop.night.top_list import TopList
 from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
+
+EVERY = Selection(max_p=1, every_spectrum=True)
 
 
 def add(top: TopList, root: Path, name: str, scores: Scores) -> None:
@@ -29,6 +32,13 @@ def add_table(top: TopList, coadd: Path, scores: Scores) -> None:
     top.add(coadd, read_table(path), scores.eligible)
 
 
+def add_rows(top: TopList, coadd: Path, scores: Scores) -> None:
+    """Add scores as a table has them, without the table."""
+    table = {name.upper(): column for name, column in scores.columns().items()}
+    table["SPECTYPE"] = np.full(len(scores), "GALAXY")
+    top.add(coadd, table, scores.eligible)
+
+
 def listed(top: TopList, root: Path) -> Any:
     """The list; astropy has no types for its columns."""
     return top.table(root)
@@ -40,7 +50,7 @@ def scored(n: int, first: int) -> Scores:
 
 
 def test_the_most_anomalous_of_all_tables_come_first(tmp_path: Path) -> None:
-    top = TopList()
+    top = TopList(EVERY)
     add(top, tmp_path, "1", scored(90, 1))
     add(top, tmp_path, "2", scored(90, 91))
     table = listed(top, tmp_path)
@@ -52,14 +62,39 @@ def test_the_most_anomalous_of_all_tables_come_first(tmp_path: Path) -> None:
     assert top.targets().split() == [str(one) for one in expected]
 
 
+def test_a_target_is_listed_once_with_its_most_anomalous_spectrum(tmp_path: Path) -> None:
+    orders: list[list[str]] = []
+    for names in (("1", "2"), ("2", "1")):
+        folder = tmp_path / "".join(names)
+        folder.mkdir()
+        top = TopList(Selection(max_p=1, number=2))
+        for name in names:
+            scores = scored(3, 11)
+            add(top, folder, name, dataclasses.replace(scores, p_value=scores.p_value / int(name)))
+        table = listed(top, folder)
+        assert table["TARGETID"].tolist() == [13, 12]
+        assert table["NSPECTRA"].tolist() == [2, 2]
+        orders.append(table["COADD"].tolist())
+    assert orders == [["coadd-2.fits"] * 2] * 2
+
+
+def test_a_list_of_distinct_targets_is_filled_although_one_repeats(tmp_path: Path) -> None:
+    top = TopList(Selection(max_p=1, number=3))
+    scores = scored(4, 11)
+    repeated = dataclasses.replace(scores, targetid=np.array([14, 14, 14, 13]))
+    add_table(top, tmp_path / "coadd-1.fits", scores)
+    add_rows(top, tmp_path / "coadd-2.fits", repeated)
+    assert [one.targetid for one in top.most_anomalous] == [14, 13, 12]
+
+
 def test_spectra_without_a_p_value_are_never_listed(tmp_path: Path) -> None:
-    top = TopList()
+    top = TopList(EVERY)
     add(top, tmp_path, "1", scored(10, 1))
     assert listed(top, tmp_path)["TARGETID"].tolist() == [9, 8, 7, 6, 4, 3, 2, 1]
 
 
 def test_ineligible_spectra_are_never_listed_nor_counted(tmp_path: Path) -> None:
-    top = TopList()
+    top = TopList(EVERY)
     add(top, tmp_path, "1", scored(2, 1))
     ineligible = dataclasses.replace(scored(2, 1), snr=np.array([9, 0.5], np.float32))
     add(top, tmp_path, "2", ineligible)
@@ -73,7 +108,7 @@ def test_the_order_of_the_tables_does_not_matter(tmp_path: Path) -> None:
     for names in (("1", "2"), ("2", "1")):
         folder = tmp_path / "".join(names)
         folder.mkdir()
-        top = TopList()
+        top = TopList(EVERY)
         for name in names:
             add(top, folder, name, scored(60, 1 if name == "1" else 61))
         lists.append(listed(top, folder)["TARGETID"].tolist())
@@ -81,7 +116,7 @@ def test_the_order_of_the_tables_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_scores_and_fiber_observations_are_those_of_the_spectrum(tmp_path: Path) -> None:
-    top = TopList()
+    top = TopList(EVERY)
     scores = scored(4, 11)
     add(top, tmp_path, "1", scores)
     row = listed(top, tmp_path)[0]
@@ -97,7 +132,7 @@ def test_scores_and_fiber_observations_are_those_of_the_spectrum(tmp_path: Path)
 def test_the_fiber_observations_of_a_missing_coadd_are_unknown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    top = TopList()
+    top = TopList(EVERY)
     add_table(top, tmp_path / "coadd-1.fits", scored(2, 1))
     with caplog.at_level(logging.WARNING):
         table = listed(top, tmp_path)
@@ -107,7 +142,7 @@ def test_the_fiber_observations_of_a_missing_coadd_are_unknown(
 
 
 def test_no_tables_make_an_empty_list(tmp_path: Path) -> None:
-    top = TopList()
+    top = TopList(EVERY)
     assert len(listed(top, tmp_path)) == 0
     assert "TARGETID" in listed(top, tmp_path).colnames
     assert top.targets() == ""

@@ -192,7 +192,7 @@ def test_slow_clients_take_no_slot(make_application: Callable[..., Application])
     application = make_application(max_in_work=1, max_waiting=0)
     spectra = make_spectra(1)
     headers, body = encode_request(spectra)
-    headers |= {"Host": "x", "Content-Length": str(len(body))}
+    headers |= {"Host": "localhost", "Content-Length": str(len(body))}
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"POST {INFER} HTTP/1.1\r\n{fields}\r\n"
     half = len(body) // 2

@@ -1,6 +1,7 @@
 """Bodies are read within limits, whatever the client sends and however it sends it."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from service.http.body import (
     BINARY,
     JSON,
     MAX_HEADER_BYTES,
+    PROGRESS_BYTES,
+    PROGRESS_SECONDS,
     Body,
     BodyHeaders,
     BodyLimits,
-    Budget,
     parse_headers,
     read,
 )
+from service.http.budget import Budget
 from service.http.errors import ClientDisconnected, Problem
 
 BOTH = (BINARY, JSON)
@@ -111,15 +114,23 @@ class Wire:
     """Chunks as ASGI delivers them; counts how many were received."""
 
     def __init__(
-        self, chunks: list[bytes], *, hangs: bool = False, disconnects: bool = False
+        self,
+        chunks: list[bytes],
+        *,
+        hangs: bool = False,
+        disconnects: bool = False,
+        pause: float = 0.0,
     ) -> None:
         self.chunks = chunks
+        self.pause = pause
         self.hangs = hangs
         self.disconnects = disconnects
         self.received = 0
 
     async def __call__(self) -> dict[str, Any]:
         self.received += 1
+        if self.pause:
+            await asyncio.sleep(self.pause)
         if self.received <= len(self.chunks):
             chunk = self.chunks[self.received - 1]
             last = self.received == len(self.chunks) and not (self.hangs or self.disconnects)
@@ -218,6 +229,25 @@ def test_a_body_that_stops_arriving_is_rejected_at_the_deadline() -> None:
     assert raised.value.status == 408
     assert "only 100 bytes" in str(raised.value)
     assert budget.held == 0
+
+
+def test_bytes_that_drip_are_no_progress() -> None:
+    budget = Budget(10**6)
+    wire = Wire([b"x"] * 1000, pause=0.2)
+    begun = time.monotonic()
+    with pytest.raises(Problem) as raised:
+        receive(wire, BodyHeaders(JSON, None, 1000, 5000), budget)
+    assert raised.value.status == 408
+    assert PROGRESS_SECONDS - 1 < time.monotonic() - begun < PROGRESS_SECONDS + 20
+    assert budget.held == 0
+
+
+def test_a_body_may_take_longer_than_the_time_for_one_part_of_it() -> None:
+    parts = [b"x" * PROGRESS_BYTES] * 4
+    wire = Wire(parts, pause=PROGRESS_SECONDS / 3)
+    size = 4 * PROGRESS_BYTES
+    body = receive(wire, BodyHeaders(JSON, None, size, size), Budget(10**6))
+    assert body.size == size
 
 
 def test_a_client_that_disconnects_holds_no_memory() -> None:

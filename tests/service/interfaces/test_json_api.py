@@ -142,7 +142,7 @@ def test_a_bad_spectrum_has_a_status_bit_and_its_neighbours_their_scores(
         assert rows[1]["status"]
 
     alone = scorer.score(spectra)
-    assert_equal([rows[0], rows[2]], alone.rows(np.array([0, 2])))
+    assert_equal([rows[0], rows[2]], alone[np.array([0, 2])])
 
 
 def test_a_repeated_targetid_is_answered_twice_with_its_bit(client: TestClient) -> None:
@@ -176,7 +176,7 @@ def test_a_body_that_is_too_long_is_rejected(make_application: Callable[..., App
     ("body", "headers", "status", "word"),
     [
         (b"{}", JSON, 400, "spectra"),
-        (b"[", JSON, 400, "JSON"),
+        (b"{", JSON, 400, "JSON"),
         (b"", JSON, 400, "JSON"),
         (b"{}", {}, 415, "Content-Type"),
         (b"{}", {"Content-Type": "application/octet-stream"}, 415, "Content-Type"),

@@ -38,7 +38,7 @@ def test_every_path_is_described(content: dict[str, Any]) -> None:
 
 def test_every_error_is_described_in_one_shape(content: dict[str, Any]) -> None:
     score = content["paths"]["/score"]["post"]["responses"]
-    codes = "200 400 401 405 408 413 415 429 500 503 504"
+    codes = "200 400 401 403 405 408 413 415 429 431 500 503 504"
     assert list(score) == codes.split()
     for path in content["paths"].values():
         for operation in path.values():

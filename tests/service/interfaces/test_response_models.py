@@ -51,7 +51,7 @@ def test_scores_that_are_nan_are_null_and_bits_have_names(scorer: Scorer) -> Non
 
 
 def test_no_spectra_are_no_scores(scorer: Scorer) -> None:
-    assert answered(scorer, scorer.score(make_spectra(1).rows(slice(0, 0)))) == []
+    assert answered(scorer, scorer.score(make_spectra(1)[:0])) == []
 
 
 def test_the_card_is_all_that_the_model_says_of_itself(client: TestClient, scorer: Scorer) -> None:

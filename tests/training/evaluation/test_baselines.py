@@ -55,7 +55,7 @@ def prepared(scorer: Scorer, sky: Path) -> Prepared:
     petal = find_petals(sky)[0]
     spectra = read_spectra(petal.coadd, petal.redrock)
     rows = np.flatnonzero(scorer.score(spectra).eligible)[:60]
-    return scorer.preprocessor(spectra.rows(rows))
+    return scorer.preprocessor(spectra[rows])
 
 
 def test_projection_is_weighted_least_squares() -> None:

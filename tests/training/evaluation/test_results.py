@@ -20,6 +20,7 @@ def test_the_file_holds_what_is_returned(result: LabelledEvaluation, numbers: Pa
     assert LabelledEvaluation.model_validate_json(numbers.read_text()) == result
 
 
+@pytest.mark.usefixtures("result")
 def test_keys_of_the_file_are_those_that_users_store(numbers: Path) -> None:
     stored = json.loads(numbers.read_text())
     common = {

@@ -1,6 +1,10 @@
 """Recalibration keeps the networks and takes thresholds and p-values from other petals."""
 
+import logging
+import re
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -12,9 +16,16 @@ from scoring.scorer import Scorer
 from scoring.training_targetids import TrainingTargetids
 from training import TrainingError
 from training.__main__ import main
-from training.model.calibrate import calibrate_bundle, decile_edges, decile_shares
+from training.model.calibrate import (
+    calibrate_bundle,
+    decile_edges,
+    decile_shares,
+    looks_contaminated,
+)
 from training.model.card import CARD
 from training.sky.petals import simulate
+
+Command = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +49,7 @@ def scores_of(bundle: Path, sky: Path) -> Scores:
     petals = [read_spectra(petal.coadd, petal.redrock) for petal in find_petals(sky)]
     scores = Scores.concatenate([scorer.score(petal) for petal in petals])
     rows = np.flatnonzero(scores.eligible)
-    return scores.rows(rows)
+    return scores[rows]
 
 
 def test_networks_eigenspectra_and_density_are_the_same_files(bundle: Path, own: Path) -> None:
@@ -74,6 +85,53 @@ def test_one_in_a_hundred_of_the_calibration_spectra_is_flagged(
     bright = after.snr >= 5
     assert after.wmse_anomaly[bright].mean() == pytest.approx(0.01, abs=0.003)
     assert after.nof_anomaly[bright].mean() == pytest.approx(0.01, abs=0.003)
+
+
+def test_flagged_shares_before_and_after_are_told_with_a_warning_of_contamination(
+    bundle: Path, own: Path, own_sky: Path, tmp_path: Path, command: Command
+) -> None:
+    done = command("-m", "training", "calibrate", bundle, own_sky, "--output", tmp_path / "own")
+    before, after = (int(scores_of(path, own_sky).anomaly.sum()) for path in (bundle, own))
+    told = re.search(r"of (\d+) spectra (\d+) \(.* %\) are flagged before and (\d+) ", done.stderr)
+    assert told, done.stderr
+    assert int(told[2]) == pytest.approx(before, abs=2)
+    assert int(told[3]) == pytest.approx(after, abs=2)
+    share = 100 * int(told[2]) / int(told[1])
+    (warning,) = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert f"flags {share:.1f} % of this sample, expected 1 %" in warning
+    assert "keep the old bundle" in warning
+
+
+def test_a_clean_sample_gives_no_warning(
+    bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulate(tmp_path / "sky", petals=2, seed=9)
+    caplog.set_level(logging.INFO)
+    calibrate_bundle(bundle, [tmp_path / "sky"], tmp_path / "clean")
+    (told,) = [one for one in caplog.records if "are flagged before" in one.getMessage()]
+    assert told.levelno == logging.INFO
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("flagged", "count", "calibrated_on", "expected"),
+    [
+        (68, 928, 1166, True),
+        (16, 906, 1166, False),
+        # Three times the level, but within the scatter of few spectra.
+        (3, 100, 1000, False),
+        # The old calibration has a scatter too.
+        (50, 2000, 100, False),
+        (50, 2000, 10_000, True),
+        # Certainly above the level, but not far.
+        (1500, 100_000, 100_000, False),
+        (2100, 100_000, 100_000, True),
+    ],
+)
+def test_a_sample_looks_contaminated_if_its_flagged_share_is_far_above_the_level(
+    flagged: int, count: int, calibrated_on: int, expected: bool
+) -> None:
+    assert looks_contaminated(flagged, count, calibrated_on, 0.01) == expected
 
 
 def test_the_drift_reference_is_that_of_the_calibration_spectra(

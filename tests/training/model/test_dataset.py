@@ -228,6 +228,6 @@ def test_a_reading_that_failed_leaves_no_cache(sky: Path, tiny: Path, tmp_path: 
     shutil.copy(petal.redrock, tmp_path)
     (tmp_path / petal.coadd.name).write_bytes(petal.coadd.read_bytes()[:200_000])
     root = tmp_path / "cache"
-    with pytest.raises(ValueError, match=petal.coadd.name):
+    with pytest.raises(TrainingError, match=f"1 of 1 petals .* {tmp_path / petal.coadd.name}"):
         read_sample([tmp_path], load_config(tiny), root)
     assert not list(root.iterdir())

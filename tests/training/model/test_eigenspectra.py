@@ -35,6 +35,19 @@ def test_gaps_are_filled_with_the_truth(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(filled[~bad], truth[~bad])
 
 
+def test_a_bar_that_ends_early_says_that_it_converged(
+    rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flux = spectra(rng)
+    ivar = np.ones_like(flux)
+    ivar[: SPECTRA // 2, :4] = 0
+    iterative_pca(flux, ivar, RANK, iterations=40)
+    last = capsys.readouterr().err.rpartition("\r")[2]
+    assert "converged" in last
+    assert "/40" in last
+    assert "40/40" not in last
+
+
 def test_without_gaps_it_is_principal_component_analysis(rng: np.random.Generator) -> None:
     flux = spectra(rng)
     eigenspectra = iterative_pca(flux, np.ones_like(flux), RANK, iterations=5)

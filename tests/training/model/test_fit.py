@@ -13,6 +13,8 @@ from training.model.export import ExportError, export
 from training.model.fit import Epoch, Rows, fit, learning_rate
 from training.model.vae import Vae, build
 
+pytestmark = pytest.mark.model
+
 BINS, LATENTS = 60, 2
 NETWORK = Network(latents=LATENTS, hidden=(32, 16), dropout=0.1, linear_path=True)
 SETTINGS = Fit(epochs=6, batch_size=64, schedule="cosine", clip_norm=100.0, weight_decay=1.0)

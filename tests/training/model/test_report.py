@@ -53,6 +53,7 @@ def stored(
         simulated=True,
         release=None,
         key="",
+        damaged=(),
     )
 
 
@@ -112,7 +113,7 @@ def test_a_report_replaces_an_earlier_one(
     folder.mkdir()
     (folder / "report.md").write_text("earlier")
 
-    write_report(folder, manifest, HISTORY, chosen, chosen, examples)
+    write_report(folder, manifest, HISTORY, chosen, chosen, examples, ["a.fits: cut off"])
     text = (folder / "report.md").read_text()
     assert text.startswith(
         f"# Model outcrop {manifest.version}\n\nSample: {manifest.sample.label}."
@@ -121,10 +122,13 @@ def test_a_report_replaces_an_earlier_one(
     assert "**Trained on a simulated sky: these numbers are not DESI performance.**" in text
     assert "| STAR | 1 | 3.000 | 3.000 | 1.87 |" in text
     assert "| in the paper | 2.55 | -1.44 |" in text
+    assert "Damaged petals that were left out: 1.\n\n- a.fits: cut off\n" in text
+    assert "![Losses](losses.png)\n\nLosses per spectrum after each epoch." in text
     assert "\n\n\n" not in text
 
     content = json.loads((folder / "report.json").read_text())
     assert content["history"][1]["validation_loss"] == -11.5
+    assert content["damaged_petals"] == ["a.fits: cut off"]
     assert content["wmse"]["all"] == {"n": 2, "mean": 2.0, "median": 2.0}
     pictures = {path.name for path in folder.glob("*.png")}
     assert pictures == {"losses.png", "nof.png", "reconstructions.png", "wmse.png"}

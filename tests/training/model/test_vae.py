@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from training.model.config import Network
 from training.model.vae import LinearStart, build, kl_divergence, log_likelihood, weighted_mse
 
+pytestmark = pytest.mark.model
+
 BINS, LATENTS = 40, 3
 RNG = np.random.default_rng(5)
 FLUX = RNG.normal(0.15, 0.05, (6, BINS)).astype(np.float32)

@@ -1,11 +1,21 @@
 """The figures of a small model, drawn once for all tests of the plots."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 
 from scoring.scorer import Scorer
+from training.plots import style
 from training.plots.figures import figures
+
+
+@pytest.fixture(autouse=True)
+def in_style() -> Iterator[None]:
+    """Draw with the sizes and fonts of the figures."""
+    with mpl.rc_context(style.RC):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from tests.training.plots.helpers import WAVE, gaussian_line, make_sample
 from training.plots.classes import CLASSES, EXAMPLES, members, reconstructions
@@ -49,3 +50,19 @@ def test_a_page_zooms_on_the_regions_that_the_grid_covers(last: float, zooms: in
     figure = reconstructions(WAVE[inside], sample, "emission_line")
     # Spectrum and residual of the first, and each zoom for all three.
     assert len(figure.axes) == 2 + 3 * zooms
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_spectra_fill_the_page(count: int) -> None:
+    sample = make_sample(1000 * np.linspace(1, 2, 1000) * np.ones((count, 1)))
+    figure = reconstructions(WAVE, sample, "star")
+    FigureCanvasAgg(figure).draw()
+    panel, _, *zooms = figure.axes
+    assert len(zooms) == 2 * count
+    right = panel.get_position().x1
+    assert zooms[count - 1].get_position().x1 == pytest.approx(right)
+    # The labels written beside the panels leave room for the numbers on the ticks.
+    labels = [text.get_window_extent() for text in figure.texts if text.get_rotation() == 90]
+    assert len(labels) == 2
+    for label, axes in zip(labels, zooms[::count], strict=True):
+        assert all(label.x1 < tick.get_window_extent().x0 for tick in axes.get_yticklabels())

@@ -1,11 +1,17 @@
 """All figures are drawn, and those that cannot be are explained."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from PIL import Image
 
+from outcrop import find_petals, read_spectra
+from scoring.scorer import Scorer
 from training.plots import style
+from training.plots.figures import figures
 
 ALWAYS = [
     "top_outliers.png",
@@ -44,6 +50,25 @@ def test_a_figure_that_cannot_be_drawn_is_explained(drawn: list[Path]) -> None:
     # A petal holds fewer quasars than a track needs.
     assert "track_quasars.png" not in {path.name for path in drawn}
     assert "No track of quasars: " in drawn[0].read_text(encoding="utf-8")
+
+
+def test_a_petal_of_one_spectrum_has_its_figures_too(
+    bundle: Path, odd_sky: Path, tmp_path: Path
+) -> None:
+    petal = find_petals(odd_sky)[0]
+    shutil.copy(petal.coadd, tmp_path)
+    scores = Scorer.open(bundle).score(read_spectra(petal.coadd, petal.redrock))
+    row = int(np.flatnonzero(scores.eligible & (scores.snr > 5))[0])
+    with fits.open(petal.redrock) as hdus:
+        table: Any = hdus["REDSHIFTS"]
+        table.data = table.data[row : row + 1]
+        hdus[:2].writeto(tmp_path / petal.redrock.name)
+
+    written = figures(bundle, tmp_path, tmp_path / "figures")
+    names = {path.name for path in written}
+    assert {"top_outliers.png", "histogram_wmse.png", "traversal.png"} <= names
+    assert "latents.png" not in names
+    assert "No corner plot of 1 spectra; 20 are needed." in written[0].read_text(encoding="utf-8")
 
 
 def test_the_page_says_that_the_sky_is_simulated(drawn: list[Path]) -> None:

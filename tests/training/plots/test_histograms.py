@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 
 from model_store.bundle import Bundle
 from tests.training.plots.helpers import make_sample
@@ -37,6 +39,42 @@ def test_the_legend_counts_spectra_by_class_and_beyond_each_threshold(
         assert labels[3].startswith("1 % threshold served: ")
         assert labels[3].endswith(f", {beyond} beyond")
         assert "in the paper: " in labels[5]
+
+
+def test_fewer_than_20_spectra_of_a_class_are_drawn_one_by_one(bundle: Path) -> None:
+    manifest = Bundle.open(bundle).manifest
+    sample = make_sample(
+        np.ones((40, 10)),
+        spectype=np.repeat(["GALAXY", "STAR", "QSO"], [20, 19, 1]),
+        wmse=np.linspace(1, 3, 40, dtype=np.float32),
+    )
+    (axes,) = histogram(sample, manifest, "wmse").axes
+    rugs = [one for one in axes.collections if isinstance(one, LineCollection)]
+    assert sorted(len(rug.get_segments()) for rug in rugs) == [1, 19]
+    assert axes.get_ylabel() == "spectra per bin"
+
+    # Without any histogram there is nothing to count in bins.
+    (axes,) = histogram(sample.rows(np.arange(3)), manifest, "wmse").axes
+    assert not axes.patches
+    assert axes.get_ylabel() == ""
+
+
+@pytest.mark.parametrize("score", ["wmse", "nof"])
+def test_the_legend_hides_no_threshold(sample: PlotSample, bundle: Path, score: str) -> None:
+    figure = histogram(sample, Bundle.open(bundle).manifest, score)
+    FigureCanvasAgg(figure).draw()
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().y0 >= figure.axes[0].get_window_extent().y1
+    assert legend.get_window_extent().y1 <= figure.bbox.y1
+
+
+def test_labels_of_the_scores_are_not_longer_than_their_axes(sample: PlotSample) -> None:
+    figure = top_hundred(sample)
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        label, panel = axes.yaxis.label.get_window_extent(), axes.get_window_extent()
+        assert panel.y0 <= label.y0 < label.y1 <= panel.y1
 
 
 def test_medians_are_those_of_the_100_most_anomalous(sample: PlotSample) -> None:

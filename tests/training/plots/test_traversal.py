@@ -1,6 +1,7 @@
 """A traversal changes one latent at a time."""
 
 import numpy as np
+import pytest
 
 from tests.training.plots.helpers import WAVE
 from tests.training.plots.linear_vae import linear_vae
@@ -23,9 +24,22 @@ def test_each_dimension_moves_alone_by_steps_of_sigma() -> None:
     np.testing.assert_allclose(decoded[0, :, 1], centre[1], rtol=1e-4)
 
 
-def test_there_is_a_panel_for_each_dimension_with_a_curve_for_each_step() -> None:
-    figure = draw_traversal(WAVE, np.full((3, len(STEPS), 1000), 0.03, np.float32))
-    assert len(figure.axes) == 3
-    assert [len(axes.lines) for axes in figure.axes] == [len(STEPS)] * 3
+@pytest.mark.parametrize("size", [1, 3])
+def test_each_panel_shows_the_differences_from_the_median(size: int) -> None:
+    median = 1 + 0.3 * np.sin(WAVE / 300)
+    effect = np.arange(1, size + 1)[:, None, None] * np.array(STEPS)[:, None] * 1e-3
+    figure = draw_traversal(WAVE, ((median + effect) / np.sqrt(1000)).astype(np.float32))
+    first, *panels = figure.axes
+    np.testing.assert_allclose(np.asarray(first.lines[0].get_ydata()), median, rtol=1e-5)
+
+    assert len(panels) == size
+    for number, axes in enumerate(panels, 1):
+        zero, *curves = axes.lines
+        assert np.asarray(zero.get_ydata()).tolist() == [0, 0]
+        shown = [np.asarray(curve.get_ydata()).mean() for curve in curves]
+        np.testing.assert_allclose(shown, number * np.array([-2e-3, -1e-3, 1e-3, 2e-3]), rtol=1e-2)
+        # Limits that suit the differences, not the spectrum.
+        low, high = axes.get_ylim()
+        assert number * 2e-3 < high - low < number * 1e-2
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["−2 σ", "−1 σ", "median", "+1 σ", "+2 σ"]
+    assert labels == ["−2 σ", "−1 σ", "+1 σ", "+2 σ"]

@@ -11,6 +11,7 @@ Read a coadd with its redrock file, score the spectra with a service, write the 
 """
 
 from ._files import check_output
+from ._version import __version__
 from .client import AsyncClient, Client
 from .desi import is_simulated, read_spectra
 from .errors import (
@@ -60,6 +61,7 @@ __all__ = [
     "Unauthorized",
     "UnsupportedMediaType",
     "WireError",
+    "__version__",
     "check_output",
     "eligible",
     "find_petals",

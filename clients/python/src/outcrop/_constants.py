@@ -20,4 +20,4 @@ ROLLOUT_PAUSE: Final = 5.0  # s, before it, or a night, asks again which model i
 WORKERS: Final = 4  # petals of a night at a time: two are scored while two are read or written
 NIGHT_RETRY_SECONDS: Final = 300.0  # s, that a night waits for an unavailable or busy service
 POLL: Final = 10.0  # s, between searches for new petals
-TOP: Final = 100  # spectra in a night's top list: an evening of visual inspection
+TOP: Final = 100  # targets in a night's top list: an evening of visual inspection

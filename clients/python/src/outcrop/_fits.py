@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ._fits_layout import BLOCK, check_layout
 from .errors import InputError
 
+_BLOCK_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -205,19 +206,22 @@ class FitsFile:
             if 0 in shape:
                 return np.zeros(shape, dtype)
 
-            data = hdu.data
-            # Wider integers would lose bits; wider floats only digits.
-            narrowed = data.dtype.kind != "f" and data.dtype.itemsize > np.dtype(dtype).itemsize
-            if data.dtype.kind not in kinds or data.shape != shape or narrowed:
-                raise InputError(
-                    f"{self.path}: HDU {name} holds {data.dtype} of shape {data.shape}; "
-                    f"expected numbers for {np.dtype(dtype)} of shape {shape}"
-                )
-
-            # float64 beyond float32's range becomes infinite, and so gets a status bit.
-            with np.errstate(over="ignore"):
-                native = np.ascontiguousarray(data, dtype=dtype)
-            del data, hdu.data
+            # Block by block, so that the stored numbers stay in the processor's cache.
+            native = np.empty(shape, dtype)
+            rows = max(1, _BLOCK_BYTES // native[0].nbytes)
+            for start in range(0, shape[0], rows):
+                block = native[start : start + rows]
+                data = hdu.section[start : start + rows]
+                # Wider integers would lose bits; wider floats only digits.
+                narrowed = data.dtype.kind != "f" and data.dtype.itemsize > block.dtype.itemsize
+                if data.dtype.kind not in kinds or data.shape != block.shape or narrowed:
+                    raise InputError(
+                        f"{self.path}: HDU {name} holds {data.dtype} of shape {data.shape} from "
+                        f"row {start} on; expected numbers for {block.dtype} of {block.shape}"
+                    )
+                # float64 beyond float32's range becomes infinite, and so gets a status bit.
+                with np.errstate(over="ignore"):
+                    block[...] = data
             return native
 
     def table(self, name: str) -> "FitsTable":

@@ -17,17 +17,18 @@ import numpy as np
 import tenacity
 from tqdm import tqdm
 
-from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, URL, WORKERS
-from ._files import check_output
+from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WORKERS
+from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import FolderInUse, InputError, ModelChanged, OutcropError
 from .model import Model
 from .night.run import Night
+from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
-from .scores import Scores, Status
+from .scores import Scores, count_status
 from .spectra import Spectra
-from .table import write_scores
+from .table import check_score_table, write_scores
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+
     service = argparse.ArgumentParser(add_help=False)
     service.add_argument(
         "--url",
@@ -167,6 +170,41 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
     )
     _add_mismatch_option(night)
+
+    top = night.add_argument_group("the top list", "toplist.ecsv and targets.txt")
+    top.add_argument(
+        "--max-p",
+        type=_probability,
+        metavar="P",
+        help="list spectra with a p-value below P (default: those with the flag ANOMALY)",
+    )
+    top.add_argument(
+        "--spectype",
+        type=str.upper,
+        choices=("GALAXY", "QSO", "STAR"),
+        default="",
+        help="list only this class",
+    )
+    top.add_argument(
+        "--min-snr",
+        type=float,
+        default=0.0,
+        metavar="SNR",
+        help="list only spectra with at least this S/N",
+    )
+    top.add_argument(
+        "--number",
+        type=_positive,
+        default=TOP,
+        metavar="N",
+        help="list at most N targets (default: %(default)d)",
+    )
+    top.add_argument(
+        "--every-spectrum",
+        action="store_true",
+        help="list every spectrum of a target with all its fiber observations, not one row a "
+        "target; --number then counts spectra",
+    )
     night.set_defaults(run=_night)
 
 
@@ -182,6 +220,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def _probability(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to 1")
     return number
 
 
@@ -206,12 +251,11 @@ def _logging(level: str) -> Generator[None]:
 
 def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
     """Return a client whose calls may take the timeout for each chunk of spectra."""
-    token = os.environ.get("OUTCROP_TOKEN")
-    return Client(options.url, timeout=options.timeout * chunks, token=token)
+    return Client(options.url, timeout=options.timeout * chunks)
 
 
 def _score(options: argparse.Namespace) -> int:
-    check_output(options.output, options.overwrite)
+    check_score_table(options.output, options.overwrite)
     spectra = read_spectra(options.coadd, options.redrock, allow_mismatch=options.allow_mismatch)
 
     chunks = max(1, math.ceil(len(spectra) / CHUNK))
@@ -255,23 +299,25 @@ def _scores_of_one_model(
 
 def describe_scores(scores: Scores, model: Model) -> str:
     """Return one line with the counts of the scores, and the model."""
-    bits = ", ".join(
-        f"{count} {status.name}"
-        for status in Status
-        if (count := np.count_nonzero(scores.status & int(status)))
-    )
     return (
         f"{len(scores)} spectra, {np.count_nonzero(scores.eligible)} eligible, "
         f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
         f"model {model.name} {model.version}, sample {model.sample}; "
-        f"status: {bits or 'all clear'}"
+        f"status: {count_status(scores.status)}"
     )
 
 
 def _night(options: argparse.Namespace) -> int:
     complete = False
     with _client(options) as client:
-        night = Night(options.root, options.output, client, options.workers, options.allow_mismatch)
+        night = Night(
+            options.root,
+            options.output,
+            client,
+            options.workers,
+            _selection(options),
+            options.allow_mismatch,
+        )
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
@@ -285,6 +331,16 @@ def _night(options: argparse.Namespace) -> int:
     if caught:
         raise KeyboardInterrupt(caught[0])
     return 0 if complete else 1
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(
+        max_p=options.max_p,
+        spectype=options.spectype,
+        min_snr=options.min_snr,
+        number=options.number,
+        every_spectrum=options.every_spectrum,
+    )
 
 
 def _print_summary(summary: Summary, text: str) -> bool:

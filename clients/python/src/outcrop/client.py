@@ -17,6 +17,7 @@ from ._constants import TIMEOUT, URL
 from ._http.client_request import ClientRequest, Reply, checked_settings
 from ._http.inference import (
     chunks,
+    join_scores,
     model_request,
     no_scores,
     read_model,
@@ -32,18 +33,27 @@ from .scores import Scores
 from .spectra import Spectra
 
 
+def _url(url: str | None) -> str:
+    return os.environ.get("OUTCROP_URL", URL) if url is None else url
+
+
+def _token(token: str | None) -> str | None:
+    return os.environ.get("OUTCROP_TOKEN") if token is None else token
+
+
 class Client:
     """A connection to an Outcrop service; a context manager.
 
     Parameters
     ----------
-    url : str
-        Address of the service. A user and password in it are sent as basic authentication.
+    url : str, optional
+        Address of the service. A user and password in it are sent as basic authentication. Default:
+        that in OUTCROP_URL, or else http://127.0.0.1:3000.
     timeout : float
         Seconds a call may take, all its requests, retries and pauses included, however slowly the
         bytes come.
     token : str, optional
-        Sent as a bearer token.
+        Sent as a bearer token. Default: that in OUTCROP_TOKEN, or else none.
     transport : httpx2.BaseTransport, optional
         How bytes are sent; to be replaced for proxies and in tests.
 
@@ -57,13 +67,13 @@ class Client:
 
     def __init__(
         self,
-        url: str = URL,
+        url: str | None = None,
         *,
         timeout: float = TIMEOUT,
         token: str | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self._url, headers = checked_settings(url, timeout, token)
+        self._url, headers = checked_settings(_url(url), timeout, _token(token))
         self._timeout = timeout
         self._http = httpx2.Client(headers=headers, transport=transport)
         limit_time(self._http)
@@ -98,11 +108,13 @@ class Client:
         Raises
         ------
         ModelChanged
-            Where the service changed its model between two chunks.
+            Where the service changed its model meanwhile.
         """
         deadline = Deadline(self._timeout)
-        if not len(spectra):
-            return no_scores(self._model(deadline), reconstruction)
+        # Only the model has the bins of reconstructions.
+        model = self._model(deadline) if reconstruction or not len(spectra) else None
+        if model is not None and not len(spectra):
+            return no_scores(model, reconstruction)
 
         parts: list[Scores] = []
         for chunk in chunks(spectra):
@@ -111,7 +123,7 @@ class Client:
             parts.append(read_scores(request, reply, chunk, reconstruction))
             if progress is not None:
                 progress(len(chunk))
-        return Scores.concatenate(parts)
+        return join_scores(parts, spectra, model)
 
     def score_petal(
         self,
@@ -197,13 +209,13 @@ class AsyncClient:
 
     def __init__(
         self,
-        url: str = URL,
+        url: str | None = None,
         *,
         timeout: float = TIMEOUT,
         token: str | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self._url, headers = checked_settings(url, timeout, token)
+        self._url, headers = checked_settings(_url(url), timeout, _token(token))
         self._timeout = timeout
         self._http = httpx2.AsyncClient(headers=headers, transport=transport)
 
@@ -220,8 +232,10 @@ class AsyncClient:
     ) -> Scores:
         """Score spectra; see `Client.score`."""
         deadline = Deadline(self._timeout)
-        if not len(spectra):
-            return no_scores(await self._model(deadline), reconstruction)
+        # Only the model has the bins of reconstructions.
+        model = await self._model(deadline) if reconstruction or not len(spectra) else None
+        if model is not None and not len(spectra):
+            return no_scores(model, reconstruction)
 
         parts: list[Scores] = []
         for chunk in chunks(spectra):
@@ -230,7 +244,7 @@ class AsyncClient:
             parts.append(read_scores(request, reply, chunk, reconstruction))
             if progress is not None:
                 progress(len(chunk))
-        return Scores.concatenate(parts)
+        return join_scores(parts, spectra, model)
 
     async def score_petal(
         self,

@@ -20,10 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._fits import FitsFile, FitsTable
 from .errors import InputError
+from .fingerprint import FileFingerprint
+from .inputs import Inputs
 from .model import Model
 from .petals import Petal, find_petals
 from .scores import Status
-from .spectra import CAMERAS, WAVE, Band, Spectra
+from .spectra import CAMERAS, WAVE, Band, Spectra, repeated
 
 __all__ = ["Petal", "find_petals", "is_simulated", "read_spectra", "warn_if_simulated"]
 
@@ -39,6 +41,11 @@ ZWARN_NODATA: Final = 1 << 9
 HARMLESS_FIBERSTATUS: Final = (1 << 3) | (1 << 20)
 
 _UNKNOWN: Final = {"ra": np.nan, "dec": np.nan, "fiber": -1, "petal": -1, "tileid": -1}
+_REDROCK_NUMBERS: Final = ("ZERR", "DELTACHI2")
+# Of the primary header alone: that of FIBERMAP may be inherited from one of several exposures.
+_OF_COADD: Final = ("TILEID", "PETAL", "NIGHT", "HEALPIX", "HPXPIXEL", "HPXNSIDE", "HPXNEST")
+_OF_SURVEY: Final = ("SPECPROD", "SURVEY", "PROGRAM", "FAPRGRM")
+_DEPENDENCIES: Final = 100
 _KINDS: Final = ("WAVELENGTH", "FLUX", "IVAR", "MASK")
 
 
@@ -93,15 +100,17 @@ def read_spectra(
     if redrock is None and z is None:
         raise InputError(f"neither redrock nor z is given for {coadd}; give the one or the other")
 
+    files = tuple(FileFingerprint.of(path) for path in (coadd, redrock) if path is not None)
     with FitsFile(Path(coadd)) as file:
         fibermap = file.table("FIBERMAP")
         targetid = fibermap.integers("TARGETID")
         _check_one_row_per_target(file, fibermap, targetid)
         bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
-        status = _fiber_status(fibermap) | _bit(_repeated(targetid), Status.DUPLICATE)
+        status = _fiber_status(fibermap) | _bit(repeated(targetid), Status.DUPLICATE)
         columns = _fiber_columns(file, fibermap, targetid)
+        inputs = Inputs(files, _cards(file))
     redshift = _broadcast(z, len(targetid))
-    spectra = Spectra(bands, z=redshift, targetid=targetid, status=status, **columns)
+    spectra = Spectra(bands, z=redshift, targetid=targetid, status=status, inputs=inputs, **columns)
     if redrock is not None:
         spectra = _join_redrock(spectra, Path(coadd), Path(redrock), allow_mismatch)
 
@@ -119,12 +128,29 @@ def _check_one_row_per_target(
 ) -> None:
     """Refuse spectra files: their rows are exposures, which a coadd counts in COADD_NUMEXP."""
     exposures = ("EXPID" in fibermap or "NIGHT" in fibermap) and "COADD_NUMEXP" not in fibermap
-    if exposures and _repeated(targetid).any():
+    if exposures and repeated(targetid).any():
         raise InputError(
             f"{file.path} is a spectra file: it has one row per exposure, {len(targetid)} rows of "
             f"{len(np.unique(targetid))} targets; give the coadd file beside it (coadd-*.fits), or "
             "make one with desi_coadd_spectra"
         )
+
+
+def _cards(file: FitsFile) -> dict[str, str | int | float]:
+    """Return the cards of a coadd that say what was observed and how it was processed."""
+    primary, fibermap = file.header("PRIMARY"), file.header("FIBERMAP")
+    # DESI's pipeline records the name of its run among the versions, as desiutil.depend does.
+    versions = {
+        primary.get(f"DEPNAM{number:02d}"): primary.get(f"DEPVER{number:02d}")
+        for number in range(_DEPENDENCIES)
+    }
+    found: dict[str, Any] = {"SPECPROD": versions.get("SPECPROD")}
+    if "HPXPIXEL" in primary:
+        found["HEALPIX"] = primary["HPXPIXEL"]
+    found |= {name: fibermap[name] for name in _OF_SURVEY if name in fibermap}
+    found |= {name: primary[name] for name in (*_OF_SURVEY, *_OF_COADD) if name in primary}
+    # Not a card without a value.
+    return {name: value for name, value in found.items() if isinstance(value, str | int | float)}
 
 
 def _band_names(file: FitsFile) -> list[str]:
@@ -222,11 +248,6 @@ def _of_first_exposure(
     return values
 
 
-def _repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
-    ids, counts = np.unique(targetid, return_counts=True)
-    return np.isin(targetid, ids[counts > 1])
-
-
 def _broadcast(z: ArrayLike | None, rows: int) -> NDArray[np.float64]:
     """Return one redshift per row; NaN where redrock's will replace them."""
     try:
@@ -248,6 +269,11 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path, allow_mismatch: 
         z = table.floats("Z")
         zwarn = table.integers("ZWARN")
         spectype = table.strings("SPECTYPE")
+        more: dict[str, NDArray[Any]] = {
+            name.lower(): table.floats(name) for name in _REDROCK_NUMBERS if name in table
+        }
+        if "SUBTYPE" in table:
+            more["subtype"] = table.strings("SUBTYPE")
 
     rows = _matches(spectra.targetid, targetid)
     missing = rows < 0
@@ -271,11 +297,17 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path, allow_mismatch: 
             for name, column in columns.items()
         }
 
-    status = (
-        status | _bit(missing, Status.NO_SPECTRUM) | _bit(_repeated(targetid), Status.DUPLICATE)
-    )
-    return Spectra(
-        bands, z=z, targetid=targetid, status=status, zwarn=zwarn, spectype=spectype, **columns
+    status = status | _bit(missing, Status.NO_SPECTRUM) | _bit(repeated(targetid), Status.DUPLICATE)
+    return replace(
+        spectra,
+        bands=bands,
+        z=z,
+        targetid=targetid,
+        status=status,
+        zwarn=zwarn,
+        spectype=spectype,
+        **columns,
+        **more,
     )
 
 

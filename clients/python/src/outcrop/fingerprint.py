@@ -38,6 +38,8 @@ class FileFingerprint:
         path = Path(path)
         try:
             found = path.stat()
+        except FileNotFoundError as error:
+            raise InputError(f"{path} does not exist; check the name") from error
         except OSError as error:
             raise InputError(f"cannot stat {path}: {error.strerror}") from error
         return FileFingerprint(path.name, found.st_size, found.st_mtime_ns)

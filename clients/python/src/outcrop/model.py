@@ -76,6 +76,9 @@ class Model:
         Spectra with a smaller p_value are anomalies.
     packages : mapping
         Versions of the packages that score.
+    bundle_packages : mapping
+        Versions of the packages that the bundle was made with; empty where the service is too old
+        to tell.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Model:
     thresholds: Mapping[str, float]
     p_level: float
     packages: Mapping[str, str]
+    bundle_packages: Mapping[str, str]
 
     @property
     def identity(self) -> ModelIdentity:
@@ -112,6 +116,7 @@ class Model:
             "thresholds": dict(self.thresholds),
             "p_level": self.p_level,
             "packages": dict(self.packages),
+            "bundle_packages": dict(self.bundle_packages),
         }
 
     @staticmethod
@@ -123,7 +128,6 @@ class Model:
         bins = _integer(wave, "bins", _MOST_BINS)
         low, high = _interval(fields, "redshift_range")
         thresholds = _object(fields.get("thresholds"), "thresholds")
-        packages = _object(fields.get("packages"), "packages")
 
         return Model(
             name=_text(fields, "name"),
@@ -135,7 +139,11 @@ class Model:
             redshift_range=(low, high),
             thresholds={name: _number(thresholds, name) for name in ("wmse", "nof")},
             p_level=_number(fields, "p_level"),
-            packages={name: _text(packages, name) for name in packages},
+            packages=_texts(fields, "packages"),
+            # Older services do not state it.
+            bundle_packages=_texts(fields, "bundle_packages")
+            if "bundle_packages" in fields
+            else {},
         )
 
 
@@ -161,6 +169,11 @@ def _text(owner: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= _LONGEST:
         raise ValueError(f"{key} is {reprlib.repr(value)}; expected a printable text")
     return value
+
+
+def _texts(owner: Mapping[str, Any], key: str) -> dict[str, str]:
+    texts = _object(owner.get(key), key)
+    return {name: _text(texts, name) for name in texts}
 
 
 def _number(owner: Mapping[str, Any], key: str) -> float:

@@ -1,21 +1,33 @@
 """Scores: the result for each spectrum, and the status bits that qualify it."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntFlag
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import notebook
+from .columns import COLUMNS
+from .errors import InputError
+from .index import Index, to_rows
 from .model import ModelIdentity
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from .plot import Portrait
 
 
 class Status(IntFlag):
     """Conditions that qualify the scores of a spectrum, one bit each.
 
-    The first five, LOW_COVERAGE and NO_SPECTRUM make it ineligible: its scores, where they can
-    be computed, are reported but never flagged, ranked or counted.
+    The first five, LOW_COVERAGE, NO_SPECTRUM and NOT_SCORED make it ineligible: its scores,
+    where they can be computed, are reported but never flagged, ranked or counted.
     """
 
     NO_DATA = 1 << 0
@@ -44,6 +56,25 @@ class Status(IntFlag):
     """The TARGETID belongs to the model's training sample."""
     EXTRAPOLATED = 1 << 12
     """The S/N lies outside the calibrated range: p_value is that of the nearest cell."""
+    NOT_SCORED = 1 << 15
+    """The model gave a score that is not finite; all are NaN."""
+
+    def __str__(self) -> str:
+        """Return the names of the bits that are set, ``none`` where there is none.
+
+        Examples
+        --------
+        >>> from outcrop import Status
+        >>> print(Status(33), Status(0), Status(1 << 30))
+        NO_DATA|LOW_SNR none bit 30
+        """
+        number = int(self)
+        bits = [bit for bit in range(number.bit_length()) if number >> bit & 1]
+        names = {bit.value: str(bit.name) for bit in Status}
+        return "|".join(names.get(1 << bit, f"bit {bit}") for bit in bits) or "none"
+
+    def __format__(self, specification: str) -> str:
+        return format(int(self), specification) if specification else str(self)
 
 
 INELIGIBLE: Final = (
@@ -54,6 +85,7 @@ INELIGIBLE: Final = (
     | Status.BAD_FIBER
     | Status.LOW_COVERAGE
     | Status.NO_SPECTRUM
+    | Status.NOT_SCORED
 )
 MIN_SNR: Final = 1.0
 """Eligible spectra have at least this S/N."""
@@ -62,6 +94,8 @@ FLAGS: Final = ("wmse_anomaly", "nof_anomaly", "anomaly")
 """The fields of `Scores` that flag anomalies."""
 ON_REQUEST: Final = ("reconstruction", "rest_flux", "rest_ivar")
 """The spectra-sized fields of `Scores`, present only where they were requested."""
+_GIVEN: Final = ("model", "z", "rest_wave")
+"""The fields of `Scores` that describe how it was scored."""
 
 
 def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -78,9 +112,26 @@ def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np
     return ((status & int(INELIGIBLE)) == 0) & (snr >= MIN_SNR)
 
 
+def count_status(status: NDArray[np.int32]) -> str:
+    """Return how many spectra have each of the bits that occur.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outcrop.scores import count_status
+    >>> count_status(np.array([32, 33, 0]))
+    '1 NO_DATA, 2 LOW_SNR'
+    """
+    counts = {bit.name: np.count_nonzero(status & int(bit)) for bit in Status}
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "all clear"
+
+
 @dataclass(frozen=True, eq=False)
 class Scores:
     """One row per spectrum, in the order of the input.
+
+    ``scores[:5]``, ``scores[mask]`` and ``scores[rows]`` are the chosen rows, in the order of the
+    index; ``scores[0]`` is one.
 
     Attributes
     ----------
@@ -112,6 +163,10 @@ class Scores:
     reconstruction, rest_flux, rest_ivar : (N, M) float32, optional
         The decoded spectrum, the preprocessed spectrum and its inverse variance, on the model's
         rest-frame grid in the input's flux unit.
+    z : (N,) float64, optional
+        Redshift of the spectra as given.
+    rest_wave : (M,) float64, optional
+        Centres of the rest-frame bins, vacuum Å; present where reconstruction is.
     """
 
     model: ModelIdentity
@@ -130,9 +185,11 @@ class Scores:
     reconstruction: NDArray[np.float32] | None = None
     rest_flux: NDArray[np.float32] | None = None
     rest_ivar: NDArray[np.float32] | None = None
+    z: NDArray[np.float64] | None = None
+    rest_wave: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        for name, column in self.columns().items():
+        for name, column in self._by_row().items():
             if len(column) != len(self.targetid):
                 raise ValueError(
                     f"{name} has {len(column)} rows, targetid has {len(self.targetid)}"
@@ -141,22 +198,118 @@ class Scores:
     def __len__(self) -> int:
         return len(self.targetid)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Scores: {len(self)} spectra, {np.count_nonzero(self.eligible)} eligible, "
+            f"{np.count_nonzero(self.anomaly)} anomalies"
+            f"{'' if self.reconstruction is None else ', with reconstructions'}; "
+            f"model {self.model}; status: {count_status(self.status)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        table: Any = self[: notebook.ROWS].to_table()
+        names: list[str] = [name for name in table.colnames if name != "LATENT"]
+        shown: dict[str, NDArray[Any]] = {name: np.asarray(table[name]) for name in names}
+        shown["STATUS"] = np.array([str(Status(int(bits))) for bits in shown["STATUS"]], np.str_)
+        return notebook.html_table(repr(self), shown)
+
     @property
     def eligible(self) -> NDArray[np.bool_]:
         """(N,) bool: the rows that thresholds, rankings and shares use."""
         return eligible(self.status, self.snr)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays that are present, by name."""
+        """Return the scores that are present, by name; not z and rest_wave, which are given."""
         values: dict[str, Any] = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in _GIVEN
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    def rows(self, index: slice | NDArray[np.intp]) -> "Scores":
-        """Return the chosen rows, in the order of the index."""
-        columns = {name: column[index] for name, column in self.columns().items()}
+    def _by_row(self) -> dict[str, NDArray[Any]]:
+        return self.columns() | ({} if self.z is None else {"z": self.z})
+
+    def __getitem__(self, index: Index) -> "Scores":
+        rows = to_rows(index, len(self))
+        columns = {name: column[rows] for name, column in self._by_row().items()}
         return replace(self, **columns)
+
+    def to_table(self) -> "Table":
+        """Return the scores as an astropy Table with the columns of the score table.
+
+        Returns
+        -------
+        Table
+            Has units and descriptions; name, version and sha256 of the model are in its ``meta``.
+            Z is a column where it is known; reconstructions are none.
+        """
+        from astropy.table import Column, Table
+        from astropy.units import Unit
+
+        known = self._by_row()
+        columns: list[Any] = [
+            Column(
+                known[column.field],
+                column.name,
+                unit=None if column.unit is None else Unit(column.unit, format="fits"),
+                description=column.description,
+            )
+            for column in COLUMNS
+            if column.field in known
+        ]
+        model = self.model
+        meta = {"MODEL": model.name, "MODELVER": model.version, "MODELSHA": model.sha256}
+        return Table(columns, meta=meta)
+
+    def plot(self, row: int) -> "Portrait":
+        """Draw a spectrum with its reconstruction and the residual.
+
+        Parameters
+        ----------
+        row : int
+            Of scores with reconstructions.
+
+        Returns
+        -------
+        Portrait
+            A matplotlib figure: Jupyter shows it, and its ``savefig`` writes it.
+
+        Raises
+        ------
+        InputError
+            Where matplotlib is not installed, or there is no reconstruction to draw.
+        """
+        try:
+            from .plot import DrawnSpectrum, Portrait
+        except ImportError as error:
+            raise InputError(
+                f"plots need matplotlib ({error}); install it: pip install matplotlib"
+            ) from error
+
+        one = self[row]
+        if (
+            one.reconstruction is None
+            or one.rest_flux is None
+            or one.rest_ivar is None
+            or one.rest_wave is None
+        ):
+            raise InputError("scores hold no reconstruction; score with reconstruction=True")
+        status = Status(int(one.status[0]))
+        if not np.isfinite(one.reconstruction).all():
+            raise InputError(
+                f"row {row}, TARGETID {one.targetid[0]}, has no reconstruction to draw: {status}"
+            )
+
+        z, p_value = math.nan if one.z is None else float(one.z[0]), float(one.p_value[0])
+        title = (
+            f"{one.targetid[0]}    {'no z' if math.isnan(z) else f'z {z:.4f}'}    "
+            f"{'no p-value' if math.isnan(p_value) else f'p {p_value:.2g}'}"
+        )
+        subtitle = (
+            f"wmse {one.wmse[0]:.3g}, NOF {one.nof[0]:.3g}, S/N {one.snr[0]:.3g}, "
+            f"coverage {one.coverage[0]:.2f}; status: {status}"
+        )
+        images = one.rest_flux[0], one.rest_ivar[0], one.reconstruction[0]
+        return Portrait(DrawnSpectrum(title, subtitle, one.rest_wave, *images, z))
 
     @staticmethod
     def concatenate(parts: "Sequence[Scores]") -> "Scores":
@@ -171,6 +324,6 @@ class Scores:
         for part in parts:
             model.check_same(part.model)
 
-        columns = [part.columns() for part in parts]
+        columns = [part._by_row() for part in parts]
         joined = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
-        return Scores(model=model, **joined)
+        return replace(parts[0], **joined)

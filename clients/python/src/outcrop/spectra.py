@@ -12,6 +12,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from . import notebook
+from .index import Index, to_rows
+from .inputs import Inputs
+from .scores import Status, count_status
+
 STEP: Final = 0.8
 CAMERAS: Final = ("b", "r", "z")
 
@@ -31,9 +36,20 @@ WAVE: Final[Mapping[str, NDArray[np.float64]]] = {
 """Pixel centres of each band, observed frame, vacuum Å."""
 
 
+def repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows (N,) have a TARGETID that another row has too.
+
+    0 never counts: spectra without a TARGETID have it.
+    """
+    ascending = np.sort(targetid)
+    following = ascending[1:]
+    twice = following[(following == ascending[:-1]) & (following != 0)]
+    return np.isin(targetid, twice)
+
+
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Flux of N spectra in one band.
+    """Flux of N spectra in one band; an index chooses spectra, as for `Spectra`.
 
     Attributes
     ----------
@@ -64,10 +80,18 @@ class Band:
                     "convert with np.ascontiguousarray(x, dtype=np.float32)"
                 )
 
-    def rows(self, index: slice | NDArray[np.intp]) -> "Band":
-        """Return the band of the chosen spectra."""
+    def __len__(self) -> int:
+        return len(self.flux)
+
+    def __repr__(self) -> str:
+        spectra, pixels = self.flux.shape
+        mask = "no mask" if self.mask is None else "a mask"
+        return f"<Band: {spectra} spectra of {pixels} pixels, {mask}>"
+
+    def __getitem__(self, index: Index) -> "Band":
+        rows = to_rows(index, len(self))
         return Band(
-            self.flux[index], self.ivar[index], None if self.mask is None else self.mask[index]
+            self.flux[rows], self.ivar[rows], None if self.mask is None else self.mask[rows]
         )
 
     def folded(self) -> "Band":
@@ -82,6 +106,9 @@ class Band:
 @dataclass(frozen=True, eq=False)
 class Spectra:
     """N spectra of one coadd with their redshifts.
+
+    ``spectra[:5]``, ``spectra[mask]`` and ``spectra[rows]`` are the chosen spectra, in the order of
+    the index; ``spectra[0]`` is one.
 
     Attributes
     ----------
@@ -102,6 +129,12 @@ class Spectra:
         Degrees, J2000.
     fiber, petal, tileid : (N,) int32, optional
         −1 where unknown.
+    zerr, deltachi2 : (N,) float64, optional
+        redrock's error of the redshift, and its χ² difference to the next best fit.
+    subtype : (N,) str, optional
+        redrock's subclass.
+    inputs : Inputs
+        The files that the spectra were read from; none by default.
     """
 
     bands: Mapping[str, Band]
@@ -115,6 +148,10 @@ class Spectra:
     fiber: NDArray[np.int32] | None = None
     petal: NDArray[np.int32] | None = None
     tileid: NDArray[np.int32] | None = None
+    zerr: NDArray[np.float64] | None = None
+    deltachi2: NDArray[np.float64] | None = None
+    subtype: NDArray[np.str_] | None = None
+    inputs: Inputs = field(default_factory=Inputs)
 
     def __post_init__(self) -> None:
         names = tuple(self.bands)
@@ -142,15 +179,26 @@ class Spectra:
     def __len__(self) -> int:
         return len(self.z)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Spectra: {len(self)} spectra, bands {', '.join(self.bands)}; "
+            f"status: {count_status(self.status)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        shown = self[: notebook.ROWS].columns()
+        shown["status"] = np.array([str(Status(int(bits))) for bits in shown["status"]], np.str_)
+        return notebook.html_table(repr(self), {"targetid": shown.pop("targetid"), **shown})
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the columns that are present, by name: z, targetid, status and the optional."""
         values: dict[str, Any] = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name != "bands"
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bands", "inputs")
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    def rows(self, index: slice | NDArray[np.intp]) -> "Spectra":
-        """Return the chosen spectra, in the order of the index."""
-        bands = {name: band.rows(index) for name, band in self.bands.items()}
-        columns = {name: column[index] for name, column in self.columns().items()}
+    def __getitem__(self, index: Index) -> "Spectra":
+        rows = to_rows(index, len(self))
+        bands = {name: band[rows] for name, band in self.bands.items()}
+        columns = {name: column[rows] for name, column in self.columns().items()}
         return replace(self, bands=bands, **columns)

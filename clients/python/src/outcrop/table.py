@@ -1,15 +1,20 @@
 """The score table: what Outcrop writes beside redrock's, row-matched to it.
 
 One binary table, EXTNAME ``OUTLIERS``, whose header names the model; where scores hold
-reconstructions, also the images WAVELENGTH, FLUX, MODEL and IVAR. The file is written completely
-or not at all.
+reconstructions, also the images WAVELENGTH, FLUX, MODEL and IVAR. The primary header says what was
+observed, names the input files and the version of Outcrop. The file is written completely or not
+at all.
+
+The header of OUTLIERS is the same for all petals scored by one model, so that astropy's ``vstack``
+joins their tables without a conflict. For that reason it has no CHECKSUM; the other HDUs have one.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -17,8 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._files import check_output, write_atomically
+from ._version import __version__
+from .columns import COLUMNS, FLUX_UNIT, IVAR_UNIT, Column
 from .errors import InputError
-from .fingerprint import FileFingerprint, header_cards
+from .fingerprint import header_cards
+from .inputs import Inputs
 from .model import Model
 from .scores import Scores, Status
 from .spectra import Spectra
@@ -26,12 +34,26 @@ from .spectra import Spectra
 if TYPE_CHECKING:
     from astropy.io import fits
 
-# Spelt as in DESI's own files.
-FLUX_UNIT: Final = "10**-17 erg/(s cm2 Angstrom)"
-IVAR_UNIT: Final = "10**+34 (s2 cm4 Angstrom2) / erg2"
-
+_ENDINGS: Final = (".fits", ".fits.gz")
 _LONGEST_COMMENTED: Final = 30
 """Longer strings get no comment: astropy would truncate it, with a warning."""
+
+
+def check_score_table(path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Check that a score table can be written there, before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        Where the name does not end in ``.fits`` or ``.fits.gz``, the file exists and may not be
+        overwritten, or its folder does not exist.
+    """
+    if not str(path).lower().endswith(_ENDINGS):
+        raise InputError(
+            f"{path} does not end in .fits or .fits.gz; a score table is a FITS file, which "
+            "astropy.table.Table.read converts"
+        )
+    check_output(path, overwrite)
 
 
 def write_scores(
@@ -40,7 +62,6 @@ def write_scores(
     scores: Scores,
     model: Model,
     overwrite: bool = False,
-    inputs: Sequence[FileFingerprint] = (),
 ) -> None:
     """Write the score table.
 
@@ -52,22 +73,20 @@ def write_scores(
     path : path
         ``.fits``, or ``.fits.gz`` to have it compressed.
     spectra : Spectra
-        The spectra that were scored; Z, ZWARN and SPECTYPE come from them. Without a redrock file
-        the last two are 0 and empty.
+        The spectra that were scored; redshifts, positions, fibers and the header's description of
+        the input come from them. What they do not have is NaN, −1, 0 in ZWARN, or an empty string.
     scores : Scores
         Of these spectra, row by row. With `reconstruction`, the images are written too.
     model : Model
         The model of these scores; described in the header.
     overwrite : bool
         Replace an existing file.
-    inputs : sequence of FileFingerprint
-        Those of the files that were read; kept in the header.
 
     Raises
     ------
     InputError
-        Where the scores are not of these spectra, the file exists and may not be overwritten, or
-        it cannot be written.
+        Where the scores are not of these spectra, the name is not that of a FITS file, the file
+        exists and may not be overwritten, or it cannot be written.
     ModelChanged
         Where the scores are of another model.
     """
@@ -75,7 +94,7 @@ def write_scores(
     from astropy.io import fits
 
     target = Path(path)
-    check_output(target, overwrite)
+    check_score_table(target, overwrite)
     model.identity.check_same(scores.model)
     if not np.array_equal(spectra.targetid, scores.targetid):
         raise InputError(
@@ -84,13 +103,8 @@ def write_scores(
         )
 
     try:
-        hdus = fits.HDUList(
-            [
-                fits.PrimaryHDU(),
-                _outliers(spectra, scores, model, inputs),
-                *_images(scores, model),
-            ]
-        )
+        primary, images = _primary(spectra.inputs), list(_images(scores, model))
+        table = _outliers(spectra, scores, model)
     except InputError:
         raise
     except ValueError as error:
@@ -98,60 +112,67 @@ def write_scores(
             f"model {model.name!r} or an input cannot be named in a FITS header: {error}"
         ) from error
 
+    for hdu in (primary, *images):
+        hdu.add_checksum()
     content = io.BytesIO()
-    hdus.writeto(content, checksum=True)
+    fits.HDUList([primary, table, *images]).writeto(content)
     write_atomically(target, content.getbuffer(), overwrite)
 
 
-def _outliers(
-    spectra: Spectra, scores: Scores, model: Model, inputs: Sequence[FileFingerprint]
-) -> "fits.BinTableHDU":
+def _primary(inputs: Inputs) -> "fits.PrimaryHDU":
     from astropy.io import fits
 
-    columns = _columns(spectra, scores)
-    table = fits.BinTableHDU.from_columns(
-        [
-            fits.Column(name=name, format=form, array=array, unit=unit)
-            for name, form, array, unit, _ in columns
-        ],
-        name="OUTLIERS",
+    primary = fits.PrimaryHDU()
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    _add_cards(
+        primary,
+        ("DATE", now, "UTC when it was written"),
+        *((keyword, value, "of the coadd") for keyword, value in inputs.cards.items()),
+        *header_cards(inputs.files),
+        ("DEPNAM00", "outcrop", ""),
+        ("DEPVER00", __version__, ""),
     )
+    return primary
+
+
+def _outliers(spectra: Spectra, scores: Scores, model: Model) -> "fits.BinTableHDU":
+    from astropy.io import fits
+
+    columns = [_fits_column(column, spectra, scores) for column in COLUMNS]
+    table = fits.BinTableHDU.from_columns(columns, name="OUTLIERS")
 
     header = cast(Any, table.header)
-    for number, column in enumerate(columns, start=1):
-        header.comments[f"TTYPE{number}"] = column[4]
-    for keyword, value, comment in (*_provenance(model), *header_cards(inputs)):
-        long = isinstance(value, str) and len(value) > _LONGEST_COMMENTED
-        header.append((keyword, value, "" if long else comment), end=True)
+    for number, column in enumerate(COLUMNS, start=1):
+        header.comments[f"TTYPE{number}"] = column.description
+    _add_cards(table, *_provenance(model))
     for status in Status:
         header.add_comment(f"STATUS bit {status.value.bit_length() - 1}: {status.name}")
     return table
 
 
-def _columns(
-    spectra: Spectra, scores: Scores
-) -> list[tuple[str, str, NDArray[Any], str | None, str]]:
-    """Return name, format, values, unit and comment of each column."""
-    rows = len(spectra)
-    zwarn = np.zeros(rows, np.int64) if spectra.zwarn is None else spectra.zwarn
-    spectype = np.zeros(rows, "S6") if spectra.spectype is None else spectra.spectype.astype("S")
-    return [
-        ("TARGETID", "K", scores.targetid, None, "DESI target"),
-        ("Z", "D", spectra.z, None, "redshift as given"),
-        ("ZWARN", "K", zwarn, None, "redrock's warning bits"),
-        ("SPECTYPE", f"{max(6, spectype.itemsize)}A", spectype, None, "redrock's class"),
-        ("STATUS", "J", scores.status, None, "bits, see comments below"),
-        ("SNR", "E", scores.snr, None, "median of flux sqrt(ivar), rest-frame bins"),
-        ("COVERAGE", "E", scores.coverage, None, "share of good bins"),
-        ("NORM", "E", scores.norm, FLUX_UNIT, "norm of the flux before normalisation"),
-        ("LATENT", f"{scores.latent.shape[1]}E", scores.latent, None, "posterior mean"),
-        ("WMSE", "E", scores.wmse, None, "weighted MSE; larger is more anomalous"),
-        ("NOF", "E", scores.nof, None, "outlier factor; smaller is more anomalous"),
-        ("WMSE_ANOMALY", "L", scores.wmse_anomaly, None, "WMSE above WMSETHR"),
-        ("NOF_ANOMALY", "L", scores.nof_anomaly, None, "NOF below NOFTHR"),
-        ("P_VALUE", "D", scores.p_value, None, "smaller is more anomalous; rank by it"),
-        ("ANOMALY", "L", scores.anomaly, None, "P_VALUE below PLEVEL"),
-    ]
+def _add_cards(hdu: Any, *cards: tuple[str, Any, str]) -> None:
+    """Append cards of keyword, value and comment to the header of an HDU."""
+    for keyword, value, comment in cards:
+        long = isinstance(value, str) and len(value) > _LONGEST_COMMENTED
+        hdu.header.append((keyword, value, "" if long else comment), end=True)
+
+
+def _fits_column(column: Column, spectra: Spectra, scores: Scores) -> "fits.Column":
+    from astropy.io import fits
+
+    if column.unknown is None:
+        values: NDArray[Any] = getattr(scores, column.field)
+    else:
+        known = getattr(spectra, column.field)
+        values = np.full(len(spectra), column.unknown) if known is None else known
+
+    form = column.format
+    if form.endswith("A"):
+        values = values.astype("S")
+        form = f"{max(int(form[:-1]), values.itemsize)}A"
+    elif values.ndim == 2:
+        form = f"{values.shape[1]}{form}"
+    return fits.Column(name=column.name, format=form, array=values, unit=column.unit)
 
 
 def _provenance(model: Model) -> Iterator[tuple[str, Any, str]]:

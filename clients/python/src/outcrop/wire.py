@@ -7,8 +7,9 @@ is checked before use: any bytes give either a valid object or a `WireError`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,22 +17,18 @@ from .errors import WireError
 from .model import ModelIdentity
 from .scores import ON_REQUEST, Scores
 from .spectra import CAMERAS, WAVE, Band, Spectra
+from .strict_json import decode
 from .tensors import (
     HEADER_LENGTH,
     Body,
     Tensor,
     TensorEntry,
+    TensorText,
+    check_name,
+    check_tensors,
     encode,
-    flag_of,
-    list_of,
-    name_of,
-    object_of,
-    parameters_of,
-    parse_json,
-    parse_tensors,
     read_tensors,
     split_body,
-    text_of,
 )
 
 __all__ = [
@@ -50,9 +47,13 @@ __all__ = [
     "encode_response",
 ]
 
+T = TypeVar("T")
+
 MODEL_NAME: Final = "outcrop"
 
 _SHA256: Final = "model_sha256"
+_MAX_OBJECTS: Final = 256
+"""In one JSON header; every tensor of both tables, with parameters, has less than half as many."""
 
 
 def _by_name(*tensors: Tensor) -> Mapping[str, Tensor]:
@@ -102,6 +103,50 @@ OUTPUTS: Final = _by_name(
 """The tensors that a response may hold, by name."""
 
 DEFAULT_OUTPUTS: Final = tuple(name for name in OUTPUTS if name not in ON_REQUEST)
+
+
+# Parameters are open: unknown ones are ignored.
+class _RequestParameters(msgspec.Struct):
+    binary_data_output: bool = False
+
+
+class _OutputParameters(msgspec.Struct):
+    binary_data: bool | None = None
+    classification: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    shared_memory_region: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    shared_memory_offset: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    shared_memory_byte_size: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _RequestedOutput(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    parameters: _OutputParameters | None = None
+
+
+class _RequestText(msgspec.Struct, forbid_unknown_fields=True):
+    inputs: list[TensorText]
+    id: str | None = None
+    parameters: _RequestParameters | None = None
+    outputs: list[_RequestedOutput] | None = None
+
+
+class _ResponseParameters(msgspec.Struct):
+    model_sha256: str | None = None
+
+
+class _ResponseText(msgspec.Struct, forbid_unknown_fields=True):
+    outputs: list[TensorText]
+    model_name: str | None = None
+    model_version: str | None = None
+    id: str | None = None
+    parameters: _ResponseParameters | None = None
+
+
+_REQUEST: Final = msgspec.json.Decoder(_RequestText)
+_RESPONSE: Final = msgspec.json.Decoder(_ResponseText)
+_UNSUPPORTED: Final = tuple(
+    name for name in _OutputParameters.__struct_fields__ if name != "binary_data"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,15 +243,17 @@ def encode_request(
     }
     if spectra.petal is not None:
         arrays["petal"] = spectra.petal
+    masks: dict[str, NDArray[Any]] = {}
     for name, band in spectra.bands.items():
-        folded = band.folded()
-        arrays["flux" + _suffix(name)] = folded.flux
-        arrays["ivar" + _suffix(name)] = folded.ivar
+        for kind, values in (("flux", band.flux), ("ivar", band.ivar)):
+            arrays[kind + _suffix(name)] = values
+            if band.mask is not None:
+                masks[kind + _suffix(name)] = band.mask
 
     outputs = tuple(OUTPUTS) if reconstruction else DEFAULT_OUTPUTS
     header: dict[str, Any] = {} if request_id is None else {"id": request_id}
     header["outputs"] = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
-    return encode(header, "inputs", arrays, INPUTS, frozenset(arrays))
+    return encode(header, "inputs", arrays, INPUTS, frozenset(arrays), masks)
 
 
 def decode_request_header(body: Body, header_length: int | None = None) -> RequestHeader:
@@ -225,12 +272,12 @@ def decode_request_header(body: Body, header_length: int | None = None) -> Reque
         Where the header is not that of a valid request.
     """
     content, _ = split_body(body, header_length)
-    header = parse_json(content, ("id", "parameters", "inputs", "outputs"))
+    header = _decode(_REQUEST, content)
     outputs, binary = _requested(header)
-    inputs = parse_tensors(header, "inputs", INPUTS)
+    inputs = check_tensors(header.inputs, "input", INPUTS)
     _require(inputs, "z", "input")
     _check_rows(inputs, "z")
-    return RequestHeader(text_of(header, "id"), outputs, binary, inputs)
+    return RequestHeader(header.id, outputs, binary, inputs)
 
 
 def decode_request(
@@ -297,10 +344,10 @@ def decode_response(body: Body, header_length: int | None = None) -> Scores:
         `DEFAULT_OUTPUTS`.
     """
     content, rest = split_body(body, header_length)
-    header = parse_json(content, ("model_name", "model_version", "id", "parameters", "outputs"))
+    header = _decode(_RESPONSE, content)
     model = _model_identity(header)
 
-    outputs = parse_tensors(header, "outputs", OUTPUTS)
+    outputs = check_tensors(header.outputs, "output", OUTPUTS)
     for name in DEFAULT_OUTPUTS:
         _require(outputs, name, "output")
     _check_rows(outputs, "targetid")
@@ -311,9 +358,20 @@ def decode_response(body: Body, header_length: int | None = None) -> Scores:
     return Scores(model=model, **read_tensors(outputs, rest))
 
 
-def _model_identity(header: Mapping[str, Any]) -> ModelIdentity:
-    name, version = text_of(header, "model_name"), text_of(header, "model_version")
-    sha256 = text_of(parameters_of(header, "the response"), _SHA256)
+def _decode(decoder: msgspec.json.Decoder[T], content: memoryview) -> T:
+    text = bytes(content)
+    # Its length is often what is wrong.
+    what = f"the JSON header of {len(text)} bytes"
+    # Before any is made.
+    objects = text.count(b"{")
+    if objects > _MAX_OBJECTS:
+        raise WireError(f"{what} holds {objects} objects; send at most {_MAX_OBJECTS}")
+    return decode(decoder, text, what)
+
+
+def _model_identity(header: _ResponseText) -> ModelIdentity:
+    name, version = header.model_name, header.model_version
+    sha256 = header.parameters and header.parameters.model_sha256
     if not name or not version or not sha256 or not f"{name}{version}{sha256}".isprintable():
         raise WireError(
             f"model_name is {name!r}, model_version {version!r}, parameter {_SHA256} {sha256!r}; "
@@ -322,24 +380,22 @@ def _model_identity(header: Mapping[str, Any]) -> ModelIdentity:
     return ModelIdentity(name, version, sha256)
 
 
-def _requested(header: Mapping[str, Any]) -> tuple[tuple[str, ...], frozenset[str]]:
+def _requested(header: _RequestText) -> tuple[tuple[str, ...], frozenset[str]]:
     """Return the names of the requested outputs, and of those requested as bytes."""
-    default = flag_of(parameters_of(header, "the request"), "binary_data_output", False)
-    entries = header.get("outputs")
-    if entries is None or entries == []:
+    default = (header.parameters or _RequestParameters()).binary_data_output
+    if not header.outputs:
         return DEFAULT_OUTPUTS, frozenset(DEFAULT_OUTPUTS if default else ())
 
     binary: dict[str, bool] = {}
-    for value in list_of(entries, "outputs"):
-        entry = object_of(value, "an output", ("name", "parameters"))
-        name = name_of(entry, "an output", OUTPUTS)
+    for output in header.outputs:
+        name, parameters = output.name, output.parameters or _OutputParameters()
+        check_name(name, "an output", OUTPUTS)
         if name in binary:
             raise WireError(f"output {name} is named twice; name it once")
-        parameters = parameters_of(entry, f"output {name}")
-        for key in parameters:
-            if key == "classification" or key.startswith("shared_memory"):
+        for key in _UNSUPPORTED:
+            if getattr(parameters, key) is not msgspec.UNSET:
                 raise WireError(f"output {name} has parameter {key}, which is not supported")
-        binary[name] = flag_of(parameters, "binary_data", default)
+        binary[name] = default if parameters.binary_data is None else parameters.binary_data
     return tuple(binary), frozenset(name for name, chosen in binary.items() if chosen)
 
 

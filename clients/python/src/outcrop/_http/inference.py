@@ -2,12 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from .._constants import ANSWER_BYTES, CHUNK, RECONSTRUCTION_BYTES, ROW_BYTES
+from ..errors import WireError
 from ..model import Model
 from ..scores import ON_REQUEST, Scores
 from ..spectra import Spectra
@@ -28,7 +30,7 @@ _NOT_A_MODEL: Final = (
 def chunks(spectra: Spectra) -> Iterator[Spectra]:
     """Yield the spectra in chunks of up to `CHUNK`; none where there are no spectra."""
     for start in range(0, len(spectra), CHUNK):
-        yield spectra.rows(slice(start, start + CHUNK))
+        yield spectra[start : start + CHUNK]
 
 
 def score_request(url: str, spectra: Spectra, reconstruction: bool) -> ClientRequest:
@@ -57,6 +59,36 @@ def read_scores(
     if reconstruction and absent:
         raise request.malformed(ValueError(f"it lacks {', '.join(sorted(absent))}"))
     return scores
+
+
+def join_scores(parts: Sequence[Scores], spectra: Spectra, model: Model | None) -> Scores:
+    """Join the scores of the chunks of some spectra.
+
+    Parameters
+    ----------
+    parts : sequence of Scores
+        At least one.
+    spectra : Spectra
+    model : Model, optional
+        Given where reconstructions were requested, for the bins they are on.
+
+    Raises
+    ------
+    ModelChanged
+        Where the scores are of different models, or not of the given one.
+    WireError
+        Where the reconstructions have other bins than the model.
+    """
+    scores = replace(Scores.concatenate(parts), z=spectra.z)
+    if model is None:
+        return scores
+
+    model.identity.check_same(scores.model)
+    if scores.reconstruction is None or scores.reconstruction.shape[1] != len(model.wave):
+        raise WireError(
+            f"reconstructions do not have the {len(model.wave)} bins of {model.identity}"
+        )
+    return replace(scores, rest_wave=model.wave)
 
 
 def model_request(url: str) -> ClientRequest:
@@ -92,5 +124,7 @@ def no_scores(model: Model, reconstruction: bool) -> Scores:
         nof_anomaly=flags,
         p_value=np.zeros(0, np.float64),
         anomaly=flags,
+        z=np.zeros(0, np.float64),
+        rest_wave=model.wave if reconstruction else None,
         **(dict.fromkeys(ON_REQUEST, bins) if reconstruction else {}),
     )

@@ -37,8 +37,10 @@ from ..model import Model
 from ..petals import Petal, find_coadds_without_redrock, find_petals, require_petals
 from .folder_lock import locked
 from .retries import RetryingClient
+from .selection import FLAGGED, Selection
 from .summary import Summary
 from .tables import is_current, make_table
+from .top_list import TopList
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,8 @@ class Night:
         Its timeout is for a chunk of up to 500 spectra.
     workers : int
         Petals at a time, and so the most that are in memory.
+    selection : Selection
+        Of the spectra in the top list.
     allow_mismatch : bool
         As in `read_spectra`.
 
@@ -89,6 +93,7 @@ class Night:
         output: str | os.PathLike[str],
         client: Client,
         workers: int,
+        selection: Selection = FLAGGED,
         allow_mismatch: bool = False,
     ) -> None:
         self.root, self.output = Path(root), Path(output)
@@ -99,6 +104,7 @@ class Night:
         self._stopped = False
         self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers
+        self._selection = selection
         self._allow_mismatch = allow_mismatch
         self._scored = 0
         self._failures: dict[Petal, str] = {}
@@ -283,7 +289,7 @@ class Night:
             logger.error("%s: %s", petal.coadd.name, outcome.message)
 
     def _write_summary(self, petals: Sequence[Petal], model: Model) -> None:
-        summary = Summary(self.root, model, self._scored)
+        summary = Summary(self.root, model, self._scored, top=TopList(self._selection))
         for petal in petals:
             table = self.table(petal)
             if petal in self._failures:

@@ -16,6 +16,7 @@ import numpy as np
 from .._files import write_atomically
 from ..model import Model
 from ..scores import eligible
+from .selection import Selection
 from .tables import read_table
 from .top_list import TopList
 
@@ -138,13 +139,19 @@ class Summary:
         str
             The totals and the head of the top list, to be printed.
         """
+        provenance = self._provenance()
         toplist = self.top.table(self.root)
-        for name, table in ((SUMMARY, self._table()), (TOPLIST, toplist)):
-            write_atomically(folder / name, _ecsv(table, self._provenance()), overwrite=True)
+        listed = provenance | {"selection": str(self.top.selection)}
+        for name, table, meta in (
+            (SUMMARY, self._table(), provenance),
+            (TOPLIST, toplist, listed),
+        ):
+            write_atomically(folder / name, _ecsv(table, meta), overwrite=True)
         write_atomically(folder / TARGETS, self.top.targets().encode(), overwrite=True)
 
         written = ", ".join(str(folder / name) for name in (SUMMARY, TOPLIST, TARGETS))
-        return f"{self._text()}\n{_most_anomalous(toplist)}written: {written}"
+        top = _most_anomalous(toplist, self.top.selection)
+        return f"{self._text()}\n{top}\nwritten: {written}"
 
     def _provenance(self) -> dict[str, Any]:
         model = self.model
@@ -198,13 +205,14 @@ def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _most_anomalous(toplist: "Table") -> str:
+def _most_anomalous(toplist: "Table", selection: Selection) -> str:
     """Return the head of the list, with the first fiber observation of each spectrum."""
     if not len(toplist):
-        return ""
+        return f"no spectrum is in the top list ({selection})"
     first = np.unique(np.asarray(toplist["RANK"]), return_index=True)[1][:_PRINTED]
     shown = cast(Any, toplist)[list(_FORMATS)][first]
     for name, form in _FORMATS.items():
         shown[name].info.format = form
     lines = shown.pformat(max_lines=-1, max_width=-1, show_unit=False)
-    return "\n".join(["the most anomalous, each with its first fiber observation:", *lines, ""])
+    title = f"the most anomalous ({selection}), each with its first fiber observation:"
+    return "\n".join([title, *lines])

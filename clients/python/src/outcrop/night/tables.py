@@ -27,10 +27,11 @@ def is_current(table: Path, petal: Petal, model: Model) -> bool:
     try:
         fingerprints = petal.fingerprints()
         with FitsFile(table) as file:
-            header = file.header("OUTLIERS")
+            sha256 = file.header("OUTLIERS").get("MODELSHA")
+            primary = file.header("PRIMARY")
         return (
-            header.get("MODELSHA") == model.sha256
-            and has_fingerprints(header, fingerprints)
+            sha256 == model.sha256
+            and has_fingerprints(primary, fingerprints)
             and table.stat().st_mtime_ns >= max(each.mtime for each in fingerprints)
         )
     except (OSError, InputError):
@@ -66,15 +67,15 @@ def make_table(
     OutcropError
         Where the service does not score.
     """
-    fingerprints = petal.fingerprints()
     spectra = read_spectra(petal.coadd, petal.redrock, allow_mismatch=allow_mismatch)
+    fingerprints = spectra.inputs.files
     if petal.fingerprints() != fingerprints:
         raise InputError(f"{petal.coadd} or {petal.redrock} changed while it was read; run again")
 
     scores = client.score(spectra)
 
     table.parent.mkdir(parents=True, exist_ok=True)
-    write_scores(table, spectra, scores, model, overwrite=True, inputs=fingerprints)
+    write_scores(table, spectra, scores, model, overwrite=True)
     # The clock of the input files may be ahead of that of the table.
     newest = max(table.stat().st_mtime_ns, *(each.mtime for each in fingerprints))
     os.utime(table, ns=(newest, newest))

@@ -1,13 +1,13 @@
 """Top list: the most anomalous spectra of a night, by p_value, with their fiber observations.
 
 A spectrum is a row of a score table. A target that was observed on several tiles has several
-spectra, each scored and ranked separately: one anomalous spectrum among inliers of the same
-target points to the instrument, not to the sky. NSPECTRA is their number.
+spectra, each scored separately: one anomalous spectrum among inliers of the same target points to
+the instrument, not to the sky. NSPECTRA is their number. Unless every spectrum is asked for, a
+target is listed once, with its most anomalous spectrum.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
-import heapq
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .._constants import TOP
 from ..errors import InputError
 from .fiber_observations import FiberObservation, read_fiber_observations
+from .selection import FLAGGED, Selection
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -74,11 +74,12 @@ class Candidate:
 
 @dataclass
 class TopList:
-    """The `TOP` eligible spectra with the smallest p_value, of all tables added.
+    """The selected spectra of all tables added, the smallest p_value first.
 
     Holds those, and the TARGETID of every eligible row: 1.2 MB for a night.
     """
 
+    selection: Selection = FLAGGED
     most_anomalous: list[Candidate] = field(default_factory=list[Candidate])
     _targetids: list[NDArray[np.int64]] = field(default_factory=list[NDArray[np.int64]])
 
@@ -95,25 +96,24 @@ class TopList:
             Columns of the score table, as `read_table` returns them.
         eligible : (N,) bool
         """
-        p_value = np.where(eligible, table["P_VALUE"], np.nan)
-        rows = np.argsort(p_value, kind="stable")[:TOP]
         candidates = [
             Candidate(coadd, {name: column[row] for name, column in table.items()})
-            for row in rows[np.isfinite(p_value[rows])]
+            for row in self.selection.rows(table, eligible)
         ]
 
         # Stable: where two share a p_value, the first added comes first.
-        self.most_anomalous = heapq.nsmallest(
-            TOP, [*self.most_anomalous, *candidates], key=lambda one: one.scores["P_VALUE"]
-        )
+        merged = sorted([*self.most_anomalous, *candidates], key=lambda one: one.scores["P_VALUE"])
+        kept = self.selection.kept(np.array([one.targetid for one in merged], np.int64))
+        self.most_anomalous = [merged[row] for row in kept]
         self._targetids.append(table["TARGETID"][eligible])
 
     def table(self, root: Path) -> "Table":
-        """Return the list, with a row for every fiber observation of each spectrum.
+        """Return the list: one row for each target, with its first fiber observation.
 
-        Rows of one spectrum share its RANK: in a tile's coadd there is one, in a healpixel's one
-        for each combination of TILEID, FIBER, PETAL and NIGHT of the target. Where a coadd cannot
-        be read any more, RA, DEC and these are unknown (NaN, −1), with a warning in the log.
+        Where every spectrum is listed, each has a row for every fiber observation, with the same
+        RANK: in a tile's coadd there is one, in a healpixel's one for each combination of TILEID,
+        FIBER, PETAL and NIGHT of the target. Where a coadd cannot be read any more, RA, DEC and
+        these are unknown (NaN, −1), with a warning in the log.
 
         Parameters
         ----------
@@ -153,7 +153,8 @@ class TopList:
         observations = self._observations()
 
         for rank, one in enumerate(self.most_anomalous, 1):
-            for observation in observations[one.coadd][one.targetid]:
+            listed = observations[one.coadd][one.targetid]
+            for observation in listed if self.selection.every_spectrum else listed[:1]:
                 yield {
                     **one.scores,
                     "RANK": rank,

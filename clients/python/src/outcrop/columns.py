@@ -1,0 +1,66 @@
+"""Columns: name, FITS format, unit and description of each column of a score table."""
+
+from dataclasses import dataclass
+from typing import Final
+
+# Spelt as in DESI's own files.
+FLUX_UNIT: Final = "10**-17 erg/(s cm2 Angstrom)"
+IVAR_UNIT: Final = "10**+34 (s2 cm4 Angstrom2) / erg2"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a score table.
+
+    Attributes
+    ----------
+    name : str
+    format : str
+        FITS format of one value; strings may be longer, and LATENT has a value for each latent.
+    description : str
+    unit : str, optional
+    field : str
+        Of `Scores`, or of `Spectra` where `unknown` is given. Default: the name in lower case.
+    unknown : int, float or str, optional
+        Value of every row where the spectra do not have the field.
+    """
+
+    name: str
+    format: str
+    description: str
+    unit: str | None = None
+    field: str = ""
+    unknown: int | float | str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field", self.field or self.name.lower())
+
+
+_NAN: Final = float("nan")
+
+COLUMNS: Final = (
+    Column("TARGETID", "K", "DESI target"),
+    Column("Z", "D", "redshift as given", unknown=_NAN),
+    Column("ZWARN", "K", "redrock's warning bits", unknown=0),
+    Column("SPECTYPE", "6A", "redrock's class", unknown=""),
+    Column("STATUS", "J", "status bits"),
+    Column("SNR", "E", "median of flux sqrt(ivar), rest-frame bins"),
+    Column("COVERAGE", "E", "share of good bins"),
+    Column("NORM", "E", "norm of the flux before normalisation", FLUX_UNIT),
+    Column("LATENT", "E", "posterior mean"),
+    Column("WMSE", "E", "weighted MSE; larger is more anomalous"),
+    Column("NOF", "E", "outlier factor; smaller is more anomalous"),
+    Column("WMSE_ANOMALY", "L", "WMSE above WMSETHR"),
+    Column("NOF_ANOMALY", "L", "NOF below NOFTHR"),
+    Column("P_VALUE", "D", "smaller is more anomalous; rank by it"),
+    Column("ANOMALY", "L", "P_VALUE below PLEVEL"),
+    Column("TARGET_RA", "D", "right ascension, J2000", "deg", "ra", _NAN),
+    Column("TARGET_DEC", "D", "declination, J2000", "deg", "dec", _NAN),
+    Column("TILEID", "J", "DESI tile; -1 if unknown", unknown=-1),
+    Column("PETAL_LOC", "J", "petal, 0 to 9; -1 if unknown", field="petal", unknown=-1),
+    Column("FIBER", "J", "fiber; -1 if unknown", unknown=-1),
+    Column("ZERR", "D", "redrock's error of the redshift", unknown=_NAN),
+    Column("DELTACHI2", "D", "redrock's chi2 to the next best fit", unknown=_NAN),
+    Column("SUBTYPE", "20A", "redrock's subclass", unknown=""),
+)
+"""The columns of a score table, in order."""

@@ -1,0 +1,110 @@
+"""The process of `bentoml serve` has one port, restarts its worker, and ends when it is asked."""
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from service.supervisor import signal_name
+from tests.service.conftest import ServedProcess, free_port, serving, starting
+from tests.service.helpers import wait_for
+
+
+def test_it_listens_on_the_port_of_http_and_on_nothing_else(served: ServedProcess) -> None:
+    supervisor = psutil.Process(served.process.pid)
+    sockets = [
+        each
+        for process in (supervisor, *supervisor.children(recursive=True))
+        for each in process.net_connections("all")
+    ]
+    ports = {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}
+    assert ports == {int(served.url.rpartition(":")[2])}
+    assert not [each for each in sockets if each.type == socket.SOCK_DGRAM]
+    # Unix sockets without a path are pairs, which no other process can reach.
+    assert not [each for each in sockets if each.family == socket.AF_UNIX and each.laddr]
+
+
+def test_a_worker_that_dies_is_logged_with_its_signal_and_replaced(
+    bundle: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path, OUTCROP_MODEL=str(bundle)) as served:
+        for number in (signal.SIGSEGV, signal.SIGKILL):
+            worker = served.worker
+            worker.send_signal(number)
+            worker.wait(timeout=60)
+            wait_for(lambda name=number.name: name in served.log.read_text())
+            line = served.lines()[-1]
+            assert (line["level"], line["message"]) == ("error", "the worker died")
+            assert (line["pid"], line["signal"]) == (worker.pid, number.name)
+            served.wait_until_ready()
+        assert served.stop() == 0
+
+
+def test_a_worker_that_cannot_start_is_logged_each_time_with_the_reason(
+    bundle: Path, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("for-this-test-only\n")
+    variables = {"OUTCROP_MODEL": str(bundle), "OUTCROP_TOKENS_FILE": str(tokens)}
+    with serving(tmp_path, **variables) as served:
+        tokens.unlink()
+        served.worker.kill()
+        wait_for(lambda: served.log.read_text().count('"exit_status": ') == 2)
+        lines = served.lines()
+        assert served.stop() == 0
+    deaths = [n for n, line in enumerate(lines) if line.get("exit_status") == 3]
+    for first, last in zip([0, deaths[0] + 1], deaths, strict=True):
+        assert any("OUTCROP_TOKENS_FILE" in str(line) for line in lines[first:last])
+
+
+def test_in_a_container_it_ends_with_its_worker(bundle: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, OUTCROP_MODEL=str(bundle), BENTOML_CONTAINERIZED="true") as served:
+        served.worker.kill()
+        assert served.process.wait(timeout=60) == 1
+    died, ends = served.lines()[-2:]
+    assert died["signal"] == "SIGKILL"
+    assert "its worker has ended" in ends["message"]
+
+
+def test_a_port_in_use_is_named(bundle: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with starting(tmp_path, port=port, OUTCROP_MODEL=str(bundle)) as served:
+            assert served.process.wait(timeout=120) == 1
+    assert f"127.0.0.1:{port} cannot be opened (Address already" in served.lines()[-1]["message"]
+    assert {line["level"] for line in served.lines()} == {"error"}
+
+
+def test_a_sigterm_while_the_model_is_tried_is_obeyed(bundle: Path, tmp_path: Path) -> None:
+    with starting(tmp_path, port=free_port(), OUTCROP_MODEL=str(bundle)) as served:
+        supervisor = psutil.Process(served.process.pid)
+        wait_for(lambda: bool(supervisor.children()))
+        (trial,) = supervisor.children()
+        assert served.stop() == 128 + signal.SIGTERM
+        assert not trial.is_running()
+    assert served.lines() == []
+
+
+def is_handled_by_circus(process: psutil.Process) -> bool:
+    """Whether circus has set its handlers, of which that of SIGWINCH is the last."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (signal.SIGWINCH - 1) & 1)
+
+
+def test_a_sigterm_while_it_starts_its_worker_is_obeyed(bundle: Path, tmp_path: Path) -> None:
+    with starting(tmp_path, port=free_port(), OUTCROP_MODEL=str(bundle)) as served:
+        process = psutil.Process(served.process.pid)
+        deadline = time.monotonic() + 120
+        while not is_handled_by_circus(process):
+            assert time.monotonic() < deadline
+        assert served.stop() == 0
+    served.lines()
+
+
+@pytest.mark.parametrize(("number", "name"), [(11, "SIGSEGV"), (40, "signal 40")])
+def test_signals_have_names(number: int, name: str) -> None:
+    assert signal_name(number) == name
