@@ -257,16 +257,20 @@ def _redshift(spectrum: Spectrum, where: str) -> float:
 def _band(name: str, rows: list[tuple[str, Pixels]]) -> Band:
     flux = np.zeros((len(rows), len(WAVE[name])), np.float32)
     ivar = np.zeros_like(flux)
+    # Most requests repeat the wavelengths for every spectrum.
+    text, columns = b"", slice(0, 0)
     for i, (spectrum, pixels) in enumerate(rows):
         where = f"{spectrum}." + (f"cameras.{name}." * (name != "brz"))
-        wave = read_list(FLOATS, pixels.wavelength, np.float64, f"{where}wavelength")
-        columns = _columns(name, wave, f"{where}wavelength")
+        if bytes(pixels.wavelength) != text:
+            text = bytes(pixels.wavelength)
+            columns = _columns(name, text, f"{where}wavelength")
+        length = columns.stop - columns.start
 
         # Numbers beyond float32 become infinite, which makes a bad pixel.
-        flux[i, columns] = _values(FLOATS_OR_NULLS, pixels.flux, np.float32, f"{where}flux", wave)
-        ivar[i, columns] = _values(FLOATS_OR_NULLS, pixels.ivar, np.float32, f"{where}ivar", wave)
+        flux[i, columns] = _values(FLOATS_OR_NULLS, pixels.flux, np.float32, f"{where}flux", length)
+        ivar[i, columns] = _values(FLOATS_OR_NULLS, pixels.ivar, np.float32, f"{where}ivar", length)
         if _is_given(pixels.mask):
-            bad = _values(INTEGERS, pixels.mask, np.bool_, f"{where}mask", wave)
+            bad = _values(INTEGERS, pixels.mask, np.bool_, f"{where}mask", length)
             flux[i, columns][bad] = 0
             ivar[i, columns][bad] = 0
     return Band(flux, ivar)
@@ -277,18 +281,19 @@ def _values(
     text: Raw,
     dtype: DTypeLike,
     where: str,
-    wave: NDArray[np.float64],
+    length: int,
 ) -> NDArray[Any]:
     values = read_list(decoder, text, dtype, where)
-    if len(values) != len(wave):
+    if len(values) != length:
         raise WireError(
-            f"{where} has {len(values)} values, wavelength has {len(wave)}; they must agree"
+            f"{where} has {len(values)} values, wavelength has {length}; they must agree"
         )
     return values
 
 
-def _columns(name: str, wave: NDArray[np.float64], where: str) -> slice:
-    """Return the part of a band's grid that these wavelengths are."""
+def _columns(name: str, text: bytes, where: str) -> slice:
+    """Return the part of a band's grid that a list of wavelengths is."""
+    wave = read_list(FLOATS, text, np.float64, where)
     if not len(wave):
         raise WireError(f"{where} is empty; give the centre of each pixel")
     grid = WAVE[name]

@@ -325,6 +325,87 @@ def test_help_shows_an_example(arguments: list[str], capsys: pytest.CaptureFixtu
     assert "OUTCROP_URL" in out
 
 
+def test_a_redshift_may_be_given_in_place_of_a_redrock_file(
+    server: FaultInjectingServer, tmp_path: Path
+) -> None:
+    coadd = write_coadd(tmp_path / "coadd.fits", IDS)
+    options = ["--coadd", str(coadd), "--output", str(tmp_path / "o.fits"), "--url", server.url]
+    assert main(["score", *options, "--z", "-0.001"]) == 0
+    table = read_table(tmp_path / "o.fits")
+    assert table["Z"].tolist() == [-0.001] * 5
+    assert table["TARGETID"].tolist() == IDS
+    assert main(["score", *options, "--overwrite"]) == 2
+    assert main(["score", *options, "--z", "0.1", "--redrock", "r.fits"]) == 2
+
+
+@pytest.fixture
+def two_petals(tmp_path: Path) -> list[str]:
+    """Patterns of the coadds and redrock files of two petals."""
+    for number in (1, 2):
+        ids = [10 * number + row for row in range(3)]
+        write_coadd(tmp_path / f"coadd-{number}.fits", ids)
+        write_redrock(tmp_path / f"redrock-{number}.fits", ids)
+    return ["--coadd", f"{tmp_path}/coadd-*.fits", "--redrock", f"{tmp_path}/redrock-*.fits"]
+
+
+def test_several_petals_are_scored_into_a_folder(
+    server: FaultInjectingServer,
+    two_petals: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["score", *two_petals, "--url", server.url, "--output"]
+    assert main([*arguments, str(tmp_path / "o.fits")]) == 1
+    assert "o.fits is not a folder; name one for 2 outputs" in capsys.readouterr().err
+    (tmp_path / "out").mkdir()
+    assert main([*arguments, str(tmp_path / "out")]) == 0
+    for number in (1, 2):
+        table = read_table(tmp_path / "out" / f"outliers-{number}.fits")
+        assert table["TARGETID"].tolist() == [10 * number + row for row in range(3)]
+
+
+def test_a_pattern_without_a_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--coadd", "absent-*.fits", "--z", "0", "--output", "o.fits"]
+    assert main(["score", *arguments]) == 1
+    assert "no file matches absent-*.fits" in capsys.readouterr().err
+
+
+def test_plot_finds_its_spectrum_and_writes_its_figure(
+    server: FaultInjectingServer,
+    two_petals: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["plot", *two_petals, "--url", server.url, "--targetid"]
+    assert main([*arguments, "21", "10"]) == 0
+    assert capsys.readouterr().out == ("written to spectrum-10.png\nwritten to spectrum-21.png\n")
+    assert server.sizes == [1, 1]
+    assert (tmp_path / "spectrum-21.png").read_bytes().startswith(b"\x89PNG")
+
+    assert main([*arguments, "21"]) == 1
+    assert "spectrum-21.png exists" in capsys.readouterr().err
+    assert main([*arguments, "21", "--output", "one.pdf"]) == 0
+    assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_figure_that_cannot_be_made_is_one_line(
+    server: FaultInjectingServer,
+    two_petals: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["plot", *two_petals, "--url", server.url, "--output"]
+    assert main([*arguments, str(tmp_path / "o.png"), "--targetid", "-99"]) == 1
+    assert "TARGETID -99 is in none of 2 petals" in capsys.readouterr().err
+    assert main([*arguments, str(tmp_path / "o.txt"), "--targetid", "11"]) == 1
+    err = capsys.readouterr().err
+    assert "o.txt: Format 'txt' is not supported" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "o.txt").exists()
+
+
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     version = importlib.metadata.version("outcrop")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from outcrop import InputError, Petal, find_petals, require_petals
-from outcrop.petals import find_coadds_without_redrock
+from outcrop.petals import find_coadds_without_redrock, pair_files
 
 
 def touch(root: Path, *names: str) -> None:
@@ -85,3 +85,26 @@ def test_coadds_without_redrock_file_are_found(tmp_path: Path) -> None:
     touch(tmp_path, "b/coadd-2.fits", "b/coadd-3.fits.gz", "b/zbest-3.fits", "b/coadd-4.txt")
     found = find_coadds_without_redrock(tmp_path)
     assert found == [tmp_path / "a/coadd-1.fits", tmp_path / "b/coadd-2.fits"]
+
+
+def test_files_are_paired_by_their_names() -> None:
+    coadds = ["x/coadd-2-1-thru3.fits.gz", "x/coadd-1-1-thru3.fits"]
+    pairs = pair_files(coadds, ["y/zbest-1-1-thru3.fits", "y/redrock-2-1-thru3.fits"])
+    assert pairs == [
+        Petal(Path(coadds[0]), Path("y/redrock-2-1-thru3.fits")),
+        Petal(Path(coadds[1]), Path("y/zbest-1-1-thru3.fits")),
+    ]
+    assert pair_files(["a.fits"], ["b.fits"]) == [Petal(Path("a.fits"), Path("b.fits"))]
+
+
+@pytest.mark.parametrize(
+    "redrocks",
+    [
+        ["redrock-1.fits"],
+        ["redrock-1.fits", "redrock-3.fits"],
+        ["redrock-1.fits", "zbest-1.fits", "redrock-2.fits"],
+    ],
+)
+def test_files_without_a_partner_are_refused(redrocks: list[str]) -> None:
+    with pytest.raises(InputError, match="redrock files are not pairs of the same names"):
+        pair_files(["coadd-1.fits", "coadd-2.fits"], redrocks)

@@ -21,6 +21,7 @@ from tests.service.helpers import score_request
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 
 
 def block(language: str, containing: str) -> str:
@@ -44,6 +45,31 @@ def test_the_readmes_python_runs(
     text = block("python", "import outcrop").replace("http://127.0.0.1:3000", served.url)
     exec(compile(text, "README.md", "exec"), {})  # noqa: S102 (our own file)
     assert (tmp_path / "outliers.fits").exists()
+
+
+def test_the_code_of_the_protocol_scores_with_the_standard_client(
+    served: ServedProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (text,) = re.findall(r"```python\n(.*?)```", PROTOCOL, re.DOTALL)
+    names: dict[str, Any] = {}
+    code = text.replace("127.0.0.1:3000", served.url.removeprefix("http://"))
+    exec(compile(code, "protocol.md", "exec"), names)  # noqa: S102 (our own file)
+    assert names["scores"].as_numpy("p_value").shape == (2,)
+    assert np.isfinite(names["scores"].as_numpy("wmse")).all()
+    assert capsys.readouterr().out
+
+
+def test_reconstructions_are_answered_unless_the_request_leaves_them_out(
+    served: ServedProcess, spectra: Spectra
+) -> None:
+    body = score_request(spectra[:1])
+    for given, answered in (({"reconstruction": True}, True), ({"reconstruction": False}, False)):
+        answer = httpx2.post(served.url + "/score", json=body | given).json()
+        assert ("reconstruction" in answer["scores"][0]) == answered
+    answer = httpx2.post(served.url + "/score", json={"spectra": body["spectra"]}).json()
+    assert "reconstruction" in answer["scores"][0]
+    for text in (README, PROTOCOL):
+        assert '"reconstruction": false' in text
 
 
 def test_the_readmes_json_answer_has_the_fields_that_are_answered(

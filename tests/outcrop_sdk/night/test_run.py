@@ -140,6 +140,24 @@ def test_a_target_of_two_petals_is_listed_once_or_with_every_spectrum(
     assert (tmp_path / "out" / "targets.txt").read_text() == "14\n13\n12\n11\n"
 
 
+def test_parts_of_a_tree_are_one_night(
+    server: FaultInjectingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        add_petal(tmp_path / "tree" / f"part{number}", number, first=11 + 10 * number)
+    monkeypatch.chdir(tmp_path)
+    pattern = str(Path("tree") / "part[01]")
+    assert night(Path(pattern), tmp_path / "out", server.url) == 0
+    found = [path.relative_to(tmp_path / "out").parts[0] for path in tables(tmp_path / "out")]
+    assert found == ["part0", "part1"]
+    coadds = summary(tmp_path / "out")["COADD"].tolist()
+    assert [coadd.split("/")[0] for coadd in coadds] == found
+
+    assert main(["night", "tree/part2", "tree/part1", "-o", "two", "--url", server.url]) == 0
+    assert len(summary(tmp_path / "two")) == 2
+    assert night(Path("tree/part[89]"), tmp_path / "none", server.url) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "listed", "selection"),
     [

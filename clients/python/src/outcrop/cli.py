@@ -1,6 +1,8 @@
-"""The command line: ``outcrop score | night | health | model``."""
+"""The command line: ``outcrop score | night | plot | health | model``."""
 
 import argparse
+import glob
+import io
 import json
 import logging
 import math
@@ -10,14 +12,16 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import tenacity
 from tqdm import tqdm
 
 from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WORKERS
+from ._files import check_output, write_atomically
 from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
@@ -26,6 +30,7 @@ from .model import Model
 from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
+from .petals import pair_files
 from .scores import Scores, count_status
 from .spectra import Spectra
 from .table import check_score_table, write_scores
@@ -39,6 +44,8 @@ examples:
   outcrop score --coadd coadd-0-80613-thru20210324.fits \\
                 --redrock redrock-0-80613-thru20210324.fits --output outliers.fits
   outcrop night tiles/cumulative --output outliers
+  outcrop plot --coadd coadd-0-80613-thru20210324.fits \\
+               --redrock redrock-0-80613-thru20210324.fits --targetid 39633345008634465
 
 environment:
   OUTCROP_URL     address of the service, where --url is not given
@@ -109,12 +116,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"seconds for each {CHUNK} spectra to be scored in (default: %(default)g)",
     )
 
-    commands = parser.add_subparsers(required=True, metavar="score | night | health | model")
+    commands = parser.add_subparsers(required=True, metavar="score | night | plot | health | model")
     _add_score_options(
         commands.add_parser(
             "score",
             parents=[service],
-            help="score the spectra of a coadd and write the score table",
+            help="score the spectra of coadds and write their score tables",
             epilog=_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -131,6 +138,15 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    _add_plot_options(
+        commands.add_parser(
+            "plot",
+            parents=[service],
+            help="draw a spectrum with its reconstruction and residual",
+            epilog=_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     health = commands.add_parser(
         "health", parents=[service], help="print whether the service can score; exit status 0 if so"
     )
@@ -142,20 +158,65 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_input_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        *("-i", "--coadd"),
+        required=True,
+        nargs="+",
+        metavar="C",
+        help="coadd files, or a pattern as 'coadd-*.fits'",
+    )
+    redshifts = parser.add_mutually_exclusive_group(required=True)
+    redshifts.add_argument(
+        *("-r", "--redrock"),
+        nargs="+",
+        metavar="R",
+        help="their redrock files, or a pattern",
+    )
+    redshifts.add_argument(
+        "--z", type=float, metavar="Z", help="redshift of every spectrum, without a redrock file"
+    )
+    _add_mismatch_option(parser)
+
+
 def _add_score_options(score: argparse.ArgumentParser) -> None:
-    score.add_argument("-i", "--coadd", required=True, metavar="C", help="coadd file")
-    score.add_argument("-r", "--redrock", required=True, metavar="R", help="its redrock file")
-    score.add_argument("-o", "--output", required=True, metavar="O", help="score table to write")
+    _add_input_options(score)
+    score.add_argument(
+        *("-o", "--output"),
+        required=True,
+        metavar="O",
+        help="score table to write; for several coadds a folder, for tables outliers-*.fits",
+    )
     score.add_argument(
         "--reconstruction", action="store_true", help="write spectra and reconstructions too"
     )
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    _add_mismatch_option(score)
     score.set_defaults(run=_score)
 
 
+def _add_plot_options(plot: argparse.ArgumentParser) -> None:
+    _add_input_options(plot)
+    plot.add_argument(
+        "--targetid", required=True, type=int, nargs="+", metavar="ID", help="spectra to draw"
+    )
+    plot.add_argument(
+        *("-o", "--output"),
+        default=".",
+        metavar="O",
+        help="figure to write, as .png, .pdf or .svg, or a folder for figures spectrum-ID.png "
+        "(default: this folder)",
+    )
+    plot.add_argument("--overwrite", action="store_true", help="replace an existing figure")
+    plot.set_defaults(run=_plot)
+
+
 def _add_night_options(night: argparse.ArgumentParser) -> None:
-    night.add_argument("root", metavar="ROOT", help="a tiles/cumulative or healpix tree")
+    night.add_argument(
+        "root",
+        nargs="+",
+        metavar="ROOT",
+        help="a tiles/cumulative or healpix tree, or parts of one; may be a pattern",
+    )
     night.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for the tables and the summary"
     )
@@ -254,19 +315,100 @@ def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
     return Client(options.url, timeout=options.timeout * chunks)
 
 
+def _inputs(options: argparse.Namespace) -> list[tuple[Path, Path | None]]:
+    """Return the coadds, each with its redrock file or with none where --z is given."""
+    coadds = _files(options.coadd)
+    if options.redrock is None:
+        return [(coadd, None) for coadd in coadds]
+    petals = pair_files(coadds, _files(options.redrock))
+    return [(petal.coadd, petal.redrock) for petal in petals]
+
+
+def _files(names: Sequence[str]) -> list[Path]:
+    """Return the files of some names, of which each may be a pattern."""
+    files: list[Path] = []
+    for name in names:
+        # A file may have [ in its name.
+        # Not Path.glob, which takes no absolute pattern.
+        found = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207
+        if not found and glob.has_magic(name):
+            raise InputError(f"no file matches {name}; check the pattern")
+        files += [Path(each) for each in found or [name]]
+    return files
+
+
+def _outputs(output: str, names: Sequence[str]) -> list[Path]:
+    """Return the path of each output: in a folder by its name, or the only one as it is given."""
+    if Path(output).is_dir():
+        return [Path(output, name) for name in names]
+    if len(names) > 1:
+        raise InputError(f"{output} is not a folder; name one for {len(names)} outputs")
+    return [Path(output)]
+
+
+def _spectra(options: argparse.Namespace, coadd: Path, redrock: Path | None) -> Spectra:
+    return read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
+
+
 def _score(options: argparse.Namespace) -> int:
-    check_score_table(options.output, options.overwrite)
-    spectra = read_spectra(options.coadd, options.redrock, allow_mismatch=options.allow_mismatch)
+    inputs = _inputs(options)
+    outputs = _outputs(
+        options.output,
+        [f"outliers{c.name.removeprefix('coadd').removesuffix('.gz')}" for c, _ in inputs],
+    )
+    for output in outputs:
+        check_score_table(output, options.overwrite)
 
-    chunks = max(1, math.ceil(len(spectra) / CHUNK))
-    with _client(options, chunks) as client:
-        scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
-    warn_if_simulated(model, options.coadd)
+    for (coadd, redrock), output in zip(inputs, outputs, strict=True):
+        spectra = _spectra(options, coadd, redrock)
+        chunks = max(1, math.ceil(len(spectra) / CHUNK))
+        with _client(options, chunks) as client:
+            scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
+        warn_if_simulated(model, coadd)
 
-    write_scores(options.output, spectra, scores, model, options.overwrite)
-    print(describe_scores(scores, model))
-    _print(f"written to {options.output}")
+        write_scores(output, spectra, scores, model, options.overwrite)
+        print(describe_scores(scores, model))
+        _print(f"written to {output}")
     return 0
+
+
+def _plot(options: argparse.Namespace) -> int:
+    inputs = _inputs(options)
+    wanted: list[int] = list(dict.fromkeys(options.targetid))
+    names = [f"spectrum-{targetid}.png" for targetid in wanted]
+    outputs = dict(zip(wanted, _outputs(options.output, names), strict=True))
+    for output in outputs.values():
+        check_output(output, options.overwrite)
+
+    for coadd, redrock in inputs:
+        spectra = _spectra(options, coadd, redrock)
+        for targetid in [each for each in wanted if each in spectra.targetid]:
+            chosen = spectra[int(np.flatnonzero(spectra.targetid == targetid)[0])]
+            with _client(options) as client:
+                scores, model = _scores_of_one_model(client, chosen, reconstruction=True)
+            warn_if_simulated(model, coadd)
+
+            _write_figure(scores, outputs[targetid], options.overwrite)
+            wanted.remove(targetid)
+
+    if wanted:
+        raise InputError(
+            f"TARGETID {', '.join(map(str, wanted))} is in none of {len(inputs)} petals; check the "
+            "number and the files"
+        )
+    return 0
+
+
+def _write_figure(scores: Scores, output: Path, overwrite: bool) -> None:
+    """Write the portrait of the first spectrum, in the format that the name ends in."""
+    figure = cast(Any, scores.plot(0))
+    content = io.BytesIO()
+    try:
+        figure.savefig(content, format=output.suffix.removeprefix(".") or None)
+    except ValueError as error:
+        raise InputError(f"{output}: {error}") from error
+    write_atomically(output, content.getbuffer(), overwrite)
+    _print(f"written to {output}")
 
 
 def _scores_of_one_model(
@@ -311,12 +453,12 @@ def _night(options: argparse.Namespace) -> int:
     complete = False
     with _client(options) as client:
         night = Night(
-            options.root,
+            _files(options.root),
             options.output,
             client,
             options.workers,
-            _selection(options),
-            options.allow_mismatch,
+            selection=_selection(options),
+            allow_mismatch=options.allow_mismatch,
         )
         with _signals(night.stop) as caught:
             try:

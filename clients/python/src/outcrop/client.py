@@ -47,8 +47,8 @@ class Client:
     Parameters
     ----------
     url : str, optional
-        Address of the service. A user and password in it are sent as basic authentication. Default:
-        that in OUTCROP_URL, or else http://127.0.0.1:3000.
+        Address of the service. Default: that in OUTCROP_URL, or else http://127.0.0.1:3000. A user
+        and password in it are sent as basic authentication.
     timeout : float
         Seconds a call may take, all its requests, retries and pauses included, however slowly the
         bytes come.

@@ -128,6 +128,8 @@ class Model:
         bins = _integer(wave, "bins", _MOST_BINS)
         low, high = _interval(fields, "redshift_range")
         thresholds = _object(fields.get("thresholds"), "thresholds")
+        packages = _object(fields.get("packages"), "packages")
+        bundle_packages = _object(fields.get("bundle_packages", {}), "bundle_packages")
 
         return Model(
             name=_text(fields, "name"),
@@ -139,11 +141,8 @@ class Model:
             redshift_range=(low, high),
             thresholds={name: _number(thresholds, name) for name in ("wmse", "nof")},
             p_level=_number(fields, "p_level"),
-            packages=_texts(fields, "packages"),
-            # Older services do not state it.
-            bundle_packages=_texts(fields, "bundle_packages")
-            if "bundle_packages" in fields
-            else {},
+            packages={name: _text(packages, name) for name in packages},
+            bundle_packages={name: _text(bundle_packages, name) for name in bundle_packages},
         )
 
 
@@ -169,11 +168,6 @@ def _text(owner: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= _LONGEST:
         raise ValueError(f"{key} is {reprlib.repr(value)}; expected a printable text")
     return value
-
-
-def _texts(owner: Mapping[str, Any], key: str) -> dict[str, str]:
-    texts = _object(owner.get(key), key)
-    return {name: _text(texts, name) for name in texts}
 
 
 def _number(owner: Mapping[str, Any], key: str) -> float:

@@ -2,8 +2,10 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from .errors import InputError
@@ -97,8 +99,8 @@ def require_petals(*roots: str | os.PathLike[str]) -> list[Petal]:
     return sorted(petals, key=lambda petal: petal.redrock)
 
 
-def find_coadds_without_redrock(root: str | os.PathLike[str]) -> list[Path]:
-    """Find the coadds below a folder beside which there is no redrock or zbest file.
+def find_coadds_without_redrock(*roots: str | os.PathLike[str]) -> list[Path]:
+    """Find the coadds below some folders beside which there is no redrock or zbest file.
 
     Returns
     -------
@@ -108,24 +110,60 @@ def find_coadds_without_redrock(root: str | os.PathLike[str]) -> list[Path]:
     Raises
     ------
     InputError
-        Where part of the folder cannot be read.
+        Where part of a folder cannot be read.
     """
-    found: list[Path] = []
-    for folder, _, names in os.walk(root, onerror=_raise_input_error):
+    found: set[Path] = set()
+    walks = [os.walk(root, onerror=_raise_input_error) for root in roots]
+    for folder, _, names in chain.from_iterable(walks):
         coadds = {
-            stem: name for name in sorted(names, reverse=True) if (stem := _stem(name, "coadd"))
+            _stem(Path(name)): name for name in sorted(names, reverse=True) if _is_a(name, "coadd")
         }
-        paired = {_stem(name, prefix) for prefix in ("redrock", "zbest") for name in names}
-        found += [Path(folder, name) for stem, name in coadds.items() if stem not in paired]
+        paired = {_stem(Path(name)) for name in names if _is_a(name, "redrock", "zbest")}
+        found |= {Path(folder, name) for stem, name in coadds.items() if stem not in paired}
     return sorted(found)
 
 
-def _stem(name: str, prefix: str) -> str | None:
-    """Return what the name of a coadd shares with that of its redrock file."""
-    plain = name.removesuffix(".gz")
-    if plain.startswith(f"{prefix}-") and plain.endswith(".fits"):
-        return plain.removeprefix(prefix)
-    return None
+def _is_a(name: str, *kinds: str) -> bool:
+    return name.startswith(tuple(f"{kind}-" for kind in kinds)) and name.endswith(
+        (".fits", ".fits.gz")
+    )
+
+
+def pair_files(
+    coadds: Sequence[str | os.PathLike[str]], redrocks: Sequence[str | os.PathLike[str]]
+) -> list[Petal]:
+    """Pair coadds with redrock files by their names, ``coadd-X`` with ``redrock-X`` or ``zbest-X``.
+
+    One coadd and one redrock file are a pair whatever their names are.
+
+    Raises
+    ------
+    InputError
+        Where a file has no partner.
+
+    Examples
+    --------
+    >>> from outcrop.petals import pair_files
+    >>> coadds = ["coadd-1.fits", "coadd-2.fits"]
+    >>> pairs = pair_files(coadds, ["b/redrock-2.fits", "a/redrock-1.fits"])
+    >>> [str(petal.redrock) for petal in pairs]
+    ['a/redrock-1.fits', 'b/redrock-2.fits']
+    """
+    if len(coadds) == len(redrocks) == 1:
+        return [Petal(Path(coadds[0]), Path(redrocks[0]))]
+
+    by_name = {_stem(Path(redrock)): Path(redrock) for redrock in redrocks}
+    if len(coadds) != len(redrocks) or {_stem(Path(one)) for one in coadds} != set(by_name):
+        raise InputError(
+            f"{len(coadds)} coadds and {len(redrocks)} redrock files are not pairs of the same "
+            "names, as coadd-1.fits and redrock-1.fits; name both of each petal"
+        )
+    return [Petal(Path(coadd), by_name[_stem(Path(coadd))]) for coadd in coadds]
+
+
+def _stem(path: Path) -> str:
+    """Return a file's name without ``coadd`` or ``redrock`` and without its ends."""
+    return path.name.partition("-")[2].removesuffix(".gz").removesuffix(".fits")
 
 
 def _raise_input_error(error: OSError) -> None:

@@ -97,19 +97,16 @@ def read_list(
         # Refused without a look at the rest, which may be long.
         decode(decoder, content, what)
 
-    values = np.empty(content.count(b",") + 1, dtype)
-    done = 0
+    found: list[NDArray[Any]] = []
     for piece in _pieces(content):
         try:
-            found = decoder.decode(piece)
             with np.errstate(over="ignore"):
-                values[done : done + len(found)] = found
+                found.append(np.array(decoder.decode(piece), dtype))
         except _ERRORS as error:
-            raise WireError(_element(piece, done, what, error)) from error
+            raise WireError(_element(piece, sum(map(len, found)), what, error)) from error
         except OverflowError as error:
-            raise WireError(f"{what} is beyond the range of {values.dtype}: {error}") from error
-        done += len(found)
-    return values[:done]
+            raise WireError(f"{what} is beyond the range of {np.dtype(dtype)}: {error}") from error
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _pieces(content: bytes) -> Iterator[bytes]:

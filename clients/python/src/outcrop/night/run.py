@@ -65,8 +65,9 @@ class Night:
 
     Parameters
     ----------
-    root : path
-        Searched for pairs of coadd and redrock files, in any of DESI's layouts.
+    roots : sequence of path
+        Folders, at least one, that are searched for pairs of coadd and redrock files, in any of
+        DESI's layouts.
     output : path
         Made if missing. It holds the summary's files and the tables, ``outliers-*.fits``, in the
         same subfolders as the coadds below `root`.
@@ -81,6 +82,8 @@ class Night:
 
     Attributes
     ----------
+    root : Path
+        The only root, or the folder that several have in common.
     summary : Summary or None
         The last one that was written.
     text : str
@@ -89,14 +92,18 @@ class Night:
 
     def __init__(
         self,
-        root: str | os.PathLike[str],
+        roots: Sequence[str | os.PathLike[str]],
         output: str | os.PathLike[str],
         client: Client,
         workers: int,
         selection: Selection = FLAGGED,
         allow_mismatch: bool = False,
     ) -> None:
-        self.root, self.output = Path(root), Path(output)
+        self._roots: list[Path] = [Path(root) for root in roots]
+        self.root, self.output = self._roots[0], Path(output)
+        if len(self._roots) > 1:
+            self._roots = [root.resolve() for root in self._roots]
+            self.root = Path(os.path.commonpath(self._roots))
         self.summary: Summary | None = None
         self.text = ""
         # Set while no petal is to be begun and no request to be retried.
@@ -129,13 +136,13 @@ class Night:
         Raises
         ------
         InputError
-            Where there are no petals, or `root` or `output` cannot be used.
+            Where there are no petals, or a root or `output` cannot be used.
         FolderInUse
             Where another night works on `output`; `watch` raises it too.
         OutcropError
             Where the night cannot continue.
         """
-        petals = require_petals(self.root)
+        petals = require_petals(*self._roots)
         self._make_output()
         with locked(self.output):
             self._run(petals)
@@ -166,7 +173,7 @@ class Night:
         it is read, recorded as a failure, and tried again at every search, as all failures are.
         An error that would end `run` is logged, and the next search tries again.
         """
-        petals = find_petals(self.root)
+        petals = self._find()
         self._make_output()
         with locked(self.output):
             self._watch(petals, poll)
@@ -178,7 +185,7 @@ class Night:
 
         while not self._stopped:
             try:
-                petals = find_petals(self.root)
+                petals = self._find()
                 present = {petal: _fingerprints(petal) for petal in petals}
                 settled = [p for p in petals if p in seen and seen[p] == present[p]]
                 seen = present
@@ -187,7 +194,7 @@ class Night:
                     self._score_due(settled, model)
 
                 # Write the summary only where something has changed.
-                unpaired = find_coadds_without_redrock(self.root)
+                unpaired = find_coadds_without_redrock(*self._roots)
                 state = (petals, unpaired, self._scored, dict(self._failures))
                 if state != summarised:
                     self._write_summary(petals, model)
@@ -197,6 +204,10 @@ class Night:
             self._over.wait(poll)
 
         self._write_summary(petals, model)
+
+    def _find(self) -> list[Petal]:
+        found = {petal for root in self._roots for petal in find_petals(root)}
+        return sorted(found, key=lambda petal: petal.redrock)
 
     def _make_output(self) -> None:
         try:
@@ -301,7 +312,7 @@ class Night:
                     summary.scored(petal.coadd, table)
                 except InputError as error:
                     summary.failed(petal.coadd, f"{error}; remove it and run again")
-        for coadd in find_coadds_without_redrock(self.root):
+        for coadd in find_coadds_without_redrock(*self._roots):
             summary.unpaired(coadd)
 
         self.summary = summary
