@@ -103,7 +103,7 @@ BAD: list[tuple[Any, str]] = [
     (tensor("z", [1], "FP32", [0.1]), "datatype 'FP32'; expected FP64"),
     (tensor("z", [1, 1], "FP64", [0.1]), r"shape \[1, 1\]; expected \[N\]"),
     (tensor("z", [-1], "FP64", [0.1]), r"shape \[-1\]; expected \[N\]"),
-    (tensor("z", [True], "FP64", [0.1]), r"shape of input z\[0\] is true: expected int"),
+    (tensor("z", [True], "FP64", [0.1]), r"shape of input z is \[true\]: expected int, got bool"),
     (tensor("z", [10**40], "FP64", [0.1]), "shape"),
     (tensor("flux", [1, 9], "FP32", [0] * 9), r"expected \[N, 3\]"),
     (tensor("latent", [1], "FP32", [0]), r"expected \[N, C\]"),

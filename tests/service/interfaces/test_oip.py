@@ -245,7 +245,7 @@ def z_header(fields: str) -> bytes:
         (b'{"inputs": {"a": 1}}', 400, "inputs: expected array, got object"),
         (b'{"inputs": [{"shape": []}]}', 400, "inputs[0]: name is missing"),
         (b'{"inputs": []}', 400, "input z is missing"),
-        (z_header('"shape": [1.5]'), 400, "shape of input z[0] is 1.5: expected int"),
+        (z_header('"shape": [1.5]'), 400, "shape of input z is [1.5]: expected int"),
         (z_header('"shape": [-1]'), 400, "input z has shape [-1]"),
         (
             z_header('"shape": [1], "parameters": {"binary_data_size": "8"}'),

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import WireError
-from .strict_json import BOOLEANS, FLOATS_OR_NULLS, INTEGERS, quote, read_list
+from .strict_json import BOOLEANS, FLOATS_OR_NULLS, INTEGERS, decode_value, quote, read_list
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 
@@ -38,6 +38,8 @@ _DTYPES: Final = {
 }
 _ALIGNMENT: Final = 8  # of the widest datatype
 _BLOCK_BYTES: Final = 1 << 18  # written at a time: they stay in the processor's cache
+_MAX_INT64: Final = 2**63 - 1
+_SHAPE_BYTES: Final = 100
 _LISTS: Final[Mapping[str, msgspec.json.Decoder[list[Any]]]] = {
     "b": BOOLEANS,
     "f": FLOATS_OR_NULLS,
@@ -231,10 +233,11 @@ def check_tensors(
 
 
 def _check(text: TensorText, label: str, tensor: Tensor) -> TensorEntry:
-    # As an array first: a list of millions is no shape.
-    sizes = read_list(INTEGERS, text.shape, np.int64, f"shape of {label}")
-    shape: tuple[int, ...] = tuple(sizes[:3].tolist())
-    if min(shape, default=0) < 0 or not tensor.fits(shape):
+    # A list of millions is no shape.
+    is_short = len(memoryview(text.shape)) <= _SHAPE_BYTES
+    sizes = decode_value(INTEGERS, text.shape, f"shape of {label}") if is_short else []
+    shape = tuple(sizes)
+    if not all(0 <= n <= _MAX_INT64 for n in shape) or not tensor.fits(shape):
         expected = ", ".join(["N", *("C" if n < 0 else str(n) for n in tensor.shape[1:])])
         raise WireError(f"{label} has shape {quote(text.shape)}; expected [{expected}]")
     if text.datatype not in tensor.datatypes:
