@@ -284,4 +284,6 @@ def _harmonic_mean(
     tails = np.stack([score(log_snr, value) for score, value in zip(scores, values, strict=True)])
     # Factoring out the largest prevents an overflow of the exponential.
     largest = tails.max(axis=0)
-    return largest + np.log(_WEIGHTS @ np.exp(tails - largest))
+    # Not a matrix product: BLAS rounds a row by its place in the batch, this sum does not.
+    weighted = _WEIGHTS[:, None] * np.exp(tails - largest)
+    return largest + np.log(weighted.sum(axis=0))

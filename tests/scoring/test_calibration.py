@@ -78,6 +78,15 @@ def test_p_falls_strictly_with_every_score_and_never_reaches_zero(
         assert (p_value < 1).all()
 
 
+@pytest.mark.parametrize("size", [1, 7, 25, 64])
+def test_p_is_the_same_in_every_batch_to_the_last_bit(calibration: Calibration, size: int) -> None:
+    sample = inliers(500, 5)
+    whole = calibration.p_value(*sample)
+    starts = range(0, 500, size)
+    parts = [calibration.p_value(*(a[start : start + size] for a in sample)) for start in starts]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
 def test_inliers_do_not_tie(calibration: Calibration) -> None:
     sample = inliers(5000, 4)
     assert len(np.unique(calibration.p_value(*sample))) > 4990
