@@ -61,6 +61,7 @@ def _bundle() -> Any:
         neighbours=_NEIGHBOURS,
         thresholds=Thresholds(wmse=1.0, nof=-1.0),
         p_level=0.01,
+        packages={},
     )
 
     flat = np.full(_BINS, _BINS**-0.5, np.float32)
