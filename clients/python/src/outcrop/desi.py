@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._fits import FitsFile, FitsTable, reading
+from ._fits import FitsFile, FitsTable
 from .errors import InputError
 from .fingerprint import FileFingerprint
 from .inputs import Inputs
@@ -126,17 +126,16 @@ def read_spectra(
 def _cards(file: FitsFile) -> dict[str, str | int | float]:
     """Return the cards of a coadd that say what was observed and how it was processed."""
     primary, fibermap = file.header("PRIMARY"), file.header("FIBERMAP")
-    with reading(file.path, "the primary header"):
-        # DESI's pipeline records the name of its run among the versions, as desiutil.depend does.
-        versions = {
-            primary.get(f"DEPNAM{number:02d}"): primary.get(f"DEPVER{number:02d}")
-            for number in range(_DEPENDENCIES)
-        }
-        found: dict[str, Any] = {"SPECPROD": versions.get("SPECPROD")}
-        if "HPXPIXEL" in primary:
-            found["HEALPIX"] = primary["HPXPIXEL"]
-        found |= {name: fibermap[name] for name in _OF_SURVEY if name in fibermap}
-        found |= {name: primary[name] for name in (*_OF_SURVEY, *_OF_COADD) if name in primary}
+    # DESI's pipeline records the name of its run among the versions, as desiutil.depend does.
+    versions = {
+        primary.get(f"DEPNAM{number:02d}"): primary.get(f"DEPVER{number:02d}")
+        for number in range(_DEPENDENCIES)
+    }
+    found: dict[str, Any] = {"SPECPROD": versions.get("SPECPROD")}
+    if "HPXPIXEL" in primary:
+        found["HEALPIX"] = primary["HPXPIXEL"]
+    found |= {name: fibermap[name] for name in _OF_SURVEY if name in fibermap}
+    found |= {name: primary[name] for name in (*_OF_SURVEY, *_OF_COADD) if name in primary}
     # Not a card without a value.
     return {name: value for name, value in found.items() if isinstance(value, str | int | float)}
 
