@@ -33,9 +33,9 @@ class JsonApi:
     def score(self, context: RequestContext, body: Body) -> Response:
         """Score the spectra of a request."""
         timer = self._scorer.timer()
-        request = json_models.parse(body.data, self._scorer.max_spectra)
+        request, lists = json_models.parse(body.data, self._scorer.max_spectra)
         self._scorer.check_count("the request", len(request.spectra))
-        groups = list(json_models.groups(request))
+        groups = list(json_models.groups(request, lists))
         reconstruction = request.reconstruction is not False
         timer.lap("read")
 

@@ -3,6 +3,9 @@
 Numbers are strict: no strings, no booleans, no NaN or Infinity, no unknown fields. ``null`` in
 flux, ivar or z is a missing value: it becomes NaN, which sets a status bit, as NaN in a binary
 tensor does. In place of an optional field, ``null`` is the same as leaving it out.
+
+The lists of numbers are cut out of the text before it is decoded, so that each field holds the
+place that `cut` left.
 """
 
 import re
@@ -27,18 +30,18 @@ from outcrop.strict_json import (
 )
 
 from ..http.errors import Problem
+from .number_lists import cut
 
 GRID_TOLERANCE = 1e-4  # Å
 _INT64 = 2**63
 _DECIMAL = r"^-?[0-9]{1,19}$"
 _OBJECTS = 5
 """A spectrum has at most so many: itself, its cameras, and three of them."""
+_LISTS = 12
+"""A spectrum has at most so many: wavelength, flux, ivar and mask of three cameras."""
 
 
-_NULL = b"null"
-
-
-def _list(items: dict[str, Any], description: str, **more: object) -> Meta:
+def _numbers(items: dict[str, Any], description: str, **more: object) -> Meta:
     schema = {"type": "array", "items": items, **more}
     return Meta(description=description, extra_json_schema=schema)
 
@@ -62,17 +65,17 @@ Redshift = Annotated[
 ]
 Wavelength = Annotated[
     Raw,
-    _list(
+    _numbers(
         {"type": "number"},
         "Pixel centres, observed frame, vacuum Å; within 1e-4 Å of DESI's",
         minItems=1,
     ),
 ]
-Flux = Annotated[Raw, _list(_VALUE, "1e-17 erg / (s cm2 Å); null where missing")]
-Ivar = Annotated[Raw, _list(_VALUE, "Inverse variance of flux; 0 or null where there is none")]
+Flux = Annotated[Raw, _numbers(_VALUE, "1e-17 erg / (s cm2 Å); null where missing")]
+Ivar = Annotated[Raw, _numbers(_VALUE, "Inverse variance of flux; 0 or null where there is none")]
 Mask = Annotated[
     Raw,
-    _list({"type": "integer"}, "DESI mask; all but 0 mark bad pixels", type=["array", "null"]),
+    _numbers({"type": "integer"}, "DESI mask; all but 0 mark bad pixels", type=["array", "null"]),
 ]
 
 
@@ -101,8 +104,8 @@ class Cameras(msgspec.Struct, forbid_unknown_fields=True):
         return given
 
 
-def _is_given(text: Raw | UnsetType) -> TypeGuard[Raw]:
-    return not isinstance(text, UnsetType) and bytes(text) != _NULL
+def _is_given(field: Raw | UnsetType) -> TypeGuard[Raw]:
+    return not isinstance(field, UnsetType) and bytes(field) != b"null"
 
 
 class Spectrum(msgspec.Struct, forbid_unknown_fields=True):
@@ -148,22 +151,31 @@ class ScoreRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _REQUEST = msgspec.json.Decoder(ScoreRequest)
+_ANY = msgspec.json.Decoder(Raw)
+_PLACE = re.compile(rb"\[(\d+)\]")
 _REDSHIFT = msgspec.json.Decoder(float | None)
 _TARGETID = msgspec.json.Decoder(int | str)
 
 
-def parse(body: memoryview, max_spectra: int) -> ScoreRequest:
+def parse(body: memoryview, max_spectra: int) -> tuple[ScoreRequest, list[bytes]]:
     """Read the body of `POST /score`, all but its numbers.
+
+    Returns
+    -------
+    ScoreRequest
+    list of bytes
+        The lists of numbers.
 
     Raises
     ------
     Problem
-        400, naming field and remedy; 413 where the body holds more objects than `max_spectra`
-        spectra can have.
+        400, naming field and remedy; 413 where the body holds more objects or lists than
+        `max_spectra` spectra can have.
     """
     text = bytes(body)
+    left, lists = cut(text, _LISTS * max_spectra + 1)
     # Before any is made. No string in a valid request has a brace.
-    objects = text.count(b"{") - 1
+    objects = left.count(b"{") - 1
     if objects > _OBJECTS * max_spectra:
         raise Problem(
             413,
@@ -171,14 +183,18 @@ def parse(body: memoryview, max_spectra: int) -> ScoreRequest:
             f"are {_OBJECTS * max_spectra}; send at most {max_spectra} spectra at a time",
             reason="too_large",
         )
+    return _decode(left, text), lists
+
+
+def _decode(left: bytes, text: bytes) -> ScoreRequest:
     try:
-        request = decode(_REQUEST, text, "the body")
+        request = decode(_REQUEST, left, "the body")
     except WireError as error:
-        raise _malformed(error) from error
+        raise _malformed(_whole_error(text) or error) from error
 
     # The decoder takes the last of two fields of one name. No string in a valid request has a
     # colon either.
-    colons, fields = text.count(b":"), _fields(request)
+    colons, fields = left.count(b":"), _fields(request)
     if colons != fields:
         raise Problem(
             400,
@@ -186,6 +202,15 @@ def parse(body: memoryview, max_spectra: int) -> ScoreRequest:
             reason="malformed",
         )
     return request
+
+
+def _whole_error(text: bytes) -> WireError | None:
+    """Return the error of a text that is no JSON; it names the byte, which `cut` moves."""
+    try:
+        decode(_ANY, text, "the body")
+    except WireError as error:
+        return error
+    return None
 
 
 def _fields(value: object) -> int:
@@ -202,8 +227,14 @@ def _malformed(error: WireError) -> Problem:
     return Problem(400, str(error), reason="malformed")
 
 
-def groups(request: ScoreRequest) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
+def groups(request: ScoreRequest, lists: list[bytes]) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
     """Yield the spectra of each layout together, with their rows in the request.
+
+    Parameters
+    ----------
+    request : ScoreRequest
+    lists : list of bytes
+        As `parse` returns them.
 
     Raises
     ------
@@ -211,12 +242,14 @@ def groups(request: ScoreRequest) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
         400, naming field, value and remedy.
     """
     try:
-        yield from _groups(request.spectra)
+        yield from _groups(request.spectra, lists)
     except WireError as error:
         raise _malformed(error) from error
 
 
-def _groups(spectra: list[Spectrum]) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
+def _groups(
+    spectra: list[Spectrum], lists: list[bytes]
+) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
     names = [f"spectra[{row}]" for row in range(len(spectra))]
     targetid = np.array([_targetid(s, name) for s, name in zip(spectra, names, strict=True)])
     z = np.array([_redshift(s, name) for s, name in zip(spectra, names, strict=True)])
@@ -229,7 +262,7 @@ def _groups(spectra: list[Spectrum]) -> Iterator[tuple[NDArray[np.intp], Spectra
     for layout, rows in layouts.items():
         index = np.array(rows, np.intp)
         bands = {
-            band: _band(band, [(names[row], bands_of[row][band]) for row in rows])
+            band: _band(band, [(names[row], bands_of[row][band]) for row in rows], lists)
             for band in layout
         }
         yield index, Spectra(bands, z=z[index], targetid=targetid[index], status=status[index])
@@ -254,35 +287,49 @@ def _redshift(spectrum: Spectrum, where: str) -> float:
     return np.nan if value is None else value
 
 
-def _band(name: str, rows: list[tuple[str, Pixels]]) -> Band:
+def _band(name: str, rows: list[tuple[str, Pixels]], lists: list[bytes]) -> Band:
     flux = np.zeros((len(rows), len(WAVE[name])), np.float32)
     ivar = np.zeros_like(flux)
     # Most requests repeat the wavelengths for every spectrum.
-    text, columns = b"", slice(0, 0)
+    wavelength, columns = b"", slice(0, 0)
     for i, (spectrum, pixels) in enumerate(rows):
         where = f"{spectrum}." + (f"cameras.{name}." * (name != "brz"))
-        if bytes(pixels.wavelength) != text:
-            text = bytes(pixels.wavelength)
-            columns = _columns(name, text, f"{where}wavelength")
+        text = _text(pixels.wavelength, lists, f"{where}wavelength")
+        if text != wavelength:
+            wavelength, columns = text, _columns(name, text, f"{where}wavelength")
         length = columns.stop - columns.start
 
-        # Numbers beyond float32 become infinite, which makes a bad pixel.
-        flux[i, columns] = _values(FLOATS_OR_NULLS, pixels.flux, np.float32, f"{where}flux", length)
-        ivar[i, columns] = _values(FLOATS_OR_NULLS, pixels.ivar, np.float32, f"{where}ivar", length)
+        text = _text(pixels.flux, lists, f"{where}flux")
+        flux[i, columns] = _values(FLOATS_OR_NULLS, text, np.float32, f"{where}flux", length)
+        text = _text(pixels.ivar, lists, f"{where}ivar")
+        ivar[i, columns] = _values(FLOATS_OR_NULLS, text, np.float32, f"{where}ivar", length)
         if _is_given(pixels.mask):
-            bad = _values(INTEGERS, pixels.mask, np.bool_, f"{where}mask", length)
+            text = _text(pixels.mask, lists, f"{where}mask")
+            bad = _values(INTEGERS, text, np.bool_, f"{where}mask", length)
             flux[i, columns][bad] = 0
             ivar[i, columns][bad] = 0
     return Band(flux, ivar)
 
 
+def _text(field: Raw, lists: list[bytes], where: str) -> bytes:
+    """Return the list of a field, or the field itself where it is no list, or an empty one."""
+    text = bytes(field)
+    place = _PLACE.fullmatch(text)
+    if place is not None:
+        return lists[int(place[1])]
+    if text.startswith(b"[") and text != b"[]":
+        raise WireError(f"{where} holds lists or objects; give a list of numbers")
+    return text
+
+
 def _values(
     decoder: msgspec.json.Decoder[list[Any]],
-    text: Raw,
+    text: bytes,
     dtype: DTypeLike,
     where: str,
     length: int,
 ) -> NDArray[Any]:
+    # Floats beyond the range of dtype become infinite, which makes a bad pixel.
     values = read_list(decoder, text, dtype, where)
     if len(values) != length:
         raise WireError(

@@ -17,12 +17,12 @@ SHORT = {"wavelength": [3600.0, 3600.8], "flux": [1.0, 2.0], "ivar": [1.0, 1.0]}
 
 
 def parsed(content: Any) -> list[tuple[Any, Spectra]]:
-    return list(groups(parse(memoryview(encoded(content)), 1000)))
+    return list(groups(*parse(memoryview(encoded(content)), 1000)))
 
 
 def rejection(body: bytes) -> str:
     with pytest.raises(Problem) as raised:
-        list(groups(parse(memoryview(body), 1000)))
+        list(groups(*parse(memoryview(body), 1000)))
     assert raised.value.status == 400
     return str(raised.value)
 
@@ -39,13 +39,17 @@ def one(**fields: Any) -> Spectra:
         (b"", "the body is not JSON"),
         (b"{", "the body is not JSON"),
         (b"\xff\xfe", "the body is not JSON"),
-        (b"[" * 10_000, "the body: expected object, got array"),
+        (b"[" * 10_000, "the body is not JSON: it is nested too deeply"),
         (b'{"spectra": [{"z": ' + b"[" * 10_000, "the body is not JSON: it is nested too deeply"),
         (b"[]", "the body: expected object, got array"),
         (b"{}", "the body: spectra is missing"),
         (b'{"spectra": []}', "spectra: expected array of length >= 1"),
         (b'{"spectra": {}}', "spectra: expected array, got object"),
         (b'{"spectra": [1]}', "spectra[0]: expected object, got int"),
+        (b'{"spectra": [{"z": [0.1]}]}', "spectra[0].z is [0]: expected float or null, got array"),
+        (b'{"spectra": [{"z": 0, "targetid": "1[2]3"}]}', "spectra[0].targetid is"),
+        (b'{"spectra": [{"z": 0, "flux]": [1]}]}', "unknown field 'flux]'"),
+        (b'{"spectra": [{"z": 0}], "x": tru}', "invalid character (byte 30)"),
         (b'{"spectra": [{"z": 0.1}]}', "spectra[0]: wavelength is missing"),
         (b'{"spectra": [{"z": NaN}]}', "write null for a missing value"),
         (b'{"spectra": [{"z": 1e999}]}', "spectra[0].z is 1e999: number out of range"),
@@ -70,6 +74,16 @@ def test_a_rejection_names_field_and_value(body: bytes, words: str) -> None:
     [
         ({"flux": [1.0, "2"]}, 'spectra[0].flux[1] is "2"'),
         ({"flux": [1.0, True]}, "spectra[0].flux[1] is true"),
+        (
+            {"flux": [[1.0], [2.0]]},
+            "spectra[0].flux holds lists or objects; give a list of numbers",
+        ),
+        ({"flux": [{}, 2.0]}, "spectra[0].flux holds lists or objects; give a list of numbers"),
+        ({"flux": [1.0, "]"]}, "the body"),
+        ({"flux": [1.0, "["]}, "the body"),
+        ({"flux": []}, "flux has 0 values, wavelength has 2"),
+        ({"flux": 1.0}, "spectra[0].flux: expected array, got float"),
+        ({"flux": "1"}, "spectra[0].flux: expected array, got str"),
         ({"flux": [1.0]}, "flux has 1 values, wavelength has 2; they must agree"),
         ({"mask": [1.5, 0]}, "spectra[0].mask[0] is 1.5"),
         ({"mask": [0]}, "mask has 1 values"),
@@ -108,7 +122,9 @@ def test_more_objects_than_the_spectra_can_have_are_rejected_before_they_are_mad
         parse(memoryview(body), 2)
     assert raised.value.status == 413
     cameras = {name: SHORT for name in CAMERAS}
-    assert len(parse(memoryview(encoded({"spectra": [{"z": 0, "cameras": cameras}]})), 1).spectra)
+    assert len(
+        parse(memoryview(encoded({"spectra": [{"z": 0, "cameras": cameras}]})), 1)[0].spectra
+    )
 
 
 def test_null_for_an_optional_field_leaves_it_out() -> None:

@@ -1,0 +1,54 @@
+"""Number lists: the lists in a JSON text, cut out of it before it is decoded.
+
+Nearly all of a request is lists of numbers. What is left without them is short, and the decoder
+need not go through the numbers to find the fields.
+"""
+
+from ..http.errors import Problem
+
+
+def cut(text: bytes, at_most: int) -> tuple[bytes, list[bytes]]:
+    """Cut the innermost lists out of a JSON text, but for empty lists and lists of objects.
+
+    A bracket inside a string is taken for one of a list. So what is left of a text is that text
+    without its lists only where no string in it has a bracket; otherwise no list that was cut out
+    holds numbers alone, or the string is still a string with a bracket.
+
+    Parameters
+    ----------
+    text : bytes
+    at_most : int
+        Lists in the text.
+
+    Returns
+    -------
+    bytes
+        The text, with ``[i]`` in place of the i-th list.
+    list of bytes
+        The lists, with their brackets.
+
+    Raises
+    ------
+    Problem
+        413 where there are more lists.
+    """
+    left: list[bytes] = []
+    lists: list[bytes] = []
+    done = 0
+    while (end := text.find(b"]", done)) >= 0:
+        start = text.rfind(b"[", done, end)
+        if start < 0 or end == start + 1 or text.find(b"{", start, end) >= 0:
+            left.append(text[done : end + 1])
+        else:
+            left.append(b"%b[%d]" % (text[done:start], len(lists)))
+            lists.append(text[start : end + 1])
+        done = end + 1
+
+        if len(left) > at_most:
+            raise Problem(
+                413,
+                f"the request holds more than {at_most} lists; send fewer spectra at a time",
+                reason="too_large",
+            )
+    left.append(text[done:])
+    return b"".join(left), lists
