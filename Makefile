@@ -25,6 +25,8 @@ STAMP := .venv/.synced
 # Prometheus, where the machine has none; promtool, for `make test`, comes with it.
 DEBIAN := $(CACHE)/debian
 export PATH := $(PATH):$(DEBIAN)/usr/bin
+# Of the tests; one more than there are cores, because many wait.
+PROCESSES := $(shell python3 -c 'import os; print(os.cpu_count() + 1)')
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
@@ -62,16 +64,16 @@ demo: $(STAMP) ## Make a sky, train, serve, score a petal over HTTP, show the ou
 	$(RUN) python -m training.demo demo
 
 test: $(STAMP) ## All tests but the slow ones, on all cores
-	$(RUN) pytest -n auto --dist worksteal
+	$(RUN) pytest -n $(PROCESSES) --dist worksteal
 
-test-fast: $(STAMP) ## The tests that need no simulated sky and no fit: half a minute
-	$(RUN) pytest -n auto --dist worksteal -m "not slow and not model"
+test-fast: $(STAMP) ## The tests that neither simulate, fit, start processes nor wait: half a minute
+	$(RUN) pytest -n auto --dist worksteal -m "not slow and not long"
 
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
 	$(RUN) pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
 
 test-faults: $(STAMP) ## Frozen, starved, flooded, fuzzed, killed, 100,000 requests long (half an hour)
-	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/night tests/service/test_night.py
+	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/night tests/service/test_night.py tests/service/test_preflight.py
 
 # Unpacked only: installed, they would start daemons on every address of the machine.
 prometheus: ## Unpack Debian's Prometheus and Alertmanager, where the machine has none

@@ -24,11 +24,11 @@ RECIPE = ROOT / "tests" / "tiny.toml"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a sky or a fitted model: `make test-fast` leaves them out."""
+    """Mark as long the tests that need a sky or a fitted model: `make test-fast` omits them."""
     made = {"sky", "odd_sky", "bundle"}
     for item in items:
         if made.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.model)
+            item.add_marker(pytest.mark.long)
 
 
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from outcrop import Band, Spectra
 from scoring.scorer import Scorer
 
 # Keras and TensorFlow use deprecated functions of Python and NumPy.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.long]
 
 
 def without_bad_pixels(spectra: Spectra) -> Spectra:

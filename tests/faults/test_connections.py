@@ -127,6 +127,7 @@ def test_without_descriptors_the_process_waits_and_does_not_spin(
     assert httpx2.get(f"{served.url}/livez", timeout=60).is_success
 
 
+@pytest.mark.slow
 def test_uploads_that_stall_leave_room_for_others(start: Callable[..., ServedProcess]) -> None:
     headers, body = encode_request(make_spectra(1000))
     served = start(OUTCROP_MAX_INFLIGHT_BYTES=str(8 * len(body)))
@@ -151,6 +152,7 @@ def leave_unread(served: ServedProcess, stack: contextlib.ExitStack, count: int)
         connection.sendall(head("/score", len(UNREAD), JSON) + UNREAD)
 
 
+@pytest.mark.slow
 def test_responses_that_nobody_reads_are_counted_and_given_up(
     start: Callable[..., ServedProcess],
 ) -> None:
@@ -174,6 +176,7 @@ def test_responses_that_nobody_reads_are_counted_and_given_up(
     assert len(json.loads(answer.content)["scores"]) == 1000
 
 
+@pytest.mark.slow
 def test_the_process_ends_though_nobody_reads_its_responses(
     start: Callable[..., ServedProcess],
 ) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from model_store.bundle import Bundle
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., CompletedProcess[str]]
 

@@ -10,6 +10,8 @@ from outcrop.night.fiber_observations import read_fiber_observations
 from tests.outcrop_sdk.mutants import write_mutants
 from tests.outcrop_sdk.sample import write_coadd, write_redrock
 
+pytestmark = pytest.mark.long
+
 NUMBER = 1000
 
 

@@ -6,9 +6,12 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
+import pytest
 from astropy.io import fits
 
 from outcrop.desi import Petal
+
+pytestmark = pytest.mark.long
 
 Command = Callable[..., CompletedProcess[str]]
 

@@ -32,6 +32,8 @@ from tests.service.helpers import (
     wait_for,
 )
 
+pytestmark = pytest.mark.long
+
 
 def test_without_a_model_it_does_not_start_and_says_how_to_set_it(tmp_path: Path) -> None:
     with starting(tmp_path, port=free_port()) as served:

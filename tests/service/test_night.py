@@ -113,6 +113,7 @@ def test_a_killed_and_restarted_service_loses_no_row(
         assert (output / name).read_text() == (calm / name).read_text()
 
 
+@pytest.mark.slow
 def test_no_table_mixes_or_misnames_models_while_another_model_is_rolled_out(
     bundle: Path,
     other_bundle: Path,

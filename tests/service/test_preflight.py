@@ -14,6 +14,8 @@ from model_store.bundle import BundleError
 from service import preflight
 from tests.service.conftest import free_port, starting
 
+pytestmark = pytest.mark.long
+
 
 def rewritten(bundle: Path, folder: Path, **files: bytes) -> Path:
     """Copy a bundle, with other files, and a manifest that has their checksums."""
@@ -89,6 +91,7 @@ def test_the_service_does_not_start_with_a_decoder_without_numbers(
     assert "gives a flat spectrum wmse nan" in line["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["*.nbi", "*.nbc"])
 def test_a_damaged_cache_of_numba_is_one_line(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str

@@ -12,6 +12,8 @@ from service.supervisor import signal_name
 from tests.service.conftest import ServedProcess, free_port, serving, starting
 from tests.service.helpers import wait_for
 
+pytestmark = pytest.mark.long
+
 
 def test_it_listens_on_the_port_of_http_and_on_nothing_else(served: ServedProcess) -> None:
     supervisor = psutil.Process(served.process.pid)

@@ -19,6 +19,8 @@ from outcrop.desi import Petal
 from tests.service.conftest import ServedProcess
 from tests.service.helpers import score_request
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()

@@ -14,6 +14,8 @@ from training.model.cache import cache_root
 from training.model.config import load_config
 from training.model.dataset import read_sample
 
+pytestmark = pytest.mark.long
+
 Command = Callable[..., CompletedProcess[str]]
 
 

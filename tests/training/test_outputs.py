@@ -15,6 +15,8 @@ from outcrop import find_petals
 from tests.conftest import ROOT
 from training.outputs import OutputError, check_file, check_folder, check_new
 
+pytestmark = pytest.mark.long
+
 Command = Callable[..., CompletedProcess[str]]
 
 

@@ -231,6 +231,7 @@ def test_a_body_that_stops_arriving_is_rejected_at_the_deadline() -> None:
     assert budget.held == 0
 
 
+@pytest.mark.long
 def test_bytes_that_drip_are_no_progress() -> None:
     budget = Budget(10**6)
     wire = Wire([b"x"] * 1000, pause=0.2)
@@ -242,6 +243,7 @@ def test_bytes_that_drip_are_no_progress() -> None:
     assert budget.held == 0
 
 
+@pytest.mark.long
 def test_a_body_may_take_longer_than_the_time_for_one_part_of_it() -> None:
     parts = [b"x" * PROGRESS_BYTES] * 4
     wire = Wire(parts, pause=PROGRESS_SECONDS / 3)

@@ -22,6 +22,8 @@ from tests.service.helpers import (
     wait_for,
 )
 
+pytestmark = pytest.mark.long
+
 
 def test_responses_are_counted_and_never_refused() -> None:
     budget = Budget(100)

@@ -13,6 +13,8 @@ from service.application import Application
 from service.http.connection import HEAD_SECONDS, MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
 from tests.service.helpers import JSON, encoded, listening, make_spectra, score_request, wait_for
 
+pytestmark = pytest.mark.long
+
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = b"POST /score HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
 

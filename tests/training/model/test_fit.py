@@ -13,7 +13,7 @@ from training.model.export import ExportError, export
 from training.model.fit import Epoch, Rows, fit, learning_rate
 from training.model.vae import Vae, build
 
-pytestmark = pytest.mark.model
+pytestmark = pytest.mark.long
 
 BINS, LATENTS = 60, 2
 NETWORK = Network(latents=LATENTS, hidden=(32, 16), dropout=0.1, linear_path=True)

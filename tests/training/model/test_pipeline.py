@@ -25,6 +25,8 @@ from training.model.config import load_config
 from training.model.dataset import read_sample, split
 from training.model.pipeline import fit_bundle
 
+pytestmark = pytest.mark.long
+
 
 def scores_of(bundle: Path, sky: Path) -> Scores:
     scorer = Scorer.open(bundle)

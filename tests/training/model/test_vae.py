@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from training.model.config import Network
 from training.model.vae import LinearStart, build, kl_divergence, log_likelihood, weighted_mse
 
-pytestmark = pytest.mark.model
+pytestmark = pytest.mark.long
 
 BINS, LATENTS = 40, 3
 RNG = np.random.default_rng(5)
