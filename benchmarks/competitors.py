@@ -34,8 +34,9 @@ def measure(workload: Workload) -> list[Target | ResultTable]:
 def _json(
     workload: Workload, ours: ServerProcess, bentoml: ServerProcess, mlserver: ServerProcess
 ) -> list[Target | ResultTable]:
-    rows, ratios = [], []
+    rows, count, ratio = [], 0, 0.0
 
+    # The target is that of the largest request.
     for count in workload.sizes.json:
         spectra = workload.spectra(count)
         taken = take_turns(
@@ -47,10 +48,15 @@ def _json(
             workload.sizes.seconds,
         )
         rows += [(count, *row) for row in _rows(taken, count)]
-        ratios.append(median(taken["BentoML"]) / median(taken[_OURS]))
+        ratio = median(taken["BentoML"]) / median(taken[_OURS])
 
     return [
-        Target("JSON, speed relative to BentoML's ndarray in JSON", min(ratios), 1, "times"),
+        Target(
+            f"JSON of {count} spectra, speed relative to BentoML's ndarray in JSON",
+            ratio,
+            1.3,
+            "times",
+        ),
         ResultTable(
             "JSON, compared with other servers of the same scorer",
             ("spectra", "server", "ms", "spectra/s", "ms / ours"),

@@ -61,7 +61,7 @@ def _petals(workload: Workload, bundle: Path, server: ServerProcess) -> list[Tar
 
     return [
         Target("over HTTP, one caller, share of the rate in process", share, 50, "%"),
-        Target("one spectrum over HTTP, p50", p50, 5, "ms", at_most=True),
+        Target("one spectrum over HTTP, p50", p50, 4, "ms", at_most=True),
         ResultTable(
             f"Over HTTP: petals of {sizes.petal}, {sizes.reference_latents} reference latents",
             ("", "ms a petal", "spectra/s"),

@@ -15,13 +15,12 @@ from typing import Annotated, Any, TypeGuard
 import msgspec
 import numpy as np
 from msgspec import UNSET, Meta, Raw, UnsetType
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from outcrop import Band, Scores, Spectra, Status, WireError
 from outcrop.spectra import CAMERAS, STEP, WAVE, repeated
 from outcrop.strict_json import (
     FLOATS,
-    FLOATS_OR_NULLS,
     INTEGERS,
     decode,
     decode_value,
@@ -30,7 +29,7 @@ from outcrop.strict_json import (
 )
 
 from ..http.errors import Problem
-from .number_lists import cut
+from .number_lists import cut, read_floats
 
 GRID_TOLERANCE = 1e-4  # Å
 _INT64 = 2**63
@@ -300,12 +299,15 @@ def _band(name: str, rows: list[tuple[str, Pixels]], lists: list[bytes]) -> Band
         length = columns.stop - columns.start
 
         text = _text(pixels.flux, lists, f"{where}flux")
-        flux[i, columns] = _values(FLOATS_OR_NULLS, text, np.float32, f"{where}flux", length)
+        values = read_floats(text, f"{where}flux")
+        flux[i, columns] = _checked(values, f"{where}flux", length)
         text = _text(pixels.ivar, lists, f"{where}ivar")
-        ivar[i, columns] = _values(FLOATS_OR_NULLS, text, np.float32, f"{where}ivar", length)
+        values = read_floats(text, f"{where}ivar")
+        ivar[i, columns] = _checked(values, f"{where}ivar", length)
         if _is_given(pixels.mask):
             text = _text(pixels.mask, lists, f"{where}mask")
-            bad = _values(INTEGERS, text, np.bool_, f"{where}mask", length)
+            values = read_list(INTEGERS, text, np.bool_, f"{where}mask")
+            bad = _checked(values, f"{where}mask", length)
             flux[i, columns][bad] = 0
             ivar[i, columns][bad] = 0
     return Band(flux, ivar)
@@ -322,15 +324,7 @@ def _text(field: Raw, lists: list[bytes], where: str) -> bytes:
     return text
 
 
-def _values(
-    decoder: msgspec.json.Decoder[list[Any]],
-    text: bytes,
-    dtype: DTypeLike,
-    where: str,
-    length: int,
-) -> NDArray[Any]:
-    # Floats beyond the range of dtype become infinite, which makes a bad pixel.
-    values = read_list(decoder, text, dtype, where)
+def _checked(values: NDArray[Any], where: str, length: int) -> NDArray[Any]:
     if len(values) != length:
         raise WireError(
             f"{where} has {len(values)} values, wavelength has {length}; they must agree"
