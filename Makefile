@@ -66,8 +66,10 @@ demo: $(STAMP) ## Make a sky, train, serve, score a petal over HTTP, show the ou
 test: $(STAMP) ## All tests but the slow ones, on all cores
 	$(RUN) pytest -n $(PROCESSES) --dist worksteal
 
+# Without the folders whose tests import TensorFlow or run promtool.
 test-fast: $(STAMP) ## The tests that neither simulate, fit, start processes nor wait: half a minute
-	$(RUN) pytest -n auto --dist worksteal -m "not slow and not long"
+	$(RUN) pytest -n auto --dist worksteal -m "not slow and not long" \
+		--ignore tests/benchmarks --ignore tests/deploy --ignore tests/training/model
 
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
 	$(RUN) pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered

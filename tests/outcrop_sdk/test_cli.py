@@ -212,6 +212,7 @@ def test_the_model_is_requested_once(
     assert server.paths == ["/model", *["/v2/models/outcrop/infer"] * 3]
 
 
+@pytest.mark.long
 def test_the_timeout_is_for_each_chunk(
     arguments: list[str], server: FaultInjectingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,6 +423,7 @@ def test_the_installed_command_is_this_one() -> None:
     assert done.stderr == ("outcrop: error: url is 'nowhere'; expected as http://127.0.0.1:3000\n")
 
 
+@pytest.mark.long
 def test_a_password_in_the_address_is_never_printed(
     arguments: list[str],
     server: FaultInjectingServer,

@@ -221,6 +221,7 @@ def test_a_call_ends_at_the_deadline_with_the_last_error(
     assert 1 < len(server.paths) < 10_000
 
 
+@pytest.mark.long
 def test_an_error_of_the_service_is_raised_rather_than_a_later_timeout(
     call: Call, server: FaultInjectingServer
 ) -> None:
@@ -230,6 +231,7 @@ def test_an_error_of_the_service_is_raised_rather_than_a_later_timeout(
     assert len(server.paths) == 2
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_chunks")
 def test_one_deadline_holds_for_all_chunks(call: Call, server: FaultInjectingServer) -> None:
     server.faults = [no_fault, server.hang]
@@ -282,6 +284,7 @@ def test_a_service_that_answers_in_drips_is_a_timeout(
     assert time.monotonic() - before < 5
 
 
+@pytest.mark.long
 def test_silence_after_a_part_ends_at_the_deadline_of_the_call(
     call: Call, server: FaultInjectingServer
 ) -> None:
@@ -298,6 +301,7 @@ def test_silence_after_a_part_ends_at_the_deadline_of_the_call(
     assert time.monotonic() - before < 3.5
 
 
+@pytest.mark.long
 def test_a_service_that_reads_in_drips_is_a_timeout(call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)

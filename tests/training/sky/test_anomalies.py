@@ -15,6 +15,7 @@ from training.sky.anomalies import STRENGTHS
 LINE_WAVES = np.array([3728.5, 4341.7, 4862.7, 4960.3, 5008.2, 6549.9, 6564.6, 6585.3, 6718.3])
 
 
+@pytest.mark.long
 def test_strengths_and_redshifts_are_in_their_ranges(
     truth: dict[int, dict[str, str]], injected: Path
 ) -> None:

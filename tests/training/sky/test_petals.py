@@ -41,6 +41,7 @@ def test_dead_fibres_have_no_data_and_a_status(made: tuple[SimulatedPetal, Targe
     assert (petal.fibermap["COADD_FIBERSTATUS"][~dead] & ~(1 << 3) == 0).all()
 
 
+@pytest.mark.long
 def test_a_larger_sky_begins_with_the_petals_of_a_smaller_one(
     injected: Path, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_larger_sky_begins_with_the_petals_of_a_smaller_one(
     assert after.items() <= before.items()
 
 
+@pytest.mark.long
 def test_another_seed_is_another_sky(made: tuple[SimulatedPetal, Targets]) -> None:
     first, _ = made
     second, _ = make_petal(SEED + 1, 0)
