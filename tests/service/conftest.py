@@ -95,16 +95,7 @@ class ServedProcess:
 
     def wait_until_ready(self) -> None:
         """Wait until it answers that it is ready; fail if it ends before."""
-        for _ in range(600):
-            if self.process.poll() is not None:
-                break
-            try:
-                if httpx2.get(f"{self.url}/readyz").status_code == httpx2.codes.OK:
-                    return
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.1)
-        pytest.fail(f"the service did not become ready:\n{self.log.read_text()}")
+        wait_until_ready(self.process, self.url, self.log)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the lines that it has printed; each must be a JSON object with these fields."""
@@ -112,6 +103,20 @@ class ServedProcess:
         for line in lines:
             assert {"time", "level", "logger", "message"} <= line.keys()
         return lines
+
+
+def wait_until_ready(process: "subprocess.Popen[Any]", url: str, log: Path) -> None:
+    """Wait until a service answers that it is ready; fail if its process ends before."""
+    for _ in range(600):
+        if process.poll() is not None:
+            break
+        try:
+            if httpx2.get(f"{url}/readyz").status_code == httpx2.codes.OK:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"the service did not become ready:\n{log.read_text()}")
 
 
 def free_port() -> int:

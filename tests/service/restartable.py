@@ -4,14 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx2
 import psutil
-import pytest
 
-from tests.service.conftest import ROOT, free_port
+from tests.service.conftest import ROOT, free_port, wait_until_ready
 
 
 class RestartableService:
@@ -43,16 +40,7 @@ class RestartableService:
                 stdout=log,
                 stderr=log,
             )
-        for _ in range(600):
-            if self._process.poll() is not None:
-                break
-            try:
-                if httpx2.get(f"{self.url}/readyz").status_code == httpx2.codes.OK:
-                    return
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.1)
-        pytest.fail(f"the service did not become ready:\n{self._log.read_text()}")
+        wait_until_ready(self._process, self.url, self._log)
 
     def kill(self) -> None:
         """End the process and its workers as the kernel does where memory runs out."""
