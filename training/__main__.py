@@ -88,6 +88,14 @@ def _add_simulate(commands: _Commands) -> None:
         help="share of the targets that are injected anomalies (default: 0)",
     )
     simulate.add_argument(
+        "--nuisances",
+        metavar="STRENGTH",
+        type=_fraction,
+        default=1.0,
+        help="strength of a real night's nuisances: wrong variances, residuals of the sky, "
+        "offsets of cameras, other surveys (default: 1; 0 is a clean sky)",
+    )
+    simulate.add_argument(
         "--overwrite", action="store_true", help="replace the simulated sky that DIR holds"
     )
     simulate.set_defaults(
@@ -181,8 +189,8 @@ def _fraction(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return value
 
 
@@ -191,7 +199,7 @@ def _simulate(options: argparse.Namespace) -> None:
 
     if options.overwrite:
         remove_sky(options.folder)
-    simulate(options.folder, options.petals, options.seed, options.anomalies)
+    simulate(options.folder, options.petals, options.seed, options.anomalies, options.nuisances)
     print(f"sky: {options.petals} petals and truth.csv in {options.folder}")
 
 

@@ -151,7 +151,8 @@ def inject(
     z = draw_redshifts(rng, snr, distant=0.0)
     given = z + rng.normal(0, 3e-5, count)
     spectype = np.full(count, "GALAXY")
-    objects = Targets(galaxies(rng, z), given, z, snr, spectype, kinds, np.full(count, np.nan))
+    survey, strength = np.full(count, "BGS"), np.full(count, np.nan)
+    objects = Targets(galaxies(rng, z), given, z, snr, spectype, kinds, strength, survey)
 
     for kind, (low, high) in STRENGTHS.items():
         rows = np.flatnonzero(kinds == kind)
@@ -161,10 +162,8 @@ def inject(
         change = _INJECTED.get(kind)
         objects.strength[rows] = size if change is None else change(rng, objects, rows, size)
 
-    targets.flux[where] = unit_mean(objects.flux)
-    targets.z[where], targets.true_z[where] = objects.z, objects.true_z
-    targets.snr[where], targets.spectype[where] = objects.snr, objects.spectype
-    targets.kind[where], targets.strength[where] = objects.kind, objects.strength
+    objects.flux = unit_mean(objects.flux)
+    targets.replace(where, objects, slice(None))
 
 
 def _dip(rng: np.random.Generator, flux: Array, z: float) -> Array:

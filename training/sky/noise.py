@@ -31,6 +31,9 @@ LEVEL: Final[Mapping[str, float]] = {"b": 1.9, "r": 1.0, "z": 0.8}
 SKY: Final = 6.0
 """Flux of an object whose photons make as much noise as the sky does, 1e-17 erg/s/cm²/Å."""
 
+_RESIDUAL_SCATTER: Final = 0.15
+"""rms, from fibre to fibre, of the residuals of the sky that they share."""
+
 COSMIC: Final = 1 << 2
 BAD_COLUMN: Final = 1 << 10
 NO_DATA: Final = 1 << 8
@@ -203,7 +206,40 @@ def _gaps(rng: np.random.Generator, frame: Frame) -> None:
         frame.mask[i, run] |= NO_DATA
 
 
-def observe(rng: np.random.Generator, flux: Array, level: Array) -> dict[str, Frame]:
+@dataclass(frozen=True, eq=False)
+class Systematics:
+    """Errors that a petal's fibres share in one camera.
+
+    Attributes
+    ----------
+    variance : float
+        True variance over the reported one.
+    offset : float
+        Relative error of the flux.
+    residual : (P,) float64
+        What is left of the sky, in units of the noise of a faint fibre.
+    fibre : float
+        rms of the relative error of a single fibre's flux, and of its slope over the camera.
+    """
+
+    variance: float
+    offset: float
+    residual: Array
+    fibre: float
+
+
+def _throughput(rng: np.random.Generator, count: int, camera: str, shared: Systematics) -> Array:
+    """Return the error of the flux (N, P): the petal's offset, and each fibre's own."""
+    shapes = np.stack([np.ones(len(BANDS[camera])), np.linspace(-1, 1, len(BANDS[camera]))])
+    return 1 + shared.offset + rng.normal(0, shared.fibre, (count, 2)) @ shapes
+
+
+def observe(
+    rng: np.random.Generator,
+    flux: Array,
+    level: Array,
+    systematics: Mapping[str, Systematics] | None = None,
+) -> dict[str, Frame]:
     """Observe fluxes (N, 7781) with the three cameras.
 
     Parameters
@@ -213,6 +249,8 @@ def observe(rng: np.random.Generator, flux: Array, level: Array) -> dict[str, Fr
         1e-17 erg/s/cm²/Å, common grid.
     level : (N,) float64
         Noise of each fibre relative to `LEVEL`.
+    systematics : mapping of str to Systematics, optional
+        Of each camera. Default: none.
 
     Returns
     -------
@@ -227,7 +265,14 @@ def observe(rng: np.random.Generator, flux: Array, level: Array) -> dict[str, Fr
         seen = true * _calibration(rng, len(true), camera)
         faint = LEVEL[camera] * level[:, None] * curves()[camera].total
         seen = seen + faint * _sky_residual(rng, len(true), camera)
-        seen = seen + np.sqrt(var) * rng.standard_normal(var.shape, dtype=np.float32)
+        noise = np.sqrt(var) * rng.standard_normal(var.shape, dtype=np.float32)
+        if systematics is not None:
+            shared = systematics[camera]
+            seen = seen * _throughput(rng, len(true), camera, shared)
+            of_fibre = rng.normal(1, _RESIDUAL_SCATTER, (len(true), 1))
+            seen = seen + faint * of_fibre * shared.residual
+            noise = noise * np.sqrt(shared.variance)
+        seen = seen + noise
 
         frame = Frame(
             seen.astype(np.float32), (1 / var).astype(np.float32), np.zeros(var.shape, np.int32)

@@ -1,7 +1,8 @@
 """Petals of a simulated sky in DESI's files, for the demo, tests and benchmarks without DESI data.
 
 A petal has 500 fibres: galaxies, quasars and stars in the proportions of the paper's sample, sky
-fibres and dead ones, with noise, masks and, optionally, injected anomalies. The other modules of
+fibres and dead ones, with noise, masks, the nuisances of a real night and, optionally, injected
+anomalies. The other modules of
 ``training.sky`` make the parts; this one assembles them. Numbers from this sky are not DESI
 performance, and every file is marked as simulated.
 """
@@ -21,6 +22,7 @@ from training.sky.files import BGS_ANY, SimulatedPetal, magnitudes, structured, 
 from training.sky.frame import OBSERVED
 from training.sky.grid import Array
 from training.sky.noise import NO_DATA, observe, scaled_to
+from training.sky.nuisances import Repeats, add_other_surveys, dim, draw_systematics
 from training.sky.targets import Targets, draw_targets
 from training.truth import FILE as TRUTH
 from training.truth import write_truth
@@ -28,8 +30,12 @@ from training.truth import write_truth
 FIBRES: Final = 500
 PETALS_PER_TILE: Final = 10
 SKY_SHARE: Final = 0.05
+SKY_SHARE_OF_NIGHT: Final = 0.08
 DEAD_SHARE: Final = 0.006
 
+DESI_TARGET: Final = {"BGS": BGS_ANY, "MWS": 1 << 61, "DARK": 1 << 0, "SKY": 1 << 32}
+"""Bits of DESI_TARGET: BGS_ANY, MWS_ANY, LRG and SKY."""
+MWS_BROAD: Final = 1 << 0
 BGS_FAINT: Final = 1 << 0
 BGS_BRIGHT: Final = 1 << 1
 ZWARN_SMALL_DELTA_CHI2: Final = 1 << 2
@@ -44,7 +50,9 @@ REDSHIFTS: Final = np.dtype(
 """Columns of redrock's REDSHIFTS."""
 
 
-def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> None:
+def simulate(
+    folder: Path, petals: int, seed: int, anomalies: float = 0.0, nuisances: float = 1.0
+) -> None:
     """Write petals of a simulated sky and a table of the truth.
 
     A petal depends on the seed and its own number only, so a larger sky begins with the same
@@ -62,11 +70,14 @@ def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> No
         Not negative. Other seeds give other TARGETIDs and TILEIDs.
     anomalies : float
         Share of the targets in which an anomaly is injected, every kind equally often.
+    nuisances : float
+        Strength of the nuisances of a real night; 0 is a clean sky (`training.sky.nuisances`).
 
     Raises
     ------
     ValueError
-        If petals is not positive, seed is negative, or anomalies is not between 0 and 1.
+        If petals is not positive, seed is negative, or anomalies or nuisances is not between 0
+        and 1.
     """
     if petals < 1:
         raise ValueError(f"petals is {petals}; expected 1 or more")
@@ -74,12 +85,14 @@ def simulate(folder: Path, petals: int, seed: int, anomalies: float = 0.0) -> No
         raise ValueError(f"seed is {seed}; expected 0 or more")
     if not 0 <= anomalies <= 1:
         raise ValueError(f"anomalies is {anomalies}; expected a share between 0 and 1")
+    if not 0 <= nuisances <= 1:
+        raise ValueError(f"nuisances is {nuisances}; expected a strength between 0 and 1")
 
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[tuple[int, str, float, float]] = []
     with tqdm(range(petals), desc="simulate", unit="petal") as bar:
         for number in bar:
-            petal, targets = make_petal(seed, number, anomalies)
+            petal, targets = make_petal(seed, number, anomalies, nuisances)
             write_petal(folder, petal)
             ids = petal.fibermap["TARGETID"][petal.fibermap["OBJTYPE"] == "TGT"]
             rows += zip(ids, targets.kind, targets.true_z, targets.strength, strict=True)
@@ -110,17 +123,32 @@ def remove_sky(folder: Path) -> None:
         petal.redrock.unlink()
 
 
-def make_petal(seed: int, number: int, anomalies: float = 0.0) -> tuple[SimulatedPetal, Targets]:
+def make_petal(
+    seed: int, number: int, anomalies: float = 0.0, nuisances: float = 1.0
+) -> tuple[SimulatedPetal, Targets]:
     """Make one petal, and the truth about its targets in the order of its TGT rows."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
-    target = rng.random(FIBRES) >= SKY_SHARE
+    # Nuisances have their own numbers, so that they do not change the rest.
+    own = np.random.default_rng(np.random.SeedSequence([seed, number, 1 << 42]))
+    sky_share = SKY_SHARE + nuisances * (SKY_SHARE_OF_NIGHT - SKY_SHARE)
+    target = rng.random(FIBRES) >= sky_share
     dead = target & (rng.random(FIBRES) < DEAD_SHARE)
     fibre = np.flatnonzero(target)
     targets = draw_targets(rng, len(fibre))
 
+    # Other surveys, faint targets, and those that lie on several tiles
+    petal = number % PETALS_PER_TILE
+    objects = np.full(FIBRES, -1, np.int64)
+    if nuisances:
+        dim(own, targets, nuisances)
+        add_other_surveys(own, targets, number, nuisances)
+        repeats = Repeats.of(seed, petal)
+        rows = repeats.place(own, targets, nuisances)
+        objects[fibre[rows[rows >= 0]]] = repeats.objects[rows >= 0]
+
     # Injected anomalies, on fibres that work: every kind in turn, from a random first one
     share = anomalies * len(fibre)
-    live = rng.permutation(np.flatnonzero(~dead[fibre]))
+    live = rng.permutation(np.flatnonzero(~dead[fibre] & (objects[fibre] < 0)))
     rows = live[: int(share) + int(rng.random() < share % 1)]
     kinds = np.roll(list(STRENGTHS), rng.integers(len(STRENGTHS)))
     inject(rng, targets, rows, np.resize(kinds, len(rows)))
@@ -132,15 +160,18 @@ def make_petal(seed: int, number: int, anomalies: float = 0.0) -> tuple[Simulate
     # Observed pixels
     flux = np.zeros((FIBRES, len(OBSERVED)))
     flux[fibre] = targets.flux
-    frames = observe(rng, flux, level)
+    frames = observe(rng, flux, level, draw_systematics(own, nuisances) if nuisances else None)
     inject_pixel_faults(rng, targets, fibre, frames)
     for frame in frames.values():
         frame.flux[dead], frame.ivar[dead], frame.mask[dead] = 0, 0, NO_DATA
 
+    survey = np.full(FIBRES, "SKY", "<U4")
+    survey[fibre] = targets.survey
     tile, night = _tile(seed, number)
-    fibermap = _fibermap(rng, seed, number, target, dead, flux)
+    fibermap = _fibermap(rng, seed, number, survey, dead, flux)
+    repeated = _in_brick(seed, petal, objects[objects >= 0])
+    fibermap["TARGETID"][objects >= 0] = repeated
     redshifts = _redshifts(rng, fibermap["TARGETID"], target, dead, targets)
-    petal = number % PETALS_PER_TILE
     return SimulatedPetal(tile, night, petal, frames, fibermap, redshifts), targets
 
 
@@ -152,13 +183,22 @@ def _tile(seed: int, number: int) -> tuple[int, int]:
     return tile, int(night.strftime("%Y%m%d"))
 
 
+def _brick(seed: int, number: int) -> int:
+    return (seed * 1000 + number) % 662_174
+
+
+def _in_brick(seed: int, number: int, objects: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the TARGETIDs of objects in a brick."""
+    return (9010 << 42) + (_brick(seed, number) << 22) + objects
+
+
 def _targetids(
     rng: np.random.Generator, seed: int, number: int, target: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Return TARGETIDs in DESI's coding: release, brick, object; bit 59 or a sign for the sky."""
-    brick = (seed * 1000 + number) % 662_174
     objects = rng.choice(4_000_000, len(target), replace=False) + 1
-    ids = (9010 << 42) + (brick << 22) + objects.astype(np.int64)
+    ids = _in_brick(seed, number, objects.astype(np.int64))
+    brick = _brick(seed, number)
     stuck = ~target & (rng.random(len(target)) < 0.2)
     return np.where(
         target, ids, np.where(stuck, -(brick * 1000 + np.arange(len(target)) + 1), ids + (1 << 59))
@@ -169,7 +209,7 @@ def _fibermap(
     rng: np.random.Generator,
     seed: int,
     number: int,
-    target: NDArray[np.bool_],
+    survey: NDArray[np.str_],
     dead: NDArray[np.bool_],
     flux: Array,
 ) -> NDArray[np.void]:
@@ -191,7 +231,7 @@ def _fibermap(
     faint = photometry[:, 1] < 15.8  # r = 19.5
 
     columns: dict[str, tuple[str, ArrayLike]] = {
-        "TARGETID": ("i8", _targetids(rng, seed, number, target)),
+        "TARGETID": ("i8", _targetids(rng, seed, number, survey != "SKY")),
         "PETAL_LOC": ("i2", petal),
         "DEVICE_LOC": ("i4", device),
         "LOCATION": ("i8", petal * 1000 + device),
@@ -199,14 +239,14 @@ def _fibermap(
         "COADD_FIBERSTATUS": ("i4", status),
         "TARGET_RA": ("f8", ra + radius * np.cos(angle) / np.cos(np.deg2rad(dec))),
         "TARGET_DEC": ("f8", dec + radius * np.sin(angle)),
-        "OBJTYPE": ("U3", np.where(target, "TGT", "SKY")),
+        "OBJTYPE": ("U3", np.where(survey == "SKY", "SKY", "TGT")),
         "EBV": ("f4", rng.gamma(2.0, 0.015, FIBRES)),
         "FLUX_G": ("f4", photometry[:, 0]),
         "FLUX_R": ("f4", photometry[:, 1]),
         "FLUX_Z": ("f4", photometry[:, 2]),
-        "DESI_TARGET": ("i8", np.where(target, BGS_ANY, 1 << 32)),
-        "BGS_TARGET": ("i8", np.where(target, np.where(faint, BGS_FAINT, BGS_BRIGHT), 0)),
-        "MWS_TARGET": ("i8", 0),
+        "DESI_TARGET": ("i8", [DESI_TARGET[name] for name in survey]),
+        "BGS_TARGET": ("i8", np.where(survey == "BGS", np.where(faint, BGS_FAINT, BGS_BRIGHT), 0)),
+        "MWS_TARGET": ("i8", np.where(survey == "MWS", MWS_BROAD, 0)),
         "TILEID": ("i4", tile),
         "COADD_NUMEXP": ("i2", 1),
         "COADD_EXPTIME": ("f4", 300.0),

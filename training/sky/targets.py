@@ -1,6 +1,6 @@
 """Targets of a petal: the objects behind its fibres, before anything is injected or observed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -38,6 +38,8 @@ class Targets:
         The injected kind; empty for an inlier.
     strength : (N,) float64
         Of the injected anomaly; NaN for an inlier.
+    survey : (N,) str
+        ``BGS``, ``MWS`` or ``DARK``.
     """
 
     flux: Array
@@ -47,6 +49,14 @@ class Targets:
     spectype: NDArray[np.str_]
     kind: NDArray[np.str_]
     strength: Array
+    survey: NDArray[np.str_]
+
+    def replace(
+        self, rows: NDArray[np.intp], other: "Targets", chosen: NDArray[np.intp] | slice
+    ) -> None:
+        """Replace rows in place by the chosen targets of another petal."""
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(other, field.name)[chosen]
 
 
 def draw_snr(rng: np.random.Generator, count: int) -> Array:
@@ -91,5 +101,12 @@ def draw_targets(rng: np.random.Generator, count: int) -> Targets:
 
     z = true_z + rng.normal(0, 1, count) * 3e-5 * np.clip(12 / snr, 0.2, 5)
     return Targets(
-        flux, z, true_z, snr, spectype, np.full(count, "", "<U16"), np.full(count, np.nan)
+        flux,
+        z,
+        true_z,
+        snr,
+        spectype,
+        np.full(count, "", "<U16"),
+        np.full(count, np.nan),
+        np.full(count, "BGS", "<U4"),
     )

@@ -28,5 +28,5 @@ def truth(injected: Path) -> dict[int, dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def made() -> tuple[SimulatedPetal, Targets]:
-    """One petal of inliers in memory, and the truth about its targets."""
-    return make_petal(SEED, 1)
+    """One petal of a clean sky in memory, and the truth about its targets."""
+    return make_petal(SEED, 1, nuisances=0)

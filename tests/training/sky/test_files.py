@@ -41,7 +41,8 @@ def test_a_coadd_lists_targets_and_sky_fibres(injected: Path) -> None:
     fibermap = table(coadd, "FIBERMAP")
     assert len(fibermap) == len(table(coadd, "SCORES")) == 500
     target = fibermap["OBJTYPE"] == b"TGT"
-    assert (fibermap["DESI_TARGET"][target] & (1 << 60) != 0).all()
+    surveys = fibermap["DESI_TARGET"][target] & (3 << 60 | 1)
+    assert set(surveys.tolist()) <= {1 << 60, 1 << 61, 1}
     assert set(fibermap["OBJTYPE"][~target]) == {b"SKY"}
     assert 0.02 < np.mean(~target) < 0.12
 

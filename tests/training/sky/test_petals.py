@@ -65,6 +65,7 @@ def test_another_seed_is_another_sky(made: tuple[SimulatedPetal, Targets]) -> No
         ({"petals": 0, "seed": 1}, "petals is 0"),
         ({"petals": 1, "seed": -1}, "seed is -1"),
         ({"petals": 1, "seed": 1, "anomalies": 1.5}, "anomalies is 1.5"),
+        ({"petals": 1, "seed": 1, "nuisances": -0.1}, "nuisances is -0.1"),
     ],
 )
 def test_impossible_arguments_are_rejected(
