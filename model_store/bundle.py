@@ -104,6 +104,8 @@ class Manifest(_ManifestSection):
     thresholds: Thresholds
     paper_thresholds: Thresholds
     p_level: float = Field(gt=0, lt=1)
+    finest_p: float | None = Field(default=None, gt=0, lt=1)
+    """The smallest p_value that is a rank in the calibration sample, not an extrapolation."""
     code: str
     """Version of Outcrop that trained the model."""
     packages: dict[str, str]

@@ -213,6 +213,7 @@ def _model(bundle: Bundle) -> Model:
         redshift_range=manifest.redshift_range,
         thresholds=manifest.thresholds.model_dump(),
         p_level=manifest.p_level,
+        finest_p=manifest.finest_p,
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
         bundle_packages=manifest.packages,
     )

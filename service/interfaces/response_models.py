@@ -46,6 +46,10 @@ class ModelCard(ModelName):
     redshift_range: tuple[float, float]
     thresholds: dict[str, float] = Field(description="`wmse`: flagged above; `nof`: flagged below")
     p_level: float = Field(description="Spectra with a smaller p_value are anomalies")
+    finest_p: float | None = Field(
+        description="The smallest p_value that is a rank in the calibration sample; smaller ones "
+        "are extrapolated. null where the bundle does not tell"
+    )
     packages: dict[str, str] = Field(description="Versions of the packages that score")
     bundle_packages: dict[str, str] = Field(
         description="Versions of the packages that the bundle was made with"

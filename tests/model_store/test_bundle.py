@@ -146,6 +146,7 @@ def test_a_pickle_is_never_executed(folder: Path, tmp_path: Path) -> None:
         (lambda m: m.update(format_version=3), "format_version 3; this software reads 1 and 2"),
         (lambda m: m.pop("format_version"), "format_version None"),
         (lambda m: m.update(p_level=2), "p_level"),
+        (lambda m: m.update(finest_p=0), "finest_p"),
         (lambda m: m.update(surprise=1), "surprise"),
         (lambda m: m["files"].pop("encoder.onnx"), "encoder.onnx"),
         (lambda m: m["files"].pop("training_targetids.npz"), "training_targetids.npz"),

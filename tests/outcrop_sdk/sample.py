@@ -171,6 +171,7 @@ def some_model(sample: str = "desi edr") -> Model:
         redshift_range=(-0.002, 0.3),
         thresholds={"wmse": 2.55, "nof": -1.44},
         p_level=0.01,
+        finest_p=1e-4,
         packages={"numpy": "2.4.6", "onnxruntime": "1.31.0"},
         bundle_packages={"onnxruntime": "1.30.0", "tensorflow": "2.21.0"},
     )

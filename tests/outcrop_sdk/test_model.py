@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,19 @@ def test_a_service_that_does_not_tell_the_packages_of_its_bundle_is_understood()
     answer = some_model().to_json()
     del answer["bundle_packages"]
     assert Model.from_json(answer).bundle_packages == {}
+
+
+@pytest.mark.parametrize("change", [{}, {"finest_p": None}])
+def test_a_service_that_does_not_tell_the_finest_rank_is_understood(change: dict[str, Any]) -> None:
+    answer = some_model().to_json()
+    assert answer.pop("finest_p") == 1e-4
+    assert Model.from_json(answer | change).finest_p is None
+
+
+@pytest.mark.parametrize("value", ["0.1", True, float("nan"), [0.1]])
+def test_a_finest_rank_that_is_no_number_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="finest_p is"):
+        Model.from_json(some_model().to_json() | {"finest_p": value})
 
 
 @pytest.mark.parametrize("sample", ["simulated", "simulated (seed 1)", "desi edr"])

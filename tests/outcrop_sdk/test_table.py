@@ -117,6 +117,7 @@ def test_the_header_describes_the_model(tmp_path: Path) -> None:
         "WMSETHR": 2.55,
         "NOFTHR": -1.44,
         "PLEVEL": 0.01,
+        "PFINEST": 1e-4,
         "ZMIN": -0.002,
         "ZMAX": 0.3,
         "DEPNAM00": "numpy",

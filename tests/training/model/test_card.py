@@ -52,6 +52,14 @@ def test_every_bundle_has_its_card(bundle: Path, manifest: Manifest) -> None:
     assert "\n\n\n" not in text
 
 
+def test_the_card_says_which_p_values_are_extrapolated(manifest: Manifest) -> None:
+    extrapolated = "A p_value below 0.00025 is extrapolated"
+    text = write_card(manifest.model_copy(update={"finest_p": 1 / 4000}), {})
+    assert extrapolated in text
+    assert "\n\n\n" not in text
+    assert extrapolated not in write_card(manifest.model_copy(update={"finest_p": None}), {})
+
+
 def test_a_recipe_that_was_not_benchmarked_gets_no_recall(manifest: Manifest) -> None:
     text = write_card(manifest, {})
     assert "not part of the published benchmark" in text

@@ -74,6 +74,9 @@ class Model:
         ``wmse`` (flagged above) and ``nof`` (flagged below).
     p_level : float
         Spectra with a smaller p_value are anomalies.
+    finest_p : float or None
+        The smallest p_value that is a rank in the calibration sample; smaller ones are
+        extrapolated. None where the bundle or the service is too old to tell.
     packages : mapping
         Versions of the packages that score.
     bundle_packages : mapping
@@ -90,6 +93,7 @@ class Model:
     redshift_range: tuple[float, float]
     thresholds: Mapping[str, float]
     p_level: float
+    finest_p: float | None
     packages: Mapping[str, str]
     bundle_packages: Mapping[str, str]
 
@@ -115,6 +119,7 @@ class Model:
             "redshift_range": list(self.redshift_range),
             "thresholds": dict(self.thresholds),
             "p_level": self.p_level,
+            "finest_p": self.finest_p,
             "packages": dict(self.packages),
             "bundle_packages": dict(self.bundle_packages),
         }
@@ -141,6 +146,7 @@ class Model:
             redshift_range=(low, high),
             thresholds={name: _number(thresholds, name) for name in ("wmse", "nof")},
             p_level=_number(fields, "p_level"),
+            finest_p=None if fields.get("finest_p") is None else _number(fields, "finest_p"),
             packages={name: _text(packages, name) for name in packages},
             bundle_packages={name: _text(bundle_packages, name) for name in bundle_packages},
         )

@@ -183,6 +183,8 @@ def _provenance(model: Model) -> Iterator[tuple[str, Any, str]]:
     yield "WMSETHR", model.thresholds["wmse"], "WMSE_ANOMALY above"
     yield "NOFTHR", model.thresholds["nof"], "NOF_ANOMALY below"
     yield "PLEVEL", model.p_level, "ANOMALY where P_VALUE is below"
+    if model.finest_p is not None:
+        yield "PFINEST", model.finest_p, "P_VALUE is extrapolated below"
     yield "ZMIN", model.redshift_range[0], "redshift range of the model"
     yield "ZMAX", model.redshift_range[1], "redshift range of the model"
     # desiutil.depend's convention.
