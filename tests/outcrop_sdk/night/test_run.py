@@ -142,6 +142,25 @@ def test_a_target_of_two_petals_is_listed_once_or_with_every_spectrum(
     assert (tmp_path / "out" / "targets.txt").read_text() == "14\n13\n12\n11\n"
 
 
+def test_a_faulty_petal_is_named_and_set_apart(
+    server: FaultInjectingServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # ANOMALY is where 3 divides the TARGETID: far more often than the level, 1 %.
+    petal = add_petal(tmp_path / "tree", rows=20)
+    assert night(tmp_path / "tree", tmp_path / "out", server.url) == 0
+    output = capsys.readouterr()
+    # Those that 5 divides have no p_value.
+    reason = "fibers 1000-1024: 5 of 16 flagged"
+    assert f"{petal.coadd}: set apart, no discoveries: {reason}" in output.err
+    assert "set apart: 16 spectra of 1 petals (SET_APART in summary.ecsv)" in output.out
+
+    counted = summary(tmp_path / "out")
+    assert counted["SET_APART"].tolist() == [reason]
+    assert (counted.meta["tested"], counted.meta["discoveries"]) == (0, 0)
+    assert counted.meta["FDR_BASIS"] == "none"
+    assert toplist(tmp_path / "out")["TARGETID"].tolist() == [27, 24, 21, 18, 12]
+
+
 def test_parts_of_a_tree_are_one_night(
     server: FaultInjectingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,11 @@
 """A selection chooses eligible rows of a table, the smallest p_value first."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from outcrop.night.selection import FLAGGED, Selection
 
@@ -33,7 +35,30 @@ ELIGIBLE = np.array([True, True, True, True, False, True])
     ],
 )
 def test_rows_are_chosen_by_every_condition(selection: Selection, rows: list[int]) -> None:
-    assert selection.rows(TABLE, ELIGIBLE).tolist() == rows
+    assert listed(selection).tolist() == rows
+
+
+def listed(selection: Selection, set_apart: Sequence[int] = ()) -> NDArray[np.intp]:
+    """Return the rows of the table that are listed, in order."""
+    chosen = np.flatnonzero(selection.chosen(TABLE, ELIGIBLE))
+    apart = np.isin(chosen, set_apart)
+    return chosen[selection.listed(TABLE["TARGETID"][chosen], TABLE["P_VALUE"][chosen], apart)]
+
+
+@pytest.mark.parametrize(
+    ("selection", "rows"),
+    [
+        (FLAGGED, [1, 3]),
+        # Row 0 is of the target of row 3, and not set apart.
+        (Selection(max_p=1), [1, 2, 0]),
+        (Selection(max_p=1, every_spectrum=True), [1, 2, 0, 3]),
+        (Selection(max_p=1, number=1, every_spectrum=True), [1, 3]),
+    ],
+)
+def test_rows_that_are_set_apart_come_last_and_are_counted_by_themselves(
+    selection: Selection, rows: list[int]
+) -> None:
+    assert listed(selection, [3]).tolist() == rows
 
 
 def test_its_text_names_every_condition() -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
+from numpy.typing import NDArray
 
 from outcrop import InputError, Status, write_scores
 from outcrop.night.summary import Summary
@@ -53,6 +55,8 @@ def test_every_petal_has_its_row(summary: Summary, tmp_path: Path) -> None:
     assert table["ROWS"].tolist() == [10, 0, 0]
     assert table["ELIGIBLE"].tolist() == [8, 0, 0]
     assert table["FLAGGED"].tolist() == [3, 0, 0]
+    assert table["DISCOVERIES"].tolist() == [6, 0, 0]
+    assert table["SET_APART"].mask.all()
     assert table["ERROR"][1] == 'it says "no", twice,\nand more'
 
 
@@ -61,8 +65,10 @@ def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Pat
     expected = {
         **{"petals": 3, "scored": 1, "failed": 1, "waiting": 1, "unpaired": 0},
         **{"rows": 10, "eligible": 8, "flagged": 3},
+        # p_value is near 0 for all but the one or two TARGETIDs that 5 divides.
+        **{"discoveries": 6, "tested": 6, "set_apart": 0, "q_level": 0.1, "FDR_BASIS": "tail"},
         **{"model": "outcrop", "version": "20260101", "sha256": "ab" * 32},
-        **{"sample": "desi edr", "p_level": 0.01},
+        **{"sample": "desi edr", "p_level": 0.01, "finest_p": 1e-4},
     }
     assert dict(read(tmp_path, "summary.ecsv").meta) == expected
     selection = {"selection": "flagged; one spectrum of each target, at most 100"}
@@ -85,6 +91,7 @@ def test_the_text_has_the_totals_the_top_list_and_the_files(
     assert text.startswith(
         "3 petals: 1 scored, 1 of them now; 1 failed, 1 waiting\n"
         "10 spectra, 8 eligible, 3 anomalies (p < 0.01; 0.08 expected by chance)\n"
+        "6 discoveries (q <= 0.1), which rest on the extrapolated tail of the calibration sample\n"
         "most in one petal: 3 of 8, a/coadd-1.fits\n"
         "model outcrop 20260101, sample desi edr\n"
     )
@@ -108,3 +115,64 @@ def test_a_table_that_cannot_be_read_is_not_counted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"o\.fits is not a FITS file"):
         made.scored(tmp_path / "coadd-1.fits", tmp_path / "o.fits")
     assert made.totals()["petals"] == 0
+
+
+def add_petal(
+    summary: Summary,
+    number: int,
+    p_value: NDArray[np.float64],
+    noise: dict[str, float] | None = None,
+) -> None:
+    """Add the table of a petal of one tile, whose fibers are those of its number."""
+    rows = np.arange(len(p_value))
+    spectra = dataclasses.replace(
+        some_spectra(len(rows), 1 + 500 * number),
+        status=np.zeros(len(rows), np.int32),
+        fiber=(500 * number + rows).astype(np.int32),
+    )
+    scores = dataclasses.replace(some_scores(spectra), p_value=p_value, anomaly=p_value < 0.01)
+    coadd = write(summary.root / f"coadd-{number}.fits", [fibermap(spectra.targetid.tolist())])
+    table = summary.root / f"outliers-{number}.fits"
+    write_scores(table, spectra, scores, some_model())
+    for camera, value in (noise or {}).items():
+        fits.setval(table, f"NOISE_{camera.upper()}", value=value)
+    summary.scored(coadd, table)
+
+
+def test_faulty_petals_and_bundles_are_named_and_set_apart(tmp_path: Path) -> None:
+    p_value = np.random.default_rng(1).uniform(0.01, 1, (6, 100))
+    p_value[:, 0] = 1e-9
+    p_value[1, ::3] = 1e-12
+    p_value[2, 25:45] = 1e-12
+    made = Summary(tmp_path, some_model(), now=4)
+    for number, values in enumerate(p_value):
+        add_petal(made, number, values, {"b": 1.6, "r": 1.02} if number == 3 else None)
+    text = made.write(tmp_path / "out")
+
+    petals, listed = (read(tmp_path, f"{name}.ecsv") for name in ("summary", "toplist"))
+    assert petals["FLAGGED"].tolist() == [1, 34, 21, 1, 1, 1]
+    assert petals["DISCOVERIES"].tolist() == [1, 0, 1, 0, 1, 1]
+    assert petals["SET_APART"].filled("").tolist() == [
+        "",
+        "34 of 100 flagged, usual are 1 %",
+        "fibers 1025-1049: 20 of 25 flagged",
+        "noise variance over the reported: 1.6 in b",
+        "",
+        "",
+    ]
+    assert petals.meta["tested"] == 600 - 225
+    assert petals.meta["set_apart"] == 225
+    assert "\nset apart: 225 spectra of 3 petals" in text
+
+    # The objects come first although the faults have the smaller p-values.
+    assert listed["TARGETID"][:4].tolist() == [1, 1001, 2001, 2501]
+    assert listed["Q_VALUE"][:4].tolist() == pytest.approx([375 * 1e-9 / 4] * 4)
+    assert np.isnan(listed["Q_VALUE"][4:]).all()
+    assert len(listed) == 4 + 34 + 20 + 1
+
+
+def test_a_summary_that_is_written_again_is_the_same(summary: Summary, tmp_path: Path) -> None:
+    text = summary.write(tmp_path / "out")
+    written = (tmp_path / "out" / "toplist.ecsv").read_bytes()
+    assert summary.write(tmp_path / "out") == text
+    assert (tmp_path / "out" / "toplist.ecsv").read_bytes() == written

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from astropy.io import fits
 
 from outcrop import Client, InputError, ModelChanged, Petal, read_spectra
 from outcrop.night.retries import RetryingClient
-from outcrop.night.tables import is_current, make_table, read_table
+from outcrop.night.tables import is_current, make_table, read_noise, read_table
 from tests.outcrop_sdk.fault_server import FaultInjectingServer
 from tests.outcrop_sdk.sample import read_table as read_fits_table
 from tests.outcrop_sdk.sample import some_model, write_coadd, write_redrock
@@ -89,6 +90,18 @@ def test_a_healpixel_of_many_spectra_is_sent_in_chunks(
     assert read_fits_table(tmp_path / "outliers-1.fits")["TARGETID"].tolist() == ids
 
 
+@pytest.mark.parametrize(
+    "cards", [{}, {"NOISE_B": 1.25}, {"NOISE_B": 0.9, "NOISE_R": 1, "NOISE_Z": 1.1}]
+)
+def test_the_noise_is_read_where_it_was_measured(
+    client: RetryingClient, petal: Petal, table: Path, cards: dict[str, float]
+) -> None:
+    make_table(table, petal, some_model(), client)
+    for name, value in cards.items():
+        fits.setval(table, name, value=value)
+    assert read_noise(table) == {name[-1].lower(): value for name, value in cards.items()}
+
+
 def test_a_table_is_read_as_it_was_written(
     client: RetryingClient, petal: Petal, table: Path
 ) -> None:
@@ -99,3 +112,4 @@ def test_a_table_is_read_as_it_was_written(
             scores.columns()[name].tolist(), nan_ok=True
         )
     assert columns["SPECTYPE"].tolist() == ["GALAXY"] * 3
+    assert columns["FIBER"].tolist() == [1002, 1001, 1000]

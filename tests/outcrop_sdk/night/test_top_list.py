@@ -29,14 +29,24 @@ def add_table(top: TopList, coadd: Path, scores: Scores) -> None:
     path = coadd.with_name(f"outliers-{coadd.name}")
     spectra = some_spectra(len(scores), int(scores.targetid[0]) if len(scores) else 1)
     write_scores(path, spectra, scores, some_model())
-    top.add(coadd, read_table(path), scores.eligible)
+    add_columns(top, coadd, read_table(path), scores)
 
 
-def add_rows(top: TopList, coadd: Path, scores: Scores) -> None:
+def add_rows(top: TopList, coadd: Path, scores: Scores, set_apart: bool = False) -> None:
     """Add scores as a table has them, without the table."""
     table = {name.upper(): column for name, column in scores.columns().items()}
+    table |= {name: np.zeros(len(scores)) for name in ("Z", "ZWARN")}
     table["SPECTYPE"] = np.full(len(scores), "GALAXY")
-    top.add(coadd, table, scores.eligible)
+    add_columns(top, coadd, table, scores, set_apart)
+
+
+def add_columns(
+    top: TopList, coadd: Path, table: dict[str, Any], scores: Scores, set_apart: bool = False
+) -> None:
+    chosen = top.selection.chosen(table, scores.eligible)
+    columns = {name: column[chosen] for name, column in table.items()}
+    columns["Q_VALUE"] = np.full(chosen.sum(), np.nan) if set_apart else columns["P_VALUE"] * 2
+    top.add(coadd, columns, scores.targetid[scores.eligible])
 
 
 def listed(top: TopList, root: Path) -> Any:
@@ -87,6 +97,23 @@ def test_a_list_of_distinct_targets_is_filled_although_one_repeats(tmp_path: Pat
     assert [one.targetid for one in top.most_anomalous] == [14, 13, 12]
 
 
+def test_what_is_set_apart_comes_after_all_others(tmp_path: Path) -> None:
+    for names in (("1", "2"), ("2", "1")):
+        top = TopList(Selection(max_p=1, number=2))
+        for name in names:
+            scores = scored(4, 11 if name == "1" else 13)
+            scores = dataclasses.replace(scores, p_value=1 / scores.targetid)
+            add_rows(top, tmp_path / f"coadd-{name}.fits", scores, set_apart=name == "2")
+        table = listed(top, tmp_path)
+
+        # 13 and 14 are in both petals: they are listed once, as they are in the good one.
+        assert table["TARGETID"].tolist() == [14, 13, 16, 15]
+        assert table["RANK"].tolist() == [1, 2, 3, 4]
+        np.testing.assert_array_equal(table["Q_VALUE"], [2 / 14, 2 / 13, np.nan, np.nan])
+        assert table["NSPECTRA"].tolist() == [2, 2, 1, 1]
+        assert top.targets().split() == ["14", "13", "16", "15"]
+
+
 def test_spectra_without_a_p_value_are_never_listed(tmp_path: Path) -> None:
     top = TopList(EVERY)
     add(top, tmp_path, "1", scored(10, 1))
@@ -121,7 +148,7 @@ def test_scores_and_fiber_observations_are_those_of_the_spectrum(tmp_path: Path)
     add(top, tmp_path, "1", scores)
     row = listed(top, tmp_path)[0]
     assert row["TARGETID"] == 14
-    assert row["P_VALUE"] == 1 / 15
+    assert (row["P_VALUE"], row["Q_VALUE"]) == (1 / 15, 2 / 15)
     assert row["WMSE"] == scores.wmse[3]
     assert (row["NOF"], row["SNR"], row["ANOMALY"]) == (-1, 9, False)
     assert (row["TILEID"], row["FIBER"], row["PETAL"], row["NIGHT"]) == (80613, 1003, 2, 20210324)

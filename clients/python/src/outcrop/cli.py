@@ -259,7 +259,7 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
         type=_positive,
         default=TOP,
         metavar="N",
-        help="list at most N targets (default: %(default)d)",
+        help="list at most N targets, and then at most N that are set apart (default: %(default)d)",
     )
     top.add_argument(
         "--every-spectrum",

@@ -40,7 +40,6 @@ from .retries import RetryingClient
 from .selection import FLAGGED, Selection
 from .summary import Summary
 from .tables import is_current, make_table
-from .top_list import TopList
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +114,7 @@ class Night:
         self._allow_mismatch = allow_mismatch
         self._scored = 0
         self._failures: dict[Petal, str] = {}
+        self._faults: dict[Path, str] = {}
         self._warned = False
         self._lock = threading.Lock()
 
@@ -303,7 +303,7 @@ class Night:
             logger.error("%s: %s", petal.coadd.name, outcome.message)
 
     def _write_summary(self, petals: Sequence[Petal], model: Model) -> None:
-        summary = Summary(self.root, model, self._scored, top=TopList(self._selection))
+        summary = Summary(self.root, model, self._scored, self._selection)
         for petal in petals:
             table = self.table(petal)
             if petal in self._failures:
@@ -320,6 +320,15 @@ class Night:
 
         self.summary = summary
         self.text = summary.write(self.output)
+        self._warn_of_faults(summary)
+
+    def _warn_of_faults(self, summary: Summary) -> None:
+        """Log what is set apart, of each petal only what is new."""
+        found = {entry.coadd: entry.set_apart for entry in summary.entries if entry.set_apart}
+        for coadd, reason in found.items():
+            if self._faults.get(coadd) != reason:
+                logger.warning("%s: set apart, no discoveries: %s", coadd, reason)
+        self._faults = found
 
 
 def _fingerprints(petal: Petal) -> tuple[FileFingerprint, FileFingerprint] | None:

@@ -23,7 +23,8 @@ class Selection:
     min_snr : float
         List only spectra with at least this S/N.
     number : int
-        List at most so many spectra, those with the smallest p_value.
+        List at most so many spectra, those with the smallest p_value, and after them at most so
+        many of those that are set apart.
     every_spectrum : bool
         List every spectrum of a target, not only that with the smallest p_value.
     """
@@ -43,10 +44,10 @@ class Selection:
         each = "every spectrum" if self.every_spectrum else "one spectrum of each target"
         return f"{', '.join(conditions)}; {each}, at most {self.number}"
 
-    def rows(
+    def chosen(
         self, table: Mapping[str, NDArray[Any]], eligible: NDArray[np.bool_]
-    ) -> NDArray[np.intp]:
-        """Return the rows of a score table to list, the smallest p_value first.
+    ) -> NDArray[np.bool_]:
+        """Return which rows of a score table meet the conditions, however many they are.
 
         Parameters
         ----------
@@ -59,17 +60,28 @@ class Selection:
         chosen &= table["ANOMALY"] if self.max_p is None else p_value < self.max_p
         if self.spectype:
             chosen &= table["SPECTYPE"] == self.spectype
-        chosen &= table["SNR"] >= self.min_snr
+        return chosen & (table["SNR"] >= self.min_snr)
 
-        rows = np.flatnonzero(chosen)
-        rows = rows[np.argsort(p_value[rows], kind="stable")]
-        return rows[self.kept(table["TARGETID"][rows])]
+    def listed(
+        self,
+        targetid: NDArray[np.int64],
+        p_value: NDArray[np.float64],
+        set_apart: NDArray[np.bool_],
+    ) -> NDArray[np.intp]:
+        """Return which of the chosen spectra to list, in order: those set apart after all others.
 
-    def kept(self, targetid: NDArray[np.int64]) -> NDArray[np.intp]:
-        """Return which of these spectra to list, given in the order of their p_value."""
-        if self.every_spectrum:
-            return np.arange(min(len(targetid), self.number))
-        return np.sort(np.unique(targetid, return_index=True)[1])[: self.number]
+        A target is listed once, unless every spectrum is.
+
+        Parameters
+        ----------
+        targetid, p_value, set_apart : (N,)
+        """
+        # Stable: where two share a p_value, the first comes first.
+        rows = np.lexsort((p_value, set_apart))
+        if not self.every_spectrum:
+            rows = rows[np.sort(np.unique(targetid[rows], return_index=True)[1])]
+        apart = set_apart[rows]
+        return np.concatenate([rows[~apart][: self.number], rows[apart][: self.number]])
 
 
 FLAGGED: Final = Selection()

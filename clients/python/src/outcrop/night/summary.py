@@ -7,17 +7,21 @@ types, units and the model) and ``targets.txt``.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .._constants import Q_LEVEL
 from .._files import write_atomically
 from ..model import Model
 from ..scores import eligible
-from .selection import Selection
-from .tables import read_table
+from .discoveries import NONE, RANK, TAIL, UNKNOWN, Discoveries
+from .faults import PetalPValues
+from .selection import FLAGGED, Selection
+from .tables import read_noise, read_table
 from .top_list import TopList
 
 if TYPE_CHECKING:
@@ -32,11 +36,17 @@ FAILED: Final = "failed"
 WAITING: Final = "waiting"
 UNPAIRED: Final = "unpaired"
 
+_BASES: Final = {
+    RANK: "ranks in the calibration sample",
+    TAIL: "the extrapolated tail of the calibration sample",
+    UNKNOWN: "ranks or an extrapolated tail, which this model does not tell",
+}
 _PRINTED: Final = 10
 _FORMATS: Final = {
     "RANK": "d",
     "TARGETID": "d",
     "P_VALUE": ".1e",
+    "Q_VALUE": ".1e",
     "WMSE": ".2f",
     "NOF": ".2f",
     "SNR": ".1f",
@@ -62,6 +72,10 @@ class Entry:
     rows, eligible, flagged : int
         Rows of its score table: all, the eligible ones, and those of them with ANOMALY. 0 unless
         scored.
+    discoveries : int
+        Eligible rows that are discoveries among all of the night; 0 until that is known.
+    set_apart : str
+        The faults for which rows are no discoveries; empty where there are none.
     error : str
         Why it failed; else empty.
     """
@@ -71,7 +85,33 @@ class Entry:
     rows: int = 0
     eligible: int = 0
     flagged: int = 0
+    discoveries: int = 0
+    set_apart: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPetal:
+    """What a summary keeps of a score table: 8 MB for a night of 175,000 spectra.
+
+    Attributes
+    ----------
+    coadd : Path
+    targetid : (n,) int64
+        Of the eligible spectra.
+    p_values : PetalPValues
+        Of the same spectra.
+    chosen : (k,) int
+        Those that meet the conditions of the top list.
+    columns : dict of (k,) arrays
+        Their rows of the score table.
+    """
+
+    coadd: Path
+    targetid: NDArray[np.int64]
+    p_values: PetalPValues
+    chosen: NDArray[np.intp]
+    columns: dict[str, NDArray[Any]]
 
 
 @dataclass
@@ -85,26 +125,48 @@ class Summary:
     model : Model
     now : int
         Number of petals that were scored by this run; the others had their table.
+    selection : Selection
+        Of the spectra in the top list.
+    entries : list of Entry
+    petals : list of ScoredPetal
+        Of the entries that are scored, in the same order.
     """
 
     root: Path
     model: Model
     now: int
+    selection: Selection = FLAGGED
     entries: list[Entry] = field(default_factory=list[Entry])
-    top: TopList = field(default_factory=TopList)
+    petals: list[ScoredPetal] = field(default_factory=list[ScoredPetal])
 
     def scored(self, coadd: Path, table: Path) -> None:
         """Add a petal that has its score table; InputError where that cannot be read."""
-        columns = read_table(table)
+        columns, noise = read_table(table), read_noise(table)
         counted = eligible(columns["STATUS"], columns["SNR"])
-        self.top.add(coadd, columns, counted)
+        chosen = self.selection.chosen(columns, counted)
+        p_values = PetalPValues(
+            columns["P_VALUE"][counted],
+            columns["ANOMALY"][counted],
+            columns["FIBER"][counted].astype(np.int32),
+            noise,
+        )
+
+        self.petals.append(
+            ScoredPetal(
+                coadd,
+                columns["TARGETID"][counted],
+                p_values,
+                np.flatnonzero(chosen[counted]),
+                {name: column[chosen] for name, column in columns.items()},
+            )
+        )
         self.entries.append(
             Entry(
                 coadd,
                 SCORED,
                 rows=len(counted),
-                eligible=int(np.count_nonzero(counted)),
-                flagged=int(np.count_nonzero(counted & columns["ANOMALY"])),
+                eligible=len(p_values.flagged),
+                flagged=int(np.count_nonzero(p_values.flagged)),
             )
         )
 
@@ -129,6 +191,7 @@ class Summary:
             "rows": sum(entry.rows for entry in self.entries),
             "eligible": sum(entry.eligible for entry in self.entries),
             "flagged": sum(entry.flagged for entry in self.entries),
+            "discoveries": sum(entry.discoveries for entry in self.entries),
         }
 
     def write(self, folder: Path) -> str:
@@ -139,28 +202,55 @@ class Summary:
         str
             The totals and the head of the top list, to be printed.
         """
-        provenance = self._provenance()
-        toplist = self.top.table(self.root)
-        listed = provenance | {"selection": str(self.top.selection)}
+        found = Discoveries.find(
+            [petal.p_values for petal in self.petals], self.model.p_level, self.model.finest_p
+        )
+        self._complete(found)
+        top = self._top(found)
+
+        provenance = self._provenance(found)
+        toplist = top.table(self.root)
+        listed = provenance | {"selection": str(self.selection)}
         for name, table, meta in (
             (SUMMARY, self._table(), provenance),
             (TOPLIST, toplist, listed),
         ):
             write_atomically(folder / name, _ecsv(table, meta), overwrite=True)
-        write_atomically(folder / TARGETS, self.top.targets().encode(), overwrite=True)
+        write_atomically(folder / TARGETS, top.targets().encode(), overwrite=True)
 
         written = ", ".join(str(folder / name) for name in (SUMMARY, TOPLIST, TARGETS))
-        top = _most_anomalous(toplist, self.top.selection)
-        return f"{self._text()}\n{top}\nwritten: {written}"
+        head = _most_anomalous(toplist, self.selection)
+        return f"{self._text(found)}\n{head}\nwritten: {written}"
 
-    def _provenance(self) -> dict[str, Any]:
+    def _complete(self, found: Discoveries) -> None:
+        """Add to the entries what only the whole night tells."""
+        each = iter(zip(found.counts, found.faults, strict=True))
+        for number, entry in enumerate(self.entries):
+            if entry.state == SCORED:
+                count, faults = next(each)
+                reasons = "; ".join(fault.reason for fault in faults)
+                self.entries[number] = replace(entry, discoveries=count, set_apart=reasons)
+
+    def _top(self, found: Discoveries) -> TopList:
+        top = TopList(self.selection)
+        for petal, q_value in zip(self.petals, found.q_value, strict=True):
+            columns = petal.columns | {"Q_VALUE": q_value[petal.chosen]}
+            top.add(petal.coadd, columns, petal.targetid)
+        return top
+
+    def _provenance(self, found: Discoveries) -> dict[str, Any]:
         model = self.model
         return self.totals() | {
+            "tested": found.tested,
+            "set_apart": found.set_apart,
+            "q_level": Q_LEVEL,
+            "FDR_BASIS": found.basis,
             "model": model.name,
             "version": model.version,
             "sha256": model.sha256,
             "sample": model.sample,
             "p_level": model.p_level,
+            "finest_p": model.finest_p,
         }
 
     def _table(self) -> "Table":
@@ -174,11 +264,13 @@ class Summary:
                 "ROWS": [entry.rows for entry in entries],
                 "ELIGIBLE": [entry.eligible for entry in entries],
                 "FLAGGED": [entry.flagged for entry in entries],
+                "DISCOVERIES": [entry.discoveries for entry in entries],
+                "SET_APART": [entry.set_apart for entry in entries],
                 "ERROR": [entry.error for entry in entries],
             }
         )
 
-    def _text(self) -> str:
+    def _text(self, found: Discoveries) -> str:
         totals, model = self.totals(), self.model
         expected = model.p_level * totals["eligible"]
         lines = [
@@ -186,6 +278,7 @@ class Summary:
             f"{totals[FAILED]} failed, {totals[WAITING]} waiting",
             f"{totals['rows']} spectra, {totals['eligible']} eligible, {totals['flagged']} "
             f"anomalies (p < {model.p_level:g}; {expected:.3g} expected by chance)",
+            _discovered(totals["discoveries"], found.basis),
             f"model {model.name} {model.version}, sample {model.sample}",
         ]
         if totals[UNPAIRED]:
@@ -194,7 +287,20 @@ class Summary:
         if most is not None and most.flagged:
             coadd = most.coadd.relative_to(self.root)
             lines.insert(-1, f"most in one petal: {most.flagged} of {most.eligible}, {coadd}")
+        if found.set_apart:
+            count = sum(bool(faults) for faults in found.faults)
+            lines.insert(
+                -1,
+                f"set apart: {found.set_apart} spectra of {count} petals (SET_APART in {SUMMARY}); "
+                "they are no discoveries",
+            )
         return "\n".join(lines)
+
+
+def _discovered(number: int, basis: str) -> str:
+    """Return the line on discoveries."""
+    text = f"{number} discoveries (q <= {Q_LEVEL:g}"
+    return f"{text})" if basis == NONE else f"{text}), which rest on {_BASES[basis]}"
 
 
 def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:

@@ -18,6 +18,7 @@ from ..fingerprint import has_fingerprints
 from ..model import Model
 from ..petals import Petal
 from ..scores import Scores
+from ..spectra import CAMERAS
 from ..table import write_scores
 from .retries import RetryingClient
 
@@ -103,4 +104,23 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
             "NOF": rows.floats("NOF"),
             "P_VALUE": rows.floats("P_VALUE"),
             "ANOMALY": rows.booleans("ANOMALY"),
+            "FIBER": rows.integers("FIBER"),
         }
+
+
+def read_noise(table: Path) -> dict[str, float]:
+    """Return the variance of a petal's noise over the reported one, by camera.
+
+    It is in the primary header, as NOISE_B, NOISE_R and NOISE_Z, where it was measured.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read.
+    """
+    with FitsFile(table) as file:
+        header = file.header("PRIMARY")
+    cards = {camera: header.get(f"NOISE_{camera.upper()}") for camera in CAMERAS}
+    return {
+        camera: float(value) for camera, value in cards.items() if isinstance(value, int | float)
+    }

@@ -4,13 +4,16 @@ A spectrum is a row of a score table. A target that was observed on several tile
 spectra, each scored separately: one anomalous spectrum among inliers of the same target points to
 the instrument, not to the sky. NSPECTRA is their number. Unless every spectrum is asked for, a
 target is listed once, with its most anomalous spectrum.
+
+Spectra that are set apart for a fault follow after all others, however small their p_value: the
+first part is for those who look for objects, the second for those who look for the fault.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -31,6 +34,7 @@ _DTYPES: Final = {
     "RANK": "i4",
     "TARGETID": "i8",
     "P_VALUE": "f8",
+    "Q_VALUE": "f8",
     "ANOMALY": "bool",
     "WMSE": "f4",
     "NOF": "f4",
@@ -60,7 +64,7 @@ class Candidate:
     coadd : Path
         The file of its spectrum.
     scores : dict
-        Columns of the score table, by name.
+        Columns of the score table, by name, and Q_VALUE: NaN where it is set apart.
     """
 
     coadd: Path
@@ -74,17 +78,14 @@ class Candidate:
 
 @dataclass
 class TopList:
-    """The selected spectra of all tables added, the smallest p_value first.
-
-    Holds those, and the TARGETID of every eligible row: 1.2 MB for a night.
-    """
+    """The selected spectra of all tables added, the smallest p_value first."""
 
     selection: Selection = FLAGGED
     most_anomalous: list[Candidate] = field(default_factory=list[Candidate])
     _targetids: list[NDArray[np.int64]] = field(default_factory=list[NDArray[np.int64]])
 
     def add(
-        self, coadd: Path, table: Mapping[str, NDArray[Any]], eligible: NDArray[np.bool_]
+        self, coadd: Path, chosen: Mapping[str, NDArray[Any]], targetid: NDArray[np.int64]
     ) -> None:
         """Add the spectra of a score table.
 
@@ -92,20 +93,26 @@ class TopList:
         ----------
         coadd : Path
             The file of these spectra.
-        table : mapping of str to (N,) array
-            Columns of the score table, as `read_table` returns them.
-        eligible : (N,) bool
+        chosen : mapping of str to (n,) array
+            Columns of the score table, as `read_table` returns them, of the spectra that meet the
+            selection's conditions, and Q_VALUE, NaN where they are set apart.
+        targetid : (N,) int64
+            Of all eligible spectra, for NSPECTRA.
         """
-        candidates = [
-            Candidate(coadd, {name: column[row] for name, column in table.items()})
-            for row in self.selection.rows(table, eligible)
+        merged = [
+            *self.most_anomalous,
+            *(
+                Candidate(coadd, {name: column[row] for name, column in chosen.items()})
+                for row in self._listed(chosen)
+            ),
         ]
+        self.most_anomalous = [merged[row] for row in self._listed(_columns(merged))]
+        self._targetids.append(targetid)
 
-        # Stable: where two share a p_value, the first added comes first.
-        merged = sorted([*self.most_anomalous, *candidates], key=lambda one: one.scores["P_VALUE"])
-        kept = self.selection.kept(np.array([one.targetid for one in merged], np.int64))
-        self.most_anomalous = [merged[row] for row in kept]
-        self._targetids.append(table["TARGETID"][eligible])
+    def _listed(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.intp]:
+        return self.selection.listed(
+            columns["TARGETID"], columns["P_VALUE"], np.isnan(columns["Q_VALUE"])
+        )
 
     def table(self, root: Path) -> "Table":
         """Return the list: one row for each target, with its first fiber observation.
@@ -182,3 +189,13 @@ class TopList:
                 logger.warning("%s; its fibers are unknown in the top list", error)
                 observations[coadd] = {targetid: [FiberObservation()] for targetid in ids}
         return observations
+
+
+def _columns(candidates: Sequence[Candidate]) -> dict[str, NDArray[Any]]:
+    """Return what the order of candidates depends on."""
+    scores = [one.scores for one in candidates]
+    return {
+        "TARGETID": np.array([one["TARGETID"] for one in scores], np.int64),
+        "P_VALUE": np.array([one["P_VALUE"] for one in scores], np.float64),
+        "Q_VALUE": np.array([one["Q_VALUE"] for one in scores], np.float64),
+    }
