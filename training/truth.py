@@ -14,6 +14,8 @@ from . import TrainingError
 FILE: Final = "truth.csv"
 CONTROL: Final = "lowsnr"
 """A kind that is a control, not an anomaly: faint inliers."""
+UNKNOWN: Final = "unknown"
+"""In place of a kind, where the truth leaves a TARGETID out."""
 
 _COLUMNS: Final = ("TARGETID", "KIND", "TRUE_Z", "STRENGTH")
 
@@ -68,7 +70,7 @@ class Truth:
 
     def kinds(self, targetid: Iterable[int]) -> NDArray[np.str_]:
         """Return the kind of each TARGETID, ``unknown`` where the truth leaves it out."""
-        return np.array([self.kind.get(int(one), "unknown") for one in targetid], np.str_)
+        return np.array([self.kind.get(int(one), UNKNOWN) for one in targetid], np.str_)
 
     def strengths(self, targetid: Iterable[int]) -> NDArray[np.float64]:
         """Return the strength of each TARGETID, NaN where there is none."""

@@ -31,6 +31,7 @@ from ..truth import CONTROL, Truth
 from ..truth import FILE as TRUTH
 from .baselines import SAMPLES, AnomalyScores, fit_baselines
 from .comparison import LEVEL, Comparison, LabelledScores
+from .discoveries import false_discoveries
 from .flagged import error_by_class, flagged_by_class, flagged_by_snr
 from .petal_scores import PER_GOOD_BIN, PetalScores, Scorers
 from .results import (
@@ -109,7 +110,7 @@ def evaluate(
     evaluation = _without_truth(opened, scorers, folder, scored, truth)
     if truth is not None:
         scores = _with_calibrated(scorers, scored)
-        evaluation = _with_truth(evaluation, scored, truth, scores)
+        evaluation = _with_truth(evaluation, scored, truth, scores, opened.manifest.finest_p)
 
     if json_path is not None:
         text = evaluation.model_dump_json(indent=1)
@@ -123,8 +124,8 @@ def _score(
 ) -> PetalScores:
     scored = PetalScores.concatenate(
         [
-            scorers.score_petal(petal, seed)
-            for seed, petal in enumerate(tqdm(petals, desc="score petals", unit="petal"))
+            scorers.score_petal(petal, number)
+            for number, petal in enumerate(tqdm(petals, desc="score petals", unit="petal"))
         ]
     )
     if len(scored.snr) == 0:
@@ -231,7 +232,11 @@ def _notes(scorers: Scorers, scored: PetalScores, truth: Truth | None) -> list[s
 
 
 def _with_truth(
-    evaluation: Evaluation, scored: PetalScores, truth: Truth, scores: AnomalyScores
+    evaluation: Evaluation,
+    scored: PetalScores,
+    truth: Truth,
+    scores: AnomalyScores,
+    finest_p: float | None,
 ) -> LabelledEvaluation:
     """Add recall, the other metrics, and how the scores compare."""
     kinds = truth.kinds(scored.targetid)
@@ -264,6 +269,7 @@ def _with_truth(
         by_snr=_by_snr(comparison, scored.snr),
         simpler_and_better=comparison.better_baselines(baselines),
         missed_ratio=None if reference is None else comparison.missed_ratio(reference),
+        false_discoveries=false_discoveries(scored, kinds, evaluation.p_level, finest_p),
     )
 
 

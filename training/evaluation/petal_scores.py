@@ -40,6 +40,8 @@ class PetalScores:
     ----------
     targetid, snr, spectype, wmse, p_value : (n,)
         As served.
+    petal : (n,) int
+        Number of the petal.
     anomaly_scores : dict of (n,) float64
         Every score by name; larger is more anomalous. Those that cannot be negative are
         logarithms.
@@ -58,6 +60,7 @@ class PetalScores:
     spectype: NDArray[np.str_]
     wmse: NDArray[np.float64]
     p_value: NDArray[np.float64]
+    petal: NDArray[np.intp]
     anomaly_scores: AnomalyScores
     rows: int
     ineligible: NDArray[np.int64]
@@ -75,6 +78,7 @@ class PetalScores:
             spectype=np.concatenate([p.spectype for p in parts]),
             wmse=np.concatenate([p.wmse for p in parts]),
             p_value=np.concatenate([p.p_value for p in parts]),
+            petal=np.concatenate([p.petal for p in parts]),
             anomaly_scores={
                 name: np.concatenate([p.anomaly_scores[name] for p in parts]) for name in common
             },
@@ -94,15 +98,15 @@ class Scorers:
     paper: Scorer | None
 
     def score_petal(
-        self, petal: Petal, seed: int, wanted: NDArray[np.int64] | None = None
+        self, petal: Petal, number: int, wanted: NDArray[np.int64] | None = None
     ) -> PetalScores:
         """Score the eligible spectra of a petal, or the wanted ones among them.
 
         Parameters
         ----------
         petal : Petal
-        seed : int
-            Of the reconstruction probability's draws.
+        number : int
+            Of the petal, and seed of the reconstruction probability's draws.
         wanted : (n,) int64, optional
             TARGETIDs.
         """
@@ -118,7 +122,7 @@ class Scorers:
 
         scores: AnomalyScores = {"p_value": -np.log(served.p_value[rows])}
         scores |= _vae_scores("", served.wmse[rows], served.coverage[rows], served.nof[rows])
-        seconds = self._add_residual_scores(scores, prepared, seed)
+        seconds = self._add_residual_scores(scores, prepared, number)
         self._add_baselines(scores, subset, prepared)
 
         spectype = spectra.spectype
@@ -128,6 +132,7 @@ class Scorers:
             spectype=np.full(len(rows), "") if spectype is None else spectype[rows],
             wmse=served.wmse[rows].astype(np.float64),
             p_value=served.p_value[rows],
+            petal=np.full(len(rows), number),
             anomaly_scores=scores,
             rows=len(spectra),
             ineligible=spectra.targetid[~served.eligible],

@@ -179,6 +179,25 @@ class MissedRatio(_Result):
     interval: Interval
 
 
+class FalseDiscoveries(_Result):
+    """Means over drawn nights, whose discoveries have a q-value of at most `q_level`.
+
+    `proportion` is the share of inliers among the discoveries, `recall` the share of the injected
+    spectra that are discoveries. `on_tail` is the number of nights whose discoveries rest on
+    extrapolated p-values.
+    """
+
+    q_level: float
+    nights: int
+    injected: Number
+    proportion: Number
+    standard_error: Number
+    discoveries: Number
+    recall: Number
+    set_apart: Number
+    on_tail: int
+
+
 class LabelledEvaluation(Evaluation, DetectionMetrics):
     """Everything, where the truth is known; `threshold` is by score."""
 
@@ -189,3 +208,4 @@ class LabelledEvaluation(Evaluation, DetectionMetrics):
     by_snr: list[SnrMetrics]
     simpler_and_better: list[BetterBaseline]
     missed_ratio: MissedRatio | None
+    false_discoveries: FalseDiscoveries

@@ -11,6 +11,7 @@ from .comparison import ALL, MACRO
 from .results import (
     DetectionMetrics,
     Evaluation,
+    FalseDiscoveries,
     FlaggedInRange,
     Interval,
     LabelledEvaluation,
@@ -262,6 +263,7 @@ def _detection_summary(result: LabelledEvaluation) -> list[str]:
         f"p-value: macro recall {_share(result.recall_at_1pct[_OURS][MACRO], 3)} "
         f"({_between(result.recall_at_1pct_interval[_OURS][MACRO], 3)})",
     ]
+    lines.append(_discovered(result.false_discoveries))
     if missed := result.missed_ratio:
         lines.append(
             f"it misses {_share(missed.ratio)} times ({_between(missed.interval)}) "
@@ -273,3 +275,12 @@ def _detection_summary(result: LabelledEvaluation) -> list[str]:
         for row in result.simpler_and_better
     ]
     return lines + (better or ["no baseline finds more of any kind"])
+
+
+def _discovered(night: FalseDiscoveries) -> str:
+    return (
+        f"{night.discoveries:.0f} discoveries at q <= {night.q_level:g} in a night with "
+        f"{night.injected:.0f} injected: false discovery proportion {_share(night.proportion, 3)} "
+        f"± {_share(night.standard_error, 3)} (mean of {night.nights} nights), "
+        f"recall {_share(night.recall)}"
+    )
