@@ -80,6 +80,7 @@ def _add_simulate(commands: _Commands) -> None:
     simulate.add_argument("folder", metavar="DIR", type=Path)
     simulate.add_argument("--petals", metavar="N", type=_count, required=True)
     simulate.add_argument("--seed", metavar="S", type=_seed, required=True)
+
     simulate.add_argument(
         "--anomalies",
         metavar="FRACTION",
