@@ -17,7 +17,7 @@ from tests.outcrop_sdk.sample import some_model, some_scores, some_spectra
     [
         (Status(0), 9.0, True),
         (Status.LOW_SNR | Status.MISSING_CAMERA | Status.BAD_PIXELS, 1.0, True),
-        (Status.DUPLICATE | Status.IN_TRAINING | Status.EXTRAPOLATED, 2.0, True),
+        (Status.DUPLICATE | Status.IN_TRAINING | Status.TOO_GOOD, 2.0, True),
         (Status.LOW_SNR, 0.99, False),
         (Status(0), np.nan, False),
         *(
@@ -25,7 +25,7 @@ from tests.outcrop_sdk.sample import some_model, some_scores, some_spectra
             for bit in (
                 *(Status.NO_DATA, Status.NO_REDSHIFT, Status.Z_OUT_OF_RANGE, Status.NOT_TARGET),
                 *(Status.BAD_FIBER, Status.LOW_COVERAGE, Status.NO_SPECTRUM),
-                Status.NOT_SCORED,
+                *(Status.EXTRAPOLATED, Status.OUT_OF_POPULATION, Status.NOT_SCORED),
             )
         ),
     ],

@@ -111,6 +111,26 @@ def test_training_spectra_get_their_bit(scorer: Scorer, sky: Path) -> None:
     assert 100 < inside.sum() < 500
 
 
+@pytest.mark.parametrize("factor", [1e-4, 1e6])
+def test_beyond_the_calibrated_range_there_are_scores_but_no_p_value(
+    scorer: Scorer, spectra: Spectra, factor: float
+) -> None:
+    bands = {
+        name: replace(band, ivar=(band.ivar * factor).astype(np.float32))
+        for name, band in spectra.bands.items()
+    }
+    scored = scorer.score(replace(spectra, bands=bands))
+    low, high = scorer.calibration.snr_range
+    beyond = (scored.status & int(Status.EXTRAPOLATED)) != 0
+    assert 30 < beyond.sum() < len(scored)
+    assert ((scored.snr[beyond] < low) | (scored.snr[beyond] > high)).all()
+    assert np.isfinite(scored.wmse[beyond]).all()
+    assert np.isnan(scored.p_value[beyond]).all()
+    assert not (scored.anomaly | scored.wmse_anomaly | scored.nof_anomaly)[beyond].any()
+    inside = scored.eligible
+    assert ((scored.snr[inside] >= low) & (scored.snr[inside] <= high)).all()
+
+
 def test_a_repeated_targetid_gets_its_bit_in_any_block(scorer: Scorer, spectra: Spectra) -> None:
     count = len(spectra)
     targetid = np.arange(1, count + 1)

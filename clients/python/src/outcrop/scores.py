@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class Status(IntFlag):
     """Conditions that qualify the scores of a spectrum, one bit each.
 
-    The first five, LOW_COVERAGE, NO_SPECTRUM and NOT_SCORED make it ineligible: its scores,
-    where they can be computed, are reported but never flagged, ranked or counted.
+    The first five, LOW_COVERAGE, NO_SPECTRUM, EXTRAPOLATED, OUT_OF_POPULATION and NOT_SCORED make
+    it ineligible: its scores, where they can be computed, are reported but never flagged, ranked
+    or counted.
     """
 
     NO_DATA = 1 << 0
@@ -55,7 +56,11 @@ class Status(IntFlag):
     IN_TRAINING = 1 << 11
     """The TARGETID belongs to the model's training sample."""
     EXTRAPOLATED = 1 << 12
-    """The S/N lies outside the calibrated range: p_value is that of the nearest cell."""
+    """The S/N lies outside the calibrated range."""
+    OUT_OF_POPULATION = 1 << 13
+    """The target bits are known, and none is of the population that the model was fitted on."""
+    TOO_GOOD = 1 << 14
+    """It fits better than its noise allows: its ivar is too small."""
     NOT_SCORED = 1 << 15
     """The model gave a score that is not finite; all are NaN."""
 
@@ -85,6 +90,8 @@ INELIGIBLE: Final = (
     | Status.BAD_FIBER
     | Status.LOW_COVERAGE
     | Status.NO_SPECTRUM
+    | Status.EXTRAPOLATED
+    | Status.OUT_OF_POPULATION
     | Status.NOT_SCORED
 )
 MIN_SNR: Final = 1.0

@@ -133,6 +133,10 @@ class Spectra:
         redrock's error of the redshift, and its χ² difference to the next best fit.
     subtype : (N,) str, optional
         redrock's subclass.
+    desi_target, bgs_target, mws_target : (N,) int64, optional
+        Target bits of all surveys together; −1, all bits set, where unknown.
+    objtype : (N,) str, optional
+        What the fiber was meant for: TGT, SKY, NON or BAD.
     inputs : Inputs
         The files that the spectra were read from; none by default.
     """
@@ -151,6 +155,10 @@ class Spectra:
     zerr: NDArray[np.float64] | None = None
     deltachi2: NDArray[np.float64] | None = None
     subtype: NDArray[np.str_] | None = None
+    desi_target: NDArray[np.int64] | None = None
+    bgs_target: NDArray[np.int64] | None = None
+    mws_target: NDArray[np.int64] | None = None
+    objtype: NDArray[np.str_] | None = None
     inputs: Inputs = field(default_factory=Inputs)
 
     def __post_init__(self) -> None:
