@@ -10,7 +10,7 @@ place that `cut` left.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeGuard
+from typing import Annotated, Any, Literal, TypeGuard
 
 import msgspec
 import numpy as np
@@ -38,6 +38,8 @@ _OBJECTS = 5
 """A spectrum has at most so many: itself, its cameras, and three of them."""
 _LISTS = 12
 """A spectrum has at most so many: wavelength, flux, ivar and mask of three cameras."""
+_INTEGERS = {"targetid": 0, "desi_target": -1, "bgs_target": -1, "mws_target": -1}
+"""The fields that are 64-bit integers, and what they are where they are not given."""
 
 
 def _numbers(items: dict[str, Any], description: str, **more: object) -> Meta:
@@ -45,20 +47,21 @@ def _numbers(items: dict[str, Any], description: str, **more: object) -> Meta:
     return Meta(description=description, extra_json_schema=schema)
 
 
+def _integer(description: str, default: int) -> Meta:
+    schema = {
+        "anyOf": [
+            {"type": "integer", "minimum": -_INT64, "maximum": _INT64 - 1},
+            {"type": "string", "pattern": _DECIMAL},
+            {"type": "null"},
+        ],
+        "default": default,
+    }
+    return Meta(description=description, extra_json_schema=schema)
+
+
 _VALUE = {"type": ["number", "null"]}
-TargetId = Annotated[
-    Raw,
-    Meta(
-        description="Echoed, as a string",
-        extra_json_schema={
-            "anyOf": [
-                {"type": "integer", "minimum": -_INT64, "maximum": _INT64 - 1},
-                {"type": "string", "pattern": _DECIMAL},
-            ],
-            "default": 0,
-        },
-    ),
-]
+TargetId = Annotated[Raw, _integer("Echoed, as a string", 0)]
+TargetBits = Annotated[Raw, _integer("DESI's target bits; -1 where unknown", -1)]
 Redshift = Annotated[
     Raw, Meta(description="Redshift; null where unknown", extra_json_schema=_VALUE)
 ]
@@ -112,6 +115,12 @@ class Spectrum(msgspec.Struct, forbid_unknown_fields=True):
 
     z: Redshift
     targetid: TargetId | UnsetType = UNSET
+    desi_target: TargetBits | UnsetType = UNSET
+    bgs_target: TargetBits | UnsetType = UNSET
+    mws_target: TargetBits | UnsetType = UNSET
+    spectype: Annotated[
+        Literal["GALAXY", "QSO", "STAR"] | UnsetType | None, Meta(description="redrock's class")
+    ] = UNSET
     wavelength: Wavelength | UnsetType = UNSET
     flux: Flux | UnsetType = UNSET
     ivar: Ivar | UnsetType = UNSET
@@ -153,7 +162,7 @@ _REQUEST = msgspec.json.Decoder(ScoreRequest)
 _ANY = msgspec.json.Decoder(Raw)
 _PLACE = re.compile(rb"\[(\d+)\]")
 _REDSHIFT = msgspec.json.Decoder(float | None)
-_TARGETID = msgspec.json.Decoder(int | str)
+_INTEGER = msgspec.json.Decoder(int | str)
 
 
 def parse(body: memoryview, max_spectra: int) -> tuple[ScoreRequest, list[bytes]]:
@@ -250,7 +259,8 @@ def _groups(
     spectra: list[Spectrum], lists: list[bytes]
 ) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
     names = [f"spectra[{row}]" for row in range(len(spectra))]
-    targetid = np.array([_targetid(s, name) for s, name in zip(spectra, names, strict=True)])
+    targetid, desi, bgs, mws = (_integers(spectra, names, field) for field in _INTEGERS)
+    spectype = np.array([spectrum.spectype or "" for spectrum in spectra])
     z = np.array([_redshift(s, name) for s, name in zip(spectra, names, strict=True)])
     bands_of = [spectrum.bands(name) for spectrum, name in zip(spectra, names, strict=True)]
     layouts: dict[tuple[str, ...], list[int]] = {}
@@ -264,20 +274,38 @@ def _groups(
             band: _band(band, [(names[row], bands_of[row][band]) for row in rows], lists)
             for band in layout
         }
-        yield index, Spectra(bands, z=z[index], targetid=targetid[index], status=status[index])
+        found = Spectra(
+            bands,
+            z=z[index],
+            targetid=targetid[index],
+            status=status[index],
+            spectype=spectype[index],
+            desi_target=desi[index],
+            bgs_target=bgs[index],
+            mws_target=mws[index],
+        )
+        yield index, found
 
 
-def _targetid(spectrum: Spectrum, where: str) -> np.int64:
-    if isinstance(spectrum.targetid, UnsetType):
-        return np.int64(0)
-    value = decode_value(_TARGETID, spectrum.targetid, f"{where}.targetid")
+def _integers(spectra: list[Spectrum], names: list[str], field: str) -> NDArray[np.int64]:
+    texts = [getattr(spectrum, field) for spectrum in spectra]
+    return np.array(
+        [
+            _int64(text, f"{name}.{field}") if _is_given(text) else _INTEGERS[field]
+            for name, text in zip(names, texts, strict=True)
+        ],
+        np.int64,
+    )
+
+
+def _int64(text: Raw, where: str) -> int:
+    value = decode_value(_INTEGER, text, where)
     if isinstance(value, int) or re.fullmatch(_DECIMAL, value):
         number = int(value)
         if -_INT64 <= number < _INT64:
-            return np.int64(number)
+            return number
     raise WireError(
-        f"{where}.targetid is {quote(spectrum.targetid)}: expected a 64-bit integer, as a number "
-        "or as a string of digits"
+        f"{where} is {quote(text)}: expected a 64-bit integer, as a number or as a string of digits"
     )
 
 

@@ -249,6 +249,49 @@ def test_a_healpix_file_gives_fiber_petal_and_tile_of_the_first_exposure(tmp_pat
     assert columns["tileid"] == [300, 600, 400, -1]
 
 
+TARGETING = ("desi_target", "bgs_target", "mws_target")
+
+
+@pytest.mark.parametrize("survey", ["", "SV1_", "SV2_", "SV3_"])
+def test_target_bits_of_every_survey_are_read(tmp_path: Path, survey: str) -> None:
+    # Validation's files have the columns of the main survey too: 0, but for sky fibers.
+    main = {
+        "DESI_TARGET": [1 << 32, 0, 0, 0],
+        "BGS_TARGET": [0, 0, 0, 0],
+        "MWS_TARGET": [0, 0, 0, 0],
+    }
+    own = {
+        f"{survey}DESI_TARGET": [0, 1 << 60, 1 << 61, 2594],
+        f"{survey}BGS_TARGET": [0, 4112, 0, 0],
+        f"{survey}MWS_TARGET": [0, 0, 7, 0],
+    }
+    # Commissioning's bits have other meanings.
+    columns = main | {"CMX_TARGET": [8, 8, 8, 8]} | own
+    hdus = [
+        fibermap(IDS, (), **{name: ("K", bits) for name, bits in columns.items()}),
+        *(hdu for band in CAMERAS for hdu in band_hdus(band, IDS)),
+    ]
+    found = read_spectra(write(tmp_path / "coadd.fits", hdus), z=0.1).columns()
+    sky = 1 << 32 if survey else 0
+    assert found["desi_target"].tolist() == [sky, 1 << 60, 1 << 61, 2594]
+    assert found["bgs_target"].tolist() == [0, 4112, 0, 0]
+    assert found["mws_target"].tolist() == [0, 0, 7, 0]
+    assert {found[name].dtype for name in TARGETING} == {np.dtype(np.int64)}
+
+
+def test_target_bits_are_joined_and_unknown_without_a_column_or_a_spectrum(tmp_path: Path) -> None:
+    objtype = ("3A", ["TGT", "SKY", "BAD", "NON"])
+    hdus = [
+        fibermap(IDS, DESI_TARGET=("K", [1, 2, 3, 4]), OBJTYPE=objtype),
+        *(hdu for band in CAMERAS for hdu in band_hdus(band, IDS)),
+    ]
+    redrock = write_redrock(tmp_path / "redrock.fits", [IDS[3], 5, IDS[0]])
+    found = read_spectra(write(tmp_path / "coadd.fits", hdus), redrock).columns()
+    assert found["desi_target"].tolist() == [4, -1, 1]
+    assert found["bgs_target"].tolist() == found["mws_target"].tolist() == [-1, -1, -1]
+    assert found["objtype"].tolist() == ["NON", "", "TGT"]
+
+
 def test_old_zbest_files_are_read(tmp_path: Path) -> None:
     redrock = write_redrock(tmp_path / "zbest.fits", IDS, name="ZBEST")
     check(read_spectra(write_coadd(tmp_path / "coadd.fits", IDS), redrock), IDS)

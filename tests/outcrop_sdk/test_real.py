@@ -57,6 +57,33 @@ def test_a_petal_is_read(
     assert list(spectra.bands) == ["b", "r", "z"]
 
 
+@pytest.mark.parametrize(
+    ("name", "desi", "bgs", "objtype"),
+    [
+        # Validation's first part: a target of the Bright Galaxy Survey.
+        ("4-80613-thru20210324.fits", [1 << 60], [4112], ["TGT"]),
+        # A secondary target.
+        ("special-dark-27247.fits", [1 << 62], [0], ["TGT"]),
+        # Validation's third part, in dark time; the bit of sky is the main survey's.
+        ("5-169-thru20210419.fits", [0, 2594, 0, 0, 4674], [0] * 5, ["", "TGT", "", "", "TGT"]),
+        (
+            "sv3-dark-26065.fits",
+            [0, 0, 2162697, 1 << 32, 2162697],
+            [0] * 5,
+            ["", "", "TGT", "SKY", "TGT"],
+        ),
+    ],
+)
+def test_target_bits_are_read(
+    real: Path, name: str, desi: list[int], bgs: list[int], objtype: list[str]
+) -> None:
+    columns = read_spectra(real / f"coadd-{name}", z=0.1).columns()
+    assert columns["desi_target"].tolist() == desi
+    assert columns["bgs_target"].tolist() == bgs
+    assert columns["mws_target"].tolist() == [0] * len(desi)
+    assert columns["objtype"].tolist() == objtype
+
+
 @pytest.mark.parametrize("name", GIVEN)
 def test_a_coadd_is_read_with_redshifts_given(real: Path, name: str) -> None:
     spectra = read_spectra(real / name, z=0.1)

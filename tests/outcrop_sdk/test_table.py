@@ -61,6 +61,9 @@ FORMATS = {
     "ZERR": "D",
     "DELTACHI2": "D",
     "SUBTYPE": "20A",
+    "DESI_TARGET": "K",
+    "BGS_TARGET": "K",
+    "MWS_TARGET": "K",
 }
 UNITS = {"NORM": FLUX_UNIT, "TARGET_RA": "deg", "TARGET_DEC": "deg"}
 
@@ -78,6 +81,9 @@ def with_redrock(n: int) -> Spectra:
         zerr=np.arange(n) * 1e-5,
         deltachi2=np.arange(n) + 9.5,
         subtype=np.array(["", "LOZ", "M"])[np.arange(n) % 3],
+        desi_target=np.arange(n) + (1 << 60),
+        bgs_target=np.arange(n) * 2,
+        mws_target=np.arange(n) * 3,
     )
 
 
@@ -99,6 +105,7 @@ def test_the_table_is_exactly_the_documented_one(tmp_path: Path) -> None:
         for name, column in {
             **{"TARGET_RA": "ra", "TARGET_DEC": "dec", "TILEID": "tileid", "PETAL_LOC": "petal"},
             **{"FIBER": "fiber", "ZERR": "zerr", "DELTACHI2": "deltachi2", "SUBTYPE": "subtype"},
+            **{name: name.lower() for name in ("DESI_TARGET", "BGS_TARGET", "MWS_TARGET")},
         }.items():
             np.testing.assert_array_equal(table.data[name], spectra.columns()[column])
 
@@ -147,6 +154,8 @@ def test_without_a_redrock_file_its_columns_are_empty(tmp_path: Path) -> None:
     assert table["ZWARN"].tolist() == [0, 0]
     assert table["SPECTYPE"].tolist() == table["SUBTYPE"].tolist() == ["", ""]
     assert table["TILEID"].tolist() == table["FIBER"].tolist() == [-1, -1]
+    for name in ("DESI_TARGET", "BGS_TARGET", "MWS_TARGET"):
+        assert table[name].tolist() == [-1, -1]
     assert np.isnan([table[name] for name in ("TARGET_RA", "TARGET_DEC", "ZERR")]).all()
 
 

@@ -31,6 +31,7 @@ from outcrop.wire import (
 from tests.outcrop_sdk.sample import BINS, LATENTS, some_model, some_scores, some_spectra
 
 BANDS = [("brz",), ("b",), ("r", "z"), ("b", "r", "z")]
+CLASSES = ("", "GALAXY", "QSO", "STAR")
 ANY_FLOAT = st.floats(width=32)
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -59,6 +60,10 @@ def spectra(draw: st.DrawFn) -> Spectra:
         targetid=draw(npst.arrays(np.int64, n, elements=column)),
         status=draw(npst.arrays(np.int32, n)),
         petal=draw(st.none() | npst.arrays(np.int32, n)),
+        desi_target=draw(st.none() | npst.arrays(np.int64, n, elements=column)),
+        bgs_target=draw(st.none() | npst.arrays(np.int64, n, elements=column)),
+        mws_target=draw(st.none() | npst.arrays(np.int64, n, elements=column)),
+        spectype=draw(st.none() | npst.arrays("<U6", n, elements=st.sampled_from(CLASSES))),
     )
 
 
@@ -100,13 +105,29 @@ def test_masks_of_a_whole_petal_are_folded_and_the_spectra_unchanged() -> None:
 
 
 def test_decoding_our_own_request_copies_nothing() -> None:
-    headers, body = encode_request(some_spectra(3, bands=("b", "r", "z")))
+    sent = some_spectra(3, bands=("b", "r", "z"))
+    bits = np.array([1 << 60, -1, 0])
+    classes = np.array(["QSO", "STAR", ""])
+    headers, body = encode_request(replace(sent, desi_target=bits, spectype=classes))
     got = decode_request(body, length_of(headers)).spectra
     whole = np.frombuffer(body, np.uint8)
     for band in got.bands.values():
         assert np.shares_memory(whole, band.flux)
         assert band.flux.flags.aligned
     assert np.shares_memory(whole, got.z)
+    assert got.desi_target is not None
+    assert np.shares_memory(whole, got.desi_target)
+
+
+def test_what_the_service_does_not_know_is_not_sent() -> None:
+    known = replace(
+        some_spectra(2), spectype=np.array(["GALAXY", "ALIEN"]), objtype=np.array(["TGT", "SKY"])
+    )
+    headers, body = encode_request(known)
+    got = decode_request(body, length_of(headers)).spectra
+    assert got.spectype is not None
+    assert got.spectype.tolist() == ["GALAXY", ""]
+    assert (got.desi_target, got.objtype) == (None, None)
 
 
 def test_unaligned_bytes_give_aligned_arrays() -> None:
@@ -358,6 +379,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"inputs": [Z, tensor("flux_r", [1, 9]), R[1]]}, r"expected \[N, 2326\]"),
     ({"inputs": [Z, flat("flux_r", value=1e39), R[1]]}, "beyond the range of FP32"),
     ({"inputs": [Z, *R, tensor("petal", [2], "INT32", data=[1, 2])]}, "petal has 2 rows, z has 1"),
+    ({"inputs": [Z, *R, tensor("desi_target", [1], "FP64", data=[1])]}, "FP64'; expected INT64"),
+    ({"inputs": [Z, *R, tensor("bgs_target", [1], "INT64", data=[2**63])]}, "range of int64"),
+    ({"inputs": [Z, *R, tensor("mws_target", [2], "INT64", data=[1, 2])]}, "mws_target has 2 rows"),
+    ({"inputs": [Z, *R, tensor("spectype", [1], "UINT8", data=[4])]}, "value 4; expected 0 where"),
+    ({"inputs": [Z, *R, tensor("spectype", [1], "UINT8", data=[-1])]}, "range of uint8"),
     ({"inputs": [Z, *R, flat("flux"), flat("ivar")]}, "common grid and of single cameras"),
     ({"inputs": [Z, *R], "outputs": 3}, "outputs: expected array or null, got int"),
     ({"inputs": [Z, *R], "outputs": [{"name": "score"}]}, "name 'score'; known are targetid"),

@@ -48,6 +48,13 @@ def one(**fields: Any) -> Spectra:
         (b'{"spectra": [1]}', "spectra[0]: expected object, got int"),
         (b'{"spectra": [{"z": [0.1]}]}', "spectra[0].z is [0]: expected float or null, got array"),
         (b'{"spectra": [{"z": 0, "targetid": "1[2]3"}]}', "spectra[0].targetid is"),
+        (
+            b'{"spectra": [{"z": 0, "spectype": "DWARF"}]}',
+            "spectra[0].spectype: invalid enum value",
+        ),
+        (b'{"spectra": [{"z": 0, "spectype": 1}]}', "spectra[0].spectype: expected str or null"),
+        (b'{"spectra": [{"z": 0, "spectype": "a:b{"}]}', "spectra[0].spectype: invalid enum value"),
+        (b'{"spectra": [{"z": 0, "objtype": "TGT"}]}', "unknown field 'objtype'"),
         (b'{"spectra": [{"z": 0, "flux]": [1]}]}', "unknown field 'flux]'"),
         (b'{"spectra": [{"z": 0}], "x": tru}', "invalid character (byte 30)"),
         (b'{"spectra": [{"z": 0.1}]}', "spectra[0]: wavelength is missing"),
@@ -92,6 +99,9 @@ def test_a_rejection_names_field_and_value(body: bytes, words: str) -> None:
         ({"targetid": "12x"}, 'spectra[0].targetid is "12x": expected a 64-bit integer'),
         ({"targetid": 2**63}, f"spectra[0].targetid is {2**63}"),
         ({"targetid": 1.5}, "spectra[0].targetid is 1.5"),
+        ({"desi_target": "BGS_ANY"}, 'spectra[0].desi_target is "BGS_ANY": expected a 64-bit'),
+        ({"bgs_target": 2**63}, f"spectra[0].bgs_target is {2**63}"),
+        ({"mws_target": []}, "spectra[0].mws_target is []"),
         ({"targetid": True}, "spectra[0].targetid is true"),
         ({"colour": 1}, "spectra[0]: unknown field 'colour'"),
         ({"cameras": {"b": SHORT}}, "cameras and wavelength are given; give one or the other"),
@@ -135,6 +145,18 @@ def test_null_for_an_optional_field_leaves_it_out() -> None:
 @pytest.mark.parametrize("value", [7, "7", "-9223372036854775808", 9223372036854775807])
 def test_a_targetid_is_a_number_or_its_digits(value: int | str) -> None:
     assert one(targetid=value).targetid.tolist() == [int(value)]
+    for field in ("desi_target", "bgs_target", "mws_target"):
+        assert one(**{field: value}).columns()[field].tolist() == [int(value)]
+
+
+def test_target_bits_and_class_are_unknown_where_they_are_not_given() -> None:
+    rows = [{}, {"desi_target": None, "spectype": None}, {"bgs_target": 4, "spectype": "QSO"}]
+    ((_, spectra),) = parsed({"spectra": [{"z": 0.1, **SHORT, **row} for row in rows]})
+    columns = {name: column.tolist() for name, column in spectra.columns().items()}
+    assert columns["desi_target"] == columns["mws_target"] == [-1, -1, -1]
+    assert columns["bgs_target"] == [-1, -1, 4]
+    assert columns["spectype"] == ["", "", "QSO"]
+    assert columns["targetid"] == [0, 0, 0]
 
 
 def test_null_is_a_missing_value() -> None:

@@ -62,5 +62,8 @@ COLUMNS: Final = (
     Column("ZERR", "D", "redrock's error of the redshift", unknown=_NAN),
     Column("DELTACHI2", "D", "redrock's chi2 to the next best fit", unknown=_NAN),
     Column("SUBTYPE", "20A", "redrock's subclass", unknown=""),
+    Column("DESI_TARGET", "K", "target bits, or SV's; -1 if unknown", unknown=-1),
+    Column("BGS_TARGET", "K", "target bits, or SV's; -1 if unknown", unknown=-1),
+    Column("MWS_TARGET", "K", "target bits, or SV's; -1 if unknown", unknown=-1),
 )
 """The columns of a score table, in order."""

@@ -40,7 +40,15 @@ ZWARN_NODATA: Final = 1 << 9
 # target, from then on.
 HARMLESS_FIBERSTATUS: Final = (1 << 3) | (1 << 20)
 
-_UNKNOWN: Final = {"ra": np.nan, "dec": np.nan, "fiber": -1, "petal": -1, "tileid": -1}
+_TARGETING: Final = ("desi_target", "bgs_target", "mws_target")
+# DESI's main survey, then its survey validation, whose columns the main survey's files lack.
+_SURVEYS: Final = ("", "SV1_", "SV2_", "SV3_")
+_UNKNOWN: Final[dict[str, float | str]] = {
+    "ra": np.nan,
+    "dec": np.nan,
+    **dict.fromkeys(("fiber", "petal", "tileid", *_TARGETING), -1),
+    "objtype": "",
+}
 _REDROCK_NUMBERS: Final = ("ZERR", "DELTACHI2")
 # Of the primary header alone: that of FIBERMAP may be inherited from one of several exposures.
 _OF_COADD: Final = ("TILEID", "PETAL", "NIGHT", "HEALPIX", "HPXPIXEL", "HPXNSIDE", "HPXNEST")
@@ -107,7 +115,7 @@ def read_spectra(
         _check_one_row_per_target(file, fibermap, targetid)
         bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
         status = _fiber_status(fibermap) | _bit(repeated(targetid), Status.DUPLICATE)
-        columns = _fiber_columns(file, fibermap, targetid)
+        columns = _fiber_columns(file, fibermap, targetid) | _targeting(fibermap)
         inputs = Inputs(files, _cards(file))
     redshift = _broadcast(z, len(targetid))
     spectra = Spectra(bands, z=redshift, targetid=targetid, status=status, inputs=inputs, **columns)
@@ -233,6 +241,18 @@ def _fiber_columns(
     return columns
 
 
+def _targeting(fibermap: FitsTable) -> dict[str, NDArray[Any]]:
+    """Return objtype and the target bits of each row; bits of which there is no column are -1."""
+    columns: dict[str, NDArray[Any]] = {"objtype": fibermap.strings("OBJTYPE")}
+    for field in _TARGETING:
+        names = [survey + field.upper() for survey in _SURVEYS]
+        bits = [fibermap.integers(name) for name in names if name in fibermap]
+        columns[field] = (
+            np.bitwise_or.reduce(bits) if bits else np.full(len(fibermap), -1, np.int64)
+        )
+    return columns
+
+
 def _of_first_exposure(
     exposures: FitsTable, column: str, targetid: NDArray[np.int64]
 ) -> NDArray[np.int32]:
@@ -321,7 +341,7 @@ def _matches(present: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[n
     )
 
 
-def _take(values: NDArray[Any], rows: NDArray[np.intp], unknown: float) -> NDArray[Any]:
+def _take(values: NDArray[Any], rows: NDArray[np.intp], unknown: float | str) -> NDArray[Any]:
     """Return rows of an array; `unknown` where a row is -1."""
     taken = np.full((len(rows), *values.shape[1:]), unknown, values.dtype)
     taken[rows >= 0] = values[rows[rows >= 0]]

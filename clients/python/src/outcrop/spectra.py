@@ -19,6 +19,8 @@ from .scores import Status, count_status
 
 STEP: Final = 0.8
 CAMERAS: Final = ("b", "r", "z")
+SPECTYPES: Final = ("GALAXY", "QSO", "STAR")
+"""redrock's classes."""
 
 
 def _grid(first: float, pixels: int) -> NDArray[np.float64]:
@@ -134,7 +136,8 @@ class Spectra:
     subtype : (N,) str, optional
         redrock's subclass.
     desi_target, bgs_target, mws_target : (N,) int64, optional
-        Target bits of all surveys together; −1, all bits set, where unknown.
+        DESI's target bits, in survey validation those of its columns SV1_…, SV2_…, SV3_…; −1, which
+        has every bit, where unknown.
     objtype : (N,) str, optional
         What the fiber was meant for: TGT, SKY, NON or BAD.
     inputs : Inputs

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .errors import WireError
 from .model import ModelIdentity
 from .scores import ON_REQUEST, Scores
-from .spectra import CAMERAS, WAVE, Band, Spectra
+from .spectra import CAMERAS, SPECTYPES, WAVE, Band, Spectra
 from .strict_json import decode
 from .tensors import (
     HEADER_LENGTH,
@@ -52,6 +52,9 @@ T = TypeVar("T")
 MODEL_NAME: Final = "outcrop"
 
 _SHA256: Final = "model_sha256"
+_TARGETING: Final = ("desi_target", "bgs_target", "mws_target")
+_CODES: Final = np.array(["", *SPECTYPES])
+"""The spectype of each code that is sent."""
 _MAX_OBJECTS: Final = 256
 """In one JSON header; every tensor of both tables, with parameters, has less than half as many."""
 
@@ -69,6 +72,7 @@ def _suffix(band: str) -> str:
 INPUTS: Final = _by_name(
     Tensor("z", ("FP64",)),
     Tensor("targetid", ("INT64",)),
+    *(Tensor(name, ("INT64",)) for name in _TARGETING),
     Tensor("status", ("INT32",)),
     Tensor("petal", ("INT32",)),
     *(
@@ -80,6 +84,7 @@ INPUTS: Final = _by_name(
         )
         for band in ("brz", *CAMERAS)
     ),
+    Tensor("spectype", ("UINT8",)),
 )
 """The tensors that a request may hold, by name."""
 
@@ -211,7 +216,8 @@ def encode_request(
 ) -> tuple[dict[str, str], bytes]:
     """Return HTTP headers and body of the request to score these spectra.
 
-    Masks are folded into flux and ivar; z, targetid, status and, where known, petal are sent too.
+    Masks are folded into flux and ivar; z, targetid, status and, where known, petal, spectype and
+    the target bits are sent too.
 
     Parameters
     ----------
@@ -236,19 +242,18 @@ def encode_request(
     >>> request.id, request.spectra.z
     ('a1', array([0.1, nan]))
     """
-    arrays: dict[str, NDArray[Any]] = {
-        "z": spectra.z,
-        "targetid": spectra.targetid,
-        "status": spectra.status,
-    }
-    if spectra.petal is not None:
-        arrays["petal"] = spectra.petal
+    given = ("z", "targetid", *_TARGETING, "status", "petal")
+    columns = spectra.columns()
+    # In the order of their datatypes' widths, as in the table.
+    arrays: dict[str, NDArray[Any]] = {name: columns[name] for name in given if name in columns}
     masks: dict[str, NDArray[Any]] = {}
     for name, band in spectra.bands.items():
         for kind, values in (("flux", band.flux), ("ivar", band.ivar)):
             arrays[kind + _suffix(name)] = values
             if band.mask is not None:
                 masks[kind + _suffix(name)] = band.mask
+    if spectra.spectype is not None:
+        arrays["spectype"] = _codes(spectra.spectype)
 
     outputs = tuple(OUTPUTS) if reconstruction else DEFAULT_OUTPUTS
     header: dict[str, Any] = {} if request_id is None else {"id": request_id}
@@ -413,14 +418,37 @@ def _check_rows(tensors: Mapping[str, TensorEntry], first: str) -> None:
             )
 
 
+def _codes(spectype: NDArray[np.str_]) -> NDArray[np.uint8]:
+    """Return the code of each spectype; 0 where it is none of redrock's classes."""
+    codes = np.zeros(len(spectype), np.uint8)
+    for code, name in enumerate(SPECTYPES, 1):
+        codes[spectype == name] = code
+    return codes
+
+
+def _spectypes(codes: NDArray[np.uint8]) -> NDArray[np.str_]:
+    unknown = codes[codes >= len(_CODES)]
+    if len(unknown):
+        raise WireError(
+            f"input spectype has the value {unknown[0]}; expected 0 where unknown, "
+            f"{', '.join(f'{code} {name}' for code, name in enumerate(SPECTYPES, 1))}"
+        )
+    return _CODES[codes]
+
+
 def _spectra(arrays: Mapping[str, NDArray[Any]]) -> Spectra:
     z = arrays["z"]
+    codes = arrays.get("spectype")
     return Spectra(
         _bands(arrays),
         z=z,
         targetid=arrays.get("targetid", np.zeros(len(z), np.int64)),
         status=arrays.get("status", np.zeros(len(z), np.int32)),
         petal=arrays.get("petal"),
+        spectype=None if codes is None else _spectypes(codes),
+        desi_target=arrays.get("desi_target"),
+        bgs_target=arrays.get("bgs_target"),
+        mws_target=arrays.get("mws_target"),
     )
 
 
