@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .grid import RestGrid
+from .population import Population
 
 MANIFEST = "manifest.json"
 FILES = (
@@ -99,6 +100,8 @@ class Manifest(_ManifestSection):
     configuration: dict[str, Any]
     grid: RestGrid
     redshift_range: tuple[float, float]
+    population: Population = Population()
+    """Of both samples; spectra outside it are scored, but never flagged."""
     latents: int = Field(gt=0)
     neighbours: int = Field(gt=0)
     thresholds: Thresholds

@@ -73,6 +73,7 @@ class Scorer:
         self.model = _model(bundle)
 
         self._training_targetids = TrainingTargetids.of(bundle)
+        self._population = manifest.population
         self._thresholds = manifest.thresholds
         self._p_level = manifest.p_level
 
@@ -187,17 +188,27 @@ class Scorer:
     def _status(
         self, spectra: Spectra, rest: RestFrame, failed: NDArray[np.intp]
     ) -> NDArray[np.int32]:
-        """Return the status (N,) with NOT_SCORED (the failed rows), IN_TRAINING, EXTRAPOLATED."""
+        """Return the status (N,) with the bits that the model determines.
+
+        NOT_SCORED (the failed rows), IN_TRAINING, EXTRAPOLATED and OUT_OF_POPULATION.
+        """
         status = rest.status.copy()
         status[failed] |= int(Status.NOT_SCORED)
         low, high = self.calibration.snr_range
-        counted = (status & int(INELIGIBLE)) == 0
+        # S/N is the spectrum's, whether or not the model fails on it.
+        counted = (rest.status & int(INELIGIBLE)) == 0
 
         trained = self._training_targetids.contains(spectra.targetid)
         status[trained] |= int(Status.IN_TRAINING)
 
         extrapolated = counted & ((rest.snr < low) | (rest.snr > high))
         status[extrapolated] |= int(Status.EXTRAPOLATED)
+
+        # Sky fibers have target bits too, and belong to no population.
+        if spectra.desi_target is not None:
+            outside = ~self._population.contains(spectra.desi_target)
+            outside &= (status & int(Status.NOT_TARGET)) == 0
+            status[outside] |= int(Status.OUT_OF_POPULATION)
         return status
 
 
@@ -216,6 +227,7 @@ def _model(bundle: Bundle) -> Model:
         finest_p=manifest.finest_p,
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
         bundle_packages=manifest.packages,
+        population=manifest.population.name,
     )
 
 

@@ -54,6 +54,7 @@ class ModelCard(ModelName):
     bundle_packages: dict[str, str] = Field(
         description="Versions of the packages that the bundle was made with"
     )
+    population: str = Field(description="Targets that the model is fitted on, as `BGS`, or `any`")
 
 
 class Score(TypedDict):

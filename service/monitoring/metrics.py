@@ -348,7 +348,7 @@ alert fires is in [the runbook](runbook.md).
 
 def documentation() -> str:
     """Return docs/metrics.md."""
-    model = Model("", "", "", "", np.zeros(0), 1, (0, 0), {}, 0, None, {}, {})
+    model = Model("", "", "", "", np.zeros(0), 1, (0, 0), {}, 0, None, {}, {}, "")
     drift = Drift(np.zeros((1, DECILES - 1), np.float32), np.zeros((1, DECILES)))
     metrics = Metrics(model, drift)
     metrics.declare_routes([])

@@ -174,4 +174,5 @@ def some_model(sample: str = "desi edr") -> Model:
         finest_p=1e-4,
         packages={"numpy": "2.4.6", "onnxruntime": "1.31.0"},
         bundle_packages={"onnxruntime": "1.30.0", "tensorflow": "2.21.0"},
+        population="BGS",
     )

@@ -18,10 +18,11 @@ def test_json_gives_the_model_back() -> None:
         np.testing.assert_array_equal(getattr(again, field.name), getattr(model, field.name))
 
 
-def test_a_service_that_does_not_tell_the_packages_of_its_bundle_is_understood() -> None:
+def test_a_service_that_does_not_tell_packages_and_population_of_its_bundle_is_understood() -> None:
     answer = some_model().to_json()
-    del answer["bundle_packages"]
-    assert Model.from_json(answer).bundle_packages == {}
+    del answer["bundle_packages"], answer["population"]
+    model = Model.from_json(answer)
+    assert (model.bundle_packages, model.population) == ({}, "any")
 
 
 @pytest.mark.parametrize("change", [{}, {"finest_p": None}])

@@ -121,6 +121,7 @@ def test_the_header_describes_the_model(tmp_path: Path) -> None:
         "MODELVER": "20260101",
         "MODELSHA": model.sha256,
         "SAMPLE": "simulated",
+        "POPULATN": "BGS",
         "WMSETHR": 2.55,
         "NOFTHR": -1.44,
         "PLEVEL": 0.01,

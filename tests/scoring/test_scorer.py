@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from model_store.bundle import Bundle
+from model_store.population import BGS_ANY, Population
 from outcrop import Band, Scores, Spectra, Status, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE
 from outcrop.spectra import WAVE
@@ -129,6 +131,49 @@ def test_beyond_the_calibrated_range_there_are_scores_but_no_p_value(
     assert not (scored.anomaly | scored.wmse_anomaly | scored.nof_anomaly)[beyond].any()
     inside = scored.eligible
     assert ((scored.snr[inside] >= low) & (scored.snr[inside] <= high)).all()
+
+
+def test_outside_the_population_there_are_scores_but_no_p_value(
+    scorer: Scorer, spectra: Spectra
+) -> None:
+    bits = np.full(len(spectra), BGS_ANY)
+    star, unknown, sky = np.arange(0, 300, 3), np.arange(1, 300, 3), np.arange(2, 300, 30)
+    bits[star], bits[unknown], bits[sky] = 1 << 61, -1, 1 << 32
+    status = spectra.status.copy()
+    status[sky] |= int(Status.NOT_TARGET)
+    found, without = (
+        scorer.score(replace(spectra, desi_target=known, status=status)) for known in (bits, None)
+    )
+
+    outside = (found.status & int(Status.OUT_OF_POPULATION)) != 0
+    targets = (found.status & int(Status.NOT_TARGET)) == 0
+    np.testing.assert_array_equal(outside, np.isin(np.arange(len(spectra)), star) & targets)
+    lost = outside & without.eligible
+    assert lost.sum() > 30
+    assert np.isfinite(found.wmse[lost]).all()
+    assert np.isnan(found.p_value[lost]).all()
+    assert not (found.anomaly | found.wmse_anomaly | found.nof_anomaly)[lost].any()
+    others = np.flatnonzero(~outside)
+    assert_same(found[others], without[others])
+
+
+def test_without_target_bits_every_spectrum_counts_as_inside(
+    scorer: Scorer, spectra: Spectra, scores: Scores
+) -> None:
+    without = scorer.score(replace(spectra, desi_target=None))
+    assert not (without.status & int(Status.OUT_OF_POPULATION)).any()
+    inside = np.flatnonzero((scores.status & int(Status.OUT_OF_POPULATION)) == 0)
+    assert_same(without[inside], scores[inside])
+
+
+def test_a_model_of_any_population_scores_all_targets(bundle: Path, spectra: Spectra) -> None:
+    opened = Bundle.open(bundle)
+    manifest = opened.manifest.model_copy(update={"population": Population()})
+    every = Scorer(replace(opened, manifest=manifest))
+    bits = np.full(len(spectra), 1 << 61)
+    found = every.score(replace(spectra, desi_target=bits))
+    assert not (found.status & int(Status.OUT_OF_POPULATION)).any()
+    assert (every.model.population, Scorer(opened).model.population) == ("any", "BGS")
 
 
 def test_a_repeated_targetid_gets_its_bit_in_any_block(scorer: Scorer, spectra: Spectra) -> None:

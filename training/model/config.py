@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model_store.bundle import Manifest
 from model_store.grid import RestGrid
+from model_store.population import BGS, Population
 
 from .. import TrainingError
 
@@ -45,6 +46,11 @@ class Cuts(_Section):
         if not -1 < low < high:
             raise ValueError(f"redshift_range = [{low}, {high}]; expected -1 < low < high")
         return self
+
+    @property
+    def population(self) -> Population:
+        """The population that the cuts leave."""
+        return BGS if self.bgs_any else Population()
 
 
 class SplitShares(_Section):

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -19,8 +18,6 @@ from scoring.preprocess import RestFrame, to_rest_frame
 
 from .config import Config, Cuts
 
-BGS_ANY = 1 << 60
-"""Bit of DESI_TARGET and of its columns in survey validation."""
 RELEASES = {"fuji": "edr", "iron": "dr1", "guadalupe": "dr1", "loa": "dr2"}
 """Public release of each production of the DESI pipeline."""
 ROW = np.dtype(
@@ -34,8 +31,6 @@ ROW = np.dtype(
     ]
 )
 """Columns kept of each spectrum besides flux and ivar; petal is the index of the file."""
-
-_TARGETING = ("DESI_TARGET", "SV1_DESI_TARGET", "SV2_DESI_TARGET", "SV3_DESI_TARGET")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +65,7 @@ def read_petal(petal: Petal, config: Config) -> PetalSample:
 
     kept = np.ones(len(spectra), np.bool_)
     counts: dict[str, int] = {}
-    for name, passed in _cuts(petal, spectra, rest, config.sample):
+    for name, passed in _cuts(spectra, rest, config.sample):
         kept &= passed
         counts[name] = int(kept.sum())
 
@@ -92,7 +87,7 @@ def read_petal(petal: Petal, config: Config) -> PetalSample:
 
 
 def _cuts(
-    petal: Petal, spectra: Spectra, rest: RestFrame, limits: Cuts
+    spectra: Spectra, rest: RestFrame, limits: Cuts
 ) -> Iterable[tuple[str, NDArray[np.bool_]]]:
     """Yield the name of each cut and which spectra (N,) pass it, in the order of the counts."""
 
@@ -103,27 +98,11 @@ def _cuts(
     yield "targets", without(Status.NOT_TARGET) & (spectra.targetid > 0)
     yield "with_data", without(Status.NO_DATA, Status.NO_REDSHIFT, Status.NO_SPECTRUM)
     yield "good_fiber", without(Status.BAD_FIBER)
-    if limits.bgs_any:
-        yield "bgs_any", _is_bgs(petal.coadd, spectra.targetid)
+    if limits.bgs_any and spectra.desi_target is not None:
+        yield "bgs_any", limits.population.contains(spectra.desi_target)
     yield "in_redshift_range", without(Status.Z_OUT_OF_RANGE)
     yield "covered", without(Status.LOW_COVERAGE)
     yield "snr", rest.snr >= min(limits.min_snr, limits.calibration_min_snr)
-
-
-def _is_bgs(coadd: Path, targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which targets belong to the Bright Galaxy Survey; all if no column says so."""
-    with fits.open(coadd) as hdus:
-        # Any: astropy does not annotate the kinds of HDUs.
-        hdu: Any = hdus["FIBERMAP"]
-        fibermap = hdu.data
-        columns = [name for name in _TARGETING if name in fibermap.columns.names]
-        if not columns:
-            return np.ones(len(targetid), np.bool_)
-
-        selected = np.zeros(len(fibermap), np.bool_)
-        for name in columns:
-            selected |= (fibermap[name].astype(np.int64) & BGS_ANY) != 0
-        return np.isin(targetid, fibermap["TARGETID"][selected].astype(np.int64))
 
 
 def _release(coadd: Path) -> str | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import model_store.grid
+import model_store.population
 import scoring.coadd
 import scoring.infill
 import scoring.preprocess
@@ -42,6 +43,7 @@ LEAST_CALIBRATION = 50
 _CODE = (
     cuts,
     model_store.grid,
+    model_store.population,
     scoring.coadd,
     scoring.resample,
     scoring.preprocess,

@@ -268,6 +268,7 @@ def _manifest(
         configuration=config.model_dump(mode="json"),
         grid=config.grid,
         redshift_range=config.sample.redshift_range,
+        population=config.sample.population,
         latents=config.network.latents,
         neighbours=config.density.neighbours,
         thresholds=calibrated.thresholds,

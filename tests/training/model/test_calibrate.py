@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from model_store.bundle import Bundle
-from outcrop import Scores, find_petals, read_spectra
+from outcrop import Scores, Status, find_petals, read_spectra
+from outcrop.scores import INELIGIBLE, MIN_SNR
 from scoring.drift import Drift
 from scoring.scorer import Scorer
 from scoring.training_targetids import TrainingTargetids
@@ -45,11 +46,12 @@ def own(bundle: Path, own_sky: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def scores_of(bundle: Path, sky: Path) -> Scores:
+    """Scores of all that calibrate; the range of S/N differs between bundles."""
     scorer = Scorer.open(bundle)
     petals = [read_spectra(petal.coadd, petal.redrock) for petal in find_petals(sky)]
     scores = Scores.concatenate([scorer.score(petal) for petal in petals])
-    rows = np.flatnonzero(scores.eligible)
-    return scores[rows]
+    bits = int(INELIGIBLE & ~Status.EXTRAPOLATED)
+    return scores[((scores.status & bits) == 0) & (scores.snr >= MIN_SNR)]
 
 
 def test_networks_eigenspectra_and_density_are_the_same_files(bundle: Path, own: Path) -> None:
@@ -94,7 +96,8 @@ def test_flagged_shares_before_and_after_are_told_with_a_warning_of_contaminatio
     before, after = (int(scores_of(path, own_sky).anomaly.sum()) for path in (bundle, own))
     told = re.search(r"of (\d+) spectra (\d+) \(.* %\) are flagged before and (\d+) ", done.stderr)
     assert told, done.stderr
-    assert int(told[2]) == pytest.approx(before, abs=2)
+    # Some are beyond the old calibration's range of S/N, and have no p-value where they are served.
+    assert int(told[2]) == pytest.approx(before, abs=4)
     assert int(told[3]) == pytest.approx(after, abs=2)
     share = 100 * int(told[2]) / int(told[1])
     (warning,) = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]

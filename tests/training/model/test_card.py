@@ -42,6 +42,7 @@ def test_every_bundle_has_its_card(bundle: Path, manifest: Manifest) -> None:
         f"# Model card: outcrop {manifest.version}",
         "**Made from a simulated sky: its numbers are not DESI performance.**",
         f"| training | {manifest.sample.counts['training']} |",
+        "Population: BGS, targets with one of the bits 0x1000000000000000 of DESI_TARGET.",
         "latents = 4, hidden = [64, 32]",
         "| GALAXY |",
         f"wmse above {manifest.thresholds.wmse:.3f}",

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from model_store.population import BGS_ANY
 from outcrop import Petal, find_petals
 from training.model.config import load_config
-from training.model.cuts import BGS_ANY, PetalSample, read_petal, tile_of
+from training.model.cuts import PetalSample, read_petal, tile_of
 
 OTHERS = 100
 """The first rows of the edited petal are no targets of the Bright Galaxy Survey."""
@@ -61,6 +62,17 @@ def test_the_cut_on_targets_can_be_switched_off(
     counts = read_petal(petal, every).counts
     assert "bgs_any" not in counts
     assert counts["snr"] > kept.counts["snr"]
+
+
+def test_targets_of_a_file_that_does_not_tell_are_kept(
+    petal: Petal, kept: PetalSample, tiny: Path, tmp_path: Path
+) -> None:
+    silent = Petal(*(Path(shutil.copy(path, tmp_path)) for path in (petal.coadd, petal.redrock)))
+    with fits.open(silent.coadd, mode="update") as hdus:
+        table: Any = hdus["FIBERMAP"]
+        table.columns.del_col("DESI_TARGET")
+    counts = read_petal(silent, load_config(tiny)).counts
+    assert counts["bgs_any"] == counts["good_fiber"] == kept.counts["good_fiber"]
 
 
 def test_header_names_release_and_simulation(kept: PetalSample) -> None:

@@ -11,12 +11,12 @@ from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from model_store.population import BGS_ANY
 from outcrop import find_petals
 from scoring.infill import Eigenspectra
 from training import TrainingError
 from training.model.cache import cache_root
 from training.model.config import Config, Cuts, load_config
-from training.model.cuts import BGS_ANY
 from training.model.dataset import RestSample, Split, prepare, read_sample, split
 
 

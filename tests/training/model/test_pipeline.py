@@ -16,6 +16,7 @@ from astropy.io import fits
 
 from model_store.bundle import Bundle
 from outcrop import Scores, Status, find_petals, read_spectra
+from outcrop.scores import INELIGIBLE
 from scoring.scorer import Scorer
 from scoring.training_targetids import TrainingTargetids
 from training import TrainingError
@@ -63,7 +64,7 @@ def test_the_manifest_describes_the_fit(bundle: Path, sky: Path) -> None:
 
 
 def test_every_eligible_spectrum_gets_scores(scores: Scores, bundle: Path) -> None:
-    assert scores.eligible.sum() > 700
+    assert scores.eligible.sum() > 600
     for name in ("wmse", "nof", "p_value"):
         assert np.isfinite(getattr(scores, name)[scores.eligible]).all()
     trained = (scores.status & Status.IN_TRAINING) != 0
@@ -81,7 +82,9 @@ def test_thresholds_are_quantiles_of_spectra_that_were_not_trained_on(
         (parts.training, manifest.paper_thresholds),
     ):
         chosen = np.isin(scores.targetid, sample.rows["targetid"][members])
-        chosen &= scores.eligible & (scores.snr >= 5)
+        # A few training spectra are brighter than all calibration spectra.
+        bits = int(INELIGIBLE & ~Status.EXTRAPOLATED)
+        chosen &= ((scores.status & bits) == 0) & (scores.snr >= 5)
         assert thresholds.wmse == pytest.approx(np.quantile(scores.wmse[chosen], 0.99), rel=1e-4)
         assert thresholds.nof == pytest.approx(np.quantile(scores.nof[chosen], 0.01), rel=1e-4)
 
@@ -165,7 +168,7 @@ def test_another_redshift_range_grid_and_latent_size(sky: Path, tmp_path: Path) 
 
     scores = scores_of(bundle, far)
     assert scores.latent.shape == (1000, 8)
-    assert scores.eligible.sum() > 700
+    assert scores.eligible.sum() > 600
     assert np.isfinite(scores.p_value[scores.eligible]).all()
     near = scores_of(bundle, sky)
     assert ((near.status & Status.Z_OUT_OF_RANGE) != 0).sum() > 700

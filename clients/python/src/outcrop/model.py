@@ -82,6 +82,9 @@ class Model:
     bundle_packages : mapping
         Versions of the packages that the bundle was made with; empty where the service is too old
         to tell.
+    population : str
+        Name of the targets that the model is fitted on, as ``BGS``; ``any`` where it is not
+        limited, or the service too old to tell.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Model:
     finest_p: float | None
     packages: Mapping[str, str]
     bundle_packages: Mapping[str, str]
+    population: str
 
     @property
     def identity(self) -> ModelIdentity:
@@ -122,6 +126,7 @@ class Model:
             "finest_p": self.finest_p,
             "packages": dict(self.packages),
             "bundle_packages": dict(self.bundle_packages),
+            "population": self.population,
         }
 
     @staticmethod
@@ -149,6 +154,7 @@ class Model:
             finest_p=None if fields.get("finest_p") is None else _number(fields, "finest_p"),
             packages={name: _text(packages, name) for name in packages},
             bundle_packages={name: _text(bundle_packages, name) for name in bundle_packages},
+            population=_text({"population": "any", **fields}, "population"),
         )
 
 

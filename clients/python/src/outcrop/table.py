@@ -180,6 +180,7 @@ def _provenance(model: Model) -> Iterator[tuple[str, Any, str]]:
     yield "MODELVER", model.version, "its version"
     yield "MODELSHA", model.sha256, "sha256 of its manifest"
     yield "SAMPLE", model.sample, "its training sample"
+    yield "POPULATN", model.population, "targets it is fitted on"
     yield "WMSETHR", model.thresholds["wmse"], "WMSE_ANOMALY above"
     yield "NOFTHR", model.thresholds["nof"], "NOF_ANOMALY below"
     yield "PLEVEL", model.p_level, "ANOMALY where P_VALUE is below"
