@@ -81,6 +81,7 @@ _SCORING = f"{{{rules.SCORING}}}"
 _OURS = '{job="outcrop"}'
 _SECONDS = "outcrop_request_duration_seconds"
 _MASKED = "outcrop_spectra_masked_ratio"
+_KNOWN = f'sum(rate(outcrop_targets_total{{target_bits="known"}}[{WINDOW}]))'
 
 ROWS: dict[str, tuple[Chart, ...]] = {
     "Traffic": (
@@ -242,6 +243,23 @@ ROWS: dict[str, tuple[Chart, ...]] = {
             "Spectra with each bit, per second, ineligible ones included.",
             "short",
             {"{{bit}}": _rate("bit", "outcrop_spectra_status_total")},
+        ),
+        Chart(
+            "Outside the population",
+            "Share of the targets with known target bits that are none of the model's population.",
+            "percentunit",
+            {
+                "outside": f'sum(rate(outcrop_spectra_status_total{{bit="OUT_OF_POPULATION"}}'
+                f"[{WINDOW}])) / {_KNOWN}",
+                "outside, three days": "outcrop:outside:ratio",
+            },
+            rules.OUTSIDE_RATIO,
+        ),
+        Chart(
+            "Target bits",
+            "Targets per second by whether the request gives their target bits.",
+            "short",
+            {"{{target_bits}}": _rate("target_bits", "outcrop_targets_total")},
         ),
     ),
     "Model": (

@@ -24,6 +24,8 @@ FLAGGED_FACTOR = 5
 # sample of 1,000, and up to 0.1 with one of 400.
 PSI = 0.25
 UNSCORED_RATIO = 0.2
+# Around new moon some 5 % of a night are bright: even then a model of bright targets sees more.
+OUTSIDE_RATIO = 0.99
 ERROR_RATIO = 0.05
 MIN_ERRORS = 5
 OVERLOAD_RATIO = 0.05
@@ -39,6 +41,7 @@ _MIN_SHARE = 0.001
 
 MINUTE = 60
 HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 Rule = dict[str, Any]
 
@@ -200,6 +203,13 @@ class Rules:
             f"/ (sum(outcrop:spectra:increase) >= {MIN_SPECTRA})"
         )
 
+        days = self._span(3 * DAY)
+        outside = (
+            f'sum(increase(outcrop_spectra_status_total{{bit="OUT_OF_POPULATION"}}[{days}]))\n'
+            f'/ (sum(increase(outcrop_targets_total{{target_bits="known"}}[{days}])) '
+            f">= {MIN_SPECTRA})"
+        )
+
         # By version, because each model has its own deciles.
         latent_spectra = (
             f"sum by (version, latent, decile)\n(increase(outcrop_latent_spectra_total[{hour}]))"
@@ -225,6 +235,7 @@ class Rules:
             _record("outcrop:judged_spectra:increase", evaluated),
             _record("outcrop:flagged:ratio", flagged),
             _record("outcrop:unscored:ratio", unscored),
+            _record("outcrop:outside:ratio", outside),
             _record("outcrop:latent_spectra:increase", latent_spectra),
             _record("outcrop:latent_share:ratio", latent_share),
             _record("outcrop:latent_psi:sum", psi),
@@ -262,7 +273,16 @@ class Rules:
             "should have scores but have none.",
         )
 
-        return [anomaly_share, drift, unscored]
+        outside = self._alert(
+            "OutcropOtherPopulation",
+            24 * 60,
+            "warning",
+            f"outcrop:outside:ratio > {OUTSIDE_RATIO}",
+            "{{ $value | humanizePercentage }} of the targets of the last three days are not of "
+            "the population that the model is fitted on.",
+        )
+
+        return [anomaly_share, drift, unscored, outside]
 
 
 def _record(name: str, expr: str, **labels: str) -> Rule:

@@ -64,9 +64,11 @@ class RequestScorer:
 
     def score(self, spectra: Spectra, *, reconstruction: bool) -> Scores:
         """Score some spectra of a request."""
-        return self._scorer.score(
+        scores = self._scorer.score(
             spectra, reconstruction=reconstruction, observe=self._metrics.observe_stage
         )
+        self._metrics.observe_targets(spectra)
+        return scores
 
     def record(
         self, context: RequestContext, scores: Scores, petal: NDArray[np.int32] | None

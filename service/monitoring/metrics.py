@@ -26,7 +26,7 @@ from prometheus_client import (
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from outcrop import Model, Scores, Status
+from outcrop import Model, Scores, Spectra, Status
 from scoring.canary import Disagreement
 from scoring.drift import DECILES, Drift
 from scoring.scorer import STAGES as SCORING_STAGES
@@ -58,6 +58,8 @@ REASONS = (
 
 OUTCOMES = ("eligible", "ineligible", "unscored")
 """An unscored spectrum has NaN scores; an ineligible one has scores that do not count."""
+
+TARGET_BITS = ("known", "unknown")
 
 PETALS = (*map(str, range(10)), "none")
 
@@ -200,6 +202,14 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._targets = Counter(
+            "outcrop_targets",
+            "Spectra of targets, by whether the request gives their target bits; with unknown bits "
+            "a target counts as one of the model's population.",
+            ["target_bits"],
+            registry=self.registry,
+        )
+
         self._targets_unscored = Counter(
             "outcrop_targets_unscored",
             "Spectra without scores that should have some: of a target, with a redshift that is "
@@ -243,6 +253,7 @@ class Metrics:
             (self._spectra, OUTCOMES),
             (self._spectra_status, _NAMES),
             (self._spectra_petal, PETALS),
+            (self._targets, TARGET_BITS),
         ):
             for name in names:
                 metric.labels(name)
@@ -285,6 +296,16 @@ class Metrics:
         self._canary_flags.set(found.flags)
         self._canary_checked.set_to_current_time()
 
+    def observe_targets(self, spectra: Spectra) -> None:
+        """Count scored targets by whether their target bits are known."""
+        target = (spectra.status & int(Status.NOT_TARGET)) == 0
+        total = int(target.sum())
+        known = 0
+        if spectra.desi_target is not None:
+            known = int((target & (spectra.desi_target != -1)).sum())
+        self._targets.labels("known").inc(known)
+        self._targets.labels("unknown").inc(total - known)
+
     def observe_scores(self, scores: Scores, petal: NDArray[np.int32] | None) -> None:
         """Count answered spectra; petal numbers outside 0-9 count as none."""
         eligible = int(scores.eligible.sum())
@@ -324,6 +345,7 @@ _LABELS = {
     "outcome": OUTCOMES,
     "bit": _NAMES,
     "petal": PETALS,
+    "target_bits": TARGET_BITS,
     "flag": FLAGS,
     "version": "the model's version",
     "sha256": "checksum of the model's manifest",

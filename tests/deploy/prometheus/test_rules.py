@@ -95,20 +95,25 @@ class Scenario:
         eligible: float = 0.0,
         anomaly: float = 0.01,
         unscored: float = 0.0,
+        outside: float = 0.0,
         shares: Mapping[int, float] = EVEN,
         version: str = "1",
         pod: str = "a",
     ) -> None:
         """Add `each` rows per minute.
 
-        `eligible` and `unscored` (targets without the scores they should have) are shares of the
-        rows; `anomaly` and `shares`, by decile of latent 0, are shares of the eligible rows.
+        `eligible`, `unscored` (targets without the scores they should have) and `outside` (of the
+        population; all target bits are known) are shares of the rows; `anomaly` and `shares`, by
+        decile of latent 0, are shares of the eligible rows.
         """
         span = (since, until)
         for outcome, share in (("eligible", eligible), ("unscored", 1 - eligible)):
             name = f'outcrop_spectra_total{{outcome="{outcome}",pod="{pod}"}}'
             self.count(name, each * share, *span)
         self.count(f'outcrop_targets_unscored_total{{pod="{pod}"}}', each * unscored, *span)
+        self.count(f'outcrop_targets_total{{target_bits="known",pod="{pod}"}}', each, *span)
+        name = f'outcrop_spectra_status_total{{bit="OUT_OF_POPULATION",pod="{pod}"}}'
+        self.count(name, each * outside, *span)
         flagged = each * eligible * anomaly
         self.count(f'outcrop_anomalies_total{{flag="anomaly",pod="{pod}"}}', flagged, *span)
         for latent, held in ((0, shares), (1, EVEN)):
@@ -119,11 +124,20 @@ class Scenario:
 
     def bright(self, since: int = 0, until: int | None = None, *, each: float = 250) -> None:
         """Add rows of the bright programme."""
-        self.rows(each, since, until, eligible=0.7, unscored=0.01)
+        self.rows(each, since, until, eligible=0.7, unscored=0.01, outside=0.3)
 
     def dark(self, since: int = 0, until: int | None = None, *, each: float = 250) -> None:
         """Add rows of the dark programme, whose eligible rows are anomalous."""
-        self.rows(each, since, until, eligible=0.1, anomaly=0.3, unscored=0.01, shares=PILED)
+        self.rows(
+            each,
+            since,
+            until,
+            eligible=0.1,
+            anomaly=0.3,
+            unscored=0.01,
+            outside=1.0,
+            shares=PILED,
+        )
 
 
 class Promtool:
@@ -388,3 +402,26 @@ def test_a_night_of_both_programmes_within_half_an_hour_does_not_alert(promtool:
     scenario.bright(60, 70, each=5000)
     scenario.dark(70, 90, each=5000)
     promtool.quiet(scenario)
+
+
+def test_days_of_other_targets_than_the_models_alert(promtool: Promtool) -> None:
+    scenario = Scenario(72 * HOUR)
+    for night in range(3):
+        scenario.dark(night * 24 * HOUR, night * 24 * HOUR + 8 * HOUR)
+    promtool(scenario, {23 * HOUR: (), 30 * HOUR: {"OutcropOtherPopulation"}}, every=5)
+
+
+def test_dark_nights_with_bright_twilight_do_not_alert(promtool: Promtool) -> None:
+    scenario = Scenario(96 * HOUR)
+    for night in range(4):
+        start = night * 24 * HOUR
+        scenario.bright(start, start + 15)
+        scenario.dark(start + 15, start + 8 * HOUR)
+    promtool.quiet(scenario, every=5)
+
+
+def test_targets_of_unknown_bits_do_not_alert(promtool: Promtool) -> None:
+    scenario = Scenario(72 * HOUR)
+    scenario.bright()
+    scenario.count('outcrop_targets_total{target_bits="unknown",pod="a"}', 250)
+    promtool.quiet(scenario, every=5)

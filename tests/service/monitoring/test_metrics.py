@@ -129,6 +129,23 @@ def test_spectra_are_counted_by_outcome_bit_and_petal(
     assert value(application, "outcrop_request_body_bytes_sum") == len(body)
 
 
+def test_targets_are_counted_by_whether_their_bits_are_known(
+    application: Application, client: TestClient
+) -> None:
+    spectra = make_spectra(7)
+    # A sky fiber is no target.
+    spectra.status[0] = int(Status.NOT_TARGET)
+    bits = np.array([1 << 32, 1 << 61, 1 << 61, 0, 1 << 60, -1, -1])
+    headers, body = encode_request(replace(spectra, desi_target=bits))
+    assert client.post(INFER, content=body, headers=headers).is_success
+    request = score_request(make_spectra(3), reconstruction=False)
+    request["spectra"][0]["desi_target"] = str(1 << 60)
+    assert client.post("/score", content=encoded(request), headers=JSON).is_success
+    assert value(application, "outcrop_targets_total", target_bits="known") == 4 + 1
+    assert value(application, "outcrop_targets_total", target_bits="unknown") == 2 + 2
+    assert value(application, "outcrop_spectra_status_total", bit="OUT_OF_POPULATION") == 3
+
+
 def test_targets_that_should_have_scores_and_have_none_are_counted(
     application: Application, client: TestClient
 ) -> None:
