@@ -22,6 +22,7 @@ from .infill import Eigenspectra
 from .network import OnnxVAE
 from .preprocess import LOW_SNR, Prepared, Preprocessor, RestFrame
 from .raw_scorer import RawScorer, RawScores
+from .robust import robust_reconstruction
 from .stage_timer import Observe, StageTimer
 from .training_targetids import TrainingTargetids
 
@@ -29,7 +30,10 @@ from .training_targetids import TrainingTargetids
 MIN_COVERAGE = 0.5
 # Rows scored at a time by one thread: enough for full speed, few enough to stay in the cache.
 _BLOCK = 128
-STAGES = ("rest_frame", "infill", "encode", "decode", "residual", "neighbours", "calibrate")
+STAGES = (
+    *("rest_frame", "infill", "encode", "decode", "residual", "neighbours", "robust"),
+    "calibrate",
+)
 """The stages that `Scorer.score` times, in order."""
 _PACKAGES = ("numpy", "numba", "onnxruntime", "pykdtree", "astropy")
 
@@ -99,7 +103,8 @@ class Scorer:
         ----------
         spectra : Spectra
         reconstruction : bool
-            Also return reconstruction, rest_flux and rest_ivar, in the input's flux unit.
+            Also return reconstruction, rest_flux and rest_ivar, in the input's flux unit. The
+            reconstruction is the robust one; latent, wmse and nof are those of the plain one.
         observe : callable, optional
             Called with the name, one of `STAGES`, and the seconds of each stage, for each block
             of rows; from several threads at the same time.
@@ -128,7 +133,12 @@ class Scorer:
 
         raw = self.raw_scorer.score(prepared.flux, prepared.ivar, timer)
 
-        scores = self._calibrated(spectra, rest, rows, prepared, raw, reconstruction)
+        images: dict[str, NDArray[np.float32]] = {}
+        if reconstruction:
+            images = self._images(rest, rows, prepared, raw)
+        timer.lap("robust")
+
+        scores = self._calibrated(spectra, rest, rows, prepared, raw, images)
         timer.lap("calibrate")
         return scores
 
@@ -139,7 +149,7 @@ class Scorer:
         rows: NDArray[np.intp],
         prepared: Prepared,
         raw: RawScores,
-        reconstruction: bool,
+        images: dict[str, NDArray[np.float32]],
     ) -> Scores:
         """Return the scores of all spectra, given the raw scores of some rows."""
         finite = raw.finite
@@ -156,16 +166,6 @@ class Scorer:
             rest.snr[counted], rest.coverage[counted], wmse[counted], nof[counted], boxcar[counted]
         )
 
-        # These are in the input's flux unit.
-        images: dict[str, NDArray[np.float32]] = {}
-        if reconstruction:
-            norm = prepared.norm[:, None]
-            images["reconstruction"] = scattered(raw.reconstruction * norm)
-            images["rest_flux"] = scattered(prepared.flux * norm)
-            images["rest_ivar"] = rest.ivar
-
-        rest_wave = self.model.wave if reconstruction else None
-
         return Scores(
             model=self.model.identity,
             targetid=spectra.targetid,
@@ -181,9 +181,24 @@ class Scorer:
             p_value=p_value,
             anomaly=p_value < self._p_level,
             z=spectra.z,
-            rest_wave=rest_wave,
+            rest_wave=self.model.wave if images else None,
             **images,
         )
+
+    def _images(
+        self, rest: RestFrame, rows: NDArray[np.intp], prepared: Prepared, raw: RawScores
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the fields of all spectra that are there on request, in the input's flux unit."""
+        robust = robust_reconstruction(
+            self.vae, prepared.flux, prepared.ivar, raw.latent, raw.reconstruction
+        )
+        scattered = partial(_scatter, len(rest), rows, raw.finite)
+        norm = prepared.norm[:, None]
+        return {
+            "reconstruction": scattered(robust.reconstruction * norm),
+            "rest_flux": scattered(prepared.flux * norm),
+            "rest_ivar": rest.ivar,
+        }
 
     def _status(
         self, spectra: Spectra, rest: RestFrame, failed: NDArray[np.intp]

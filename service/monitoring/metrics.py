@@ -341,7 +341,8 @@ _LABELS = {
     "reason": REASONS,
     "stage": "`read`: the body is decoded; `rest_frame`: coadded and resampled; `infill`: infilled "
     "and normalised; `encode`, `decode`: the networks; `residual`: wmse and boxcar significance; "
-    "`neighbours`: NOF; `calibrate`: p_value; `write`: the response is encoded",
+    "`neighbours`: NOF; `robust`: the robust reconstruction, where one is requested; "
+    "`calibrate`: p_value; `write`: the response is encoded",
     "outcome": OUTCOMES,
     "bit": _NAMES,
     "petal": PETALS,

@@ -14,6 +14,7 @@ from model_store.population import BGS_ANY, Population
 from outcrop import Band, Scores, Spectra, Status, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE
 from outcrop.spectra import WAVE
+from scoring.robust import robust_reconstruction
 from scoring.scorer import STAGES, Scorer
 from tests.failing_bundle import failing_bundle
 
@@ -57,14 +58,33 @@ def test_bad_neighbours_change_nothing(scorer: Scorer, spectra: Spectra, scores:
     assert_same(after[kept], scores[kept])
 
 
-def test_wmse_is_equation_six(scores: Scores) -> None:
+def test_wmse_is_equation_six(scorer: Scorer, scores: Scores) -> None:
     computed = np.isfinite(scores.wmse)
     assert scores.rest_flux is not None
     assert scores.rest_ivar is not None
-    assert scores.reconstruction is not None
-    residual = (scores.rest_flux - scores.reconstruction)[computed].astype(float)
+    plain = scorer.vae.decode(scores.latent[computed]) * scores.norm[computed, None]
+    residual = scores.rest_flux[computed].astype(float) - plain
     expected = (scores.rest_ivar[computed] * residual**2).sum(axis=1) / residual.shape[1]
     np.testing.assert_allclose(scores.wmse[computed], expected, rtol=1e-3)
+
+
+def test_the_reconstruction_is_the_robust_one(
+    scorer: Scorer, spectra: Spectra, scores: Scores
+) -> None:
+    rows = np.flatnonzero(np.isfinite(scores.wmse))
+    prepared = scorer.preprocessor(spectra[rows])
+    raw = scorer.raw_scorer.score(prepared.flux, prepared.ivar)
+    robust = robust_reconstruction(
+        scorer.vae, prepared.flux, prepared.ivar, raw.latent, raw.reconstruction
+    )
+    assert robust.left_out.any(axis=1).sum() > 10
+    assert scores.reconstruction is not None
+    np.testing.assert_allclose(
+        scores.reconstruction[rows], robust.reconstruction * prepared.norm[:, None], rtol=1e-4
+    )
+    # The scores are the paper's, of the plain one.
+    np.testing.assert_allclose(scores.latent[rows], raw.latent, rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(scores.wmse[rows], raw.wmse, rtol=2e-5)
 
 
 def test_norm_and_snr_are_those_of_the_rest_frame_spectrum(scores: Scores) -> None:

@@ -35,6 +35,7 @@ from .discoveries import false_discoveries
 from .flagged import error_by_class, flagged_by_class, flagged_by_snr
 from .petal_scores import PER_GOOD_BIN, PetalScores, Scorers
 from .results import (
+    ContinuumError,
     Control,
     EvaluatedModel,
     Evaluation,
@@ -50,6 +51,8 @@ from .tables import CALIBRATED, table
 SNR_EDGES = (1.0, 5.0, 10.0, 20.0, 50.0, math.inf)
 OWN = ("p_value", "wmse", "nof", "reconstruction_probability", "expected_wmse")
 """Scores of the model itself; all others are baselines."""
+EXTREME_HALPHA = "extreme_halpha"
+"""The kind with a line that dominates the spectrum; an anomaly must not bend the rest."""
 REFERENCE = ("pca10_calibrated", "pca10")
 """The baseline that p_value's missed share is divided by: the first that there is."""
 
@@ -263,6 +266,7 @@ def _with_truth(
         clean=InlierError(
             n=len(wmse), wmse_median=np.median(wmse), wmse_p99=np.quantile(wmse, 0.99)
         ),
+        extreme_halpha_continuum=_continuum(scored.off_halpha[kinds == EXTREME_HALPHA]),
         injected=_injected(kinds, scored, truth),
         threshold=threshold,
         control=_control(kinds, scores, threshold),
@@ -271,6 +275,13 @@ def _with_truth(
         missed_ratio=None if reference is None else comparison.missed_ratio(reference),
         false_discoveries=false_discoveries(scored, kinds, evaluation.p_level, finest_p),
     )
+
+
+def _continuum(errors: NDArray[np.float64]) -> ContinuumError:
+    if len(errors) == 0:
+        return ContinuumError(n=0, median=None, p90=None)
+    median, p90 = np.quantile(errors, (0.5, 0.9))
+    return ContinuumError(n=len(errors), median=median, p90=p90)
 
 
 def _injected(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from outcrop import Spectra, Status
+from outcrop import Scores, Spectra, Status
 from outcrop.desi import Petal, read_spectra
 from scoring.preprocess import Prepared
 from scoring.residual import weighted_mse
@@ -28,6 +28,8 @@ from .baselines import (
     reconstruction_probability,
 )
 
+HALPHA = (6504.61, 6624.61)
+"""60 Å on both sides of Hα, rest frame, vacuum Å."""
 PER_GOOD_BIN = " per good bin"
 """Ends the names of those forms of wmse that are only there to be calibrated."""
 
@@ -42,6 +44,8 @@ class PetalScores:
         As served.
     petal : (n,) int
         Number of the petal.
+    off_halpha : (n,) float64
+        Reduced χ² of the robust reconstruction over the good bins outside `HALPHA`.
     anomaly_scores : dict of (n,) float64
         Every score by name; larger is more anomalous. Those that cannot be negative are
         logarithms.
@@ -61,6 +65,7 @@ class PetalScores:
     wmse: NDArray[np.float64]
     p_value: NDArray[np.float64]
     petal: NDArray[np.intp]
+    off_halpha: NDArray[np.float64]
     anomaly_scores: AnomalyScores
     rows: int
     ineligible: NDArray[np.int64]
@@ -79,6 +84,7 @@ class PetalScores:
             wmse=np.concatenate([p.wmse for p in parts]),
             p_value=np.concatenate([p.p_value for p in parts]),
             petal=np.concatenate([p.petal for p in parts]),
+            off_halpha=np.concatenate([p.off_halpha for p in parts]),
             anomaly_scores={
                 name: np.concatenate([p.anomaly_scores[name] for p in parts]) for name in common
             },
@@ -111,7 +117,7 @@ class Scorers:
             TARGETIDs.
         """
         spectra = read_spectra(petal.coadd, petal.redrock)
-        served = self.scorer.score(spectra)
+        served = self.scorer.score(spectra, reconstruction=True)
         chosen = served.eligible
         if wanted is not None:
             chosen &= np.isin(spectra.targetid, wanted)
@@ -133,6 +139,7 @@ class Scorers:
             wmse=served.wmse[rows].astype(np.float64),
             p_value=served.p_value[rows],
             petal=np.full(len(rows), number),
+            off_halpha=_off_halpha(served[rows]),
             anomaly_scores=scores,
             rows=len(spectra),
             ineligible=spectra.targetid[~served.eligible],
@@ -182,3 +189,14 @@ def _vae_scores(
         f"{prefix}wmse{PER_GOOD_BIN}": log(wmse / coverage),
         f"{prefix}nof": log(-nof),
     }
+
+
+def _off_halpha(scores: Scores) -> NDArray[np.float64]:
+    flux, ivar, model, wave = (
+        np.asarray(getattr(scores, name), np.float64)
+        for name in ("rest_flux", "rest_ivar", "reconstruction", "rest_wave")
+    )
+    low, high = HALPHA
+    weight = ivar * ((wave < low) | (wave > high))
+    # Eligible spectra have far more good bins than these 120 Å.
+    return (weight * (flux - model) ** 2).sum(axis=1) / np.count_nonzero(weight, axis=1)

@@ -143,6 +143,14 @@ class InlierError(_Result):
     wmse_p99: Number
 
 
+class ContinuumError(_Result):
+    """Reduced χ² of the robust reconstruction of `n` spectra, more than 60 Å from Hα."""
+
+    n: int
+    median: Number
+    p90: Number
+
+
 class InjectedCounts(_Result):
     """Injected spectra of one kind."""
 
@@ -202,6 +210,7 @@ class LabelledEvaluation(Evaluation, DetectionMetrics):
     """Everything, where the truth is known; `threshold` is by score."""
 
     clean: InlierError
+    extreme_halpha_continuum: ContinuumError
     injected: dict[str, InjectedCounts]
     threshold: Mapping[str, Number]
     control: Control

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .comparison import ALL, MACRO
 from .results import (
+    ContinuumError,
     DetectionMetrics,
     Evaluation,
     FalseDiscoveries,
@@ -260,6 +261,7 @@ def _detection_summary(result: LabelledEvaluation) -> list[str]:
     lines = [
         f"inliers with S/N > 5: wmse median {clean.wmse_median:.3f}, "
         f"99th percentile {clean.wmse_p99:.2f} ({clean.n} spectra)",
+        *_continuum(result.extreme_halpha_continuum),
         f"p-value: macro recall {_share(result.recall_at_1pct[_OURS][MACRO], 3)} "
         f"({_between(result.recall_at_1pct_interval[_OURS][MACRO], 3)})",
     ]
@@ -284,3 +286,13 @@ def _discovered(night: FalseDiscoveries) -> str:
         f"± {_share(night.standard_error, 3)} (mean of {night.nights} nights), "
         f"recall {_share(night.recall)}"
     )
+
+
+def _continuum(error: ContinuumError) -> list[str]:
+    if error.n == 0:
+        return []
+    return [
+        "extreme halpha: reduced χ² of the robust reconstruction beside the line "
+        f"median {_share(error.median, 3)}, 90th percentile {_share(error.p90)} "
+        f"({error.n} spectra)"
+    ]

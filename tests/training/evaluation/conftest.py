@@ -31,7 +31,8 @@ def result(bundle: Path, odd_sky: Path, sky: Path, numbers: Path) -> LabelledEva
 @pytest.fixture(scope="session")
 def served(bundle: Path, petal: Petal) -> Scores:
     """What the model's scorer returns for the odd sky's petal."""
-    return Scorer.open(bundle).score(read_spectra(petal.coadd, petal.redrock))
+    spectra = read_spectra(petal.coadd, petal.redrock)
+    return Scorer.open(bundle).score(spectra, reconstruction=True)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,28 @@ def test_wmse_of_inliers_is_the_served_one(
     assert clean.wmse_p99 == pytest.approx(np.quantile(served.wmse[inlier], 0.99), rel=1e-6)
 
 
+def test_the_continuum_beside_an_extreme_line_is_that_of_the_served_reconstruction(
+    result: LabelledEvaluation, served: Scores, kind: NDArray[np.str_]
+) -> None:
+    chosen = served[served.eligible & (kind == "extreme_halpha")]
+    assert chosen.rest_flux is not None
+    assert chosen.rest_ivar is not None
+    assert chosen.rest_wave is not None
+    assert chosen.reconstruction is not None
+    off = np.abs(chosen.rest_wave - 6564.61) > 60
+    expected = []
+    for flux, ivar, model in zip(
+        chosen.rest_flux, chosen.rest_ivar, chosen.reconstruction, strict=True
+    ):
+        used = off & (ivar > 0)
+        expected.append(np.mean(ivar[used] * (flux[used] - model[used]).astype(float) ** 2))
+
+    found = result.extreme_halpha_continuum
+    assert found.n == len(expected) > 0
+    assert found.median == pytest.approx(np.median(expected), rel=1e-4)
+    assert found.p90 == pytest.approx(np.quantile(expected, 0.9), rel=1e-4)
+
+
 def test_every_score_has_its_calibrated_form(result: LabelledEvaluation) -> None:
     raw = {
         *("wmse", "nof", "expected_wmse", "reconstruction_probability", "pca10", "pca50"),

@@ -34,7 +34,7 @@ def test_keys_of_the_file_are_those_that_users_store(numbers: Path) -> None:
     metrics |= {f"{name}_interval" for name in metrics} | {"n_inlier", "n_injected"}
     labelled = {
         *("clean", "injected", "threshold", "control", "by_snr", "simpler_and_better"),
-        *("missed_ratio", "false_discoveries"),
+        *("missed_ratio", "false_discoveries", "extreme_halpha_continuum"),
     }
     assert set(stored) == common | metrics | labelled
     assert set(stored["by_snr"][0]) == metrics | {"snr_min", "snr_max"}

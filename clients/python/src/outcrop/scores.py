@@ -168,8 +168,10 @@ class Scores:
     anomaly : (N,) bool
         p_value below the model's level.
     reconstruction, rest_flux, rest_ivar : (N, M) float32, optional
-        The decoded spectrum, the preprocessed spectrum and its inverse variance, on the model's
-        rest-frame grid in the input's flux unit.
+        The robust reconstruction, the preprocessed spectrum and its inverse variance, on the
+        model's rest-frame grid in the input's flux unit. Bins that the model cannot explain are
+        left out of the robust reconstruction, so that they do not bend it; wmse is that of the
+        plain one, the decoded latent times norm.
     z : (N,) float64, optional
         Redshift of the spectra as given.
     rest_wave : (M,) float64, optional
