@@ -18,7 +18,7 @@ from model_store.grid import RestGrid
 from outcrop import Band, Spectra
 from outcrop.spectra import CAMERAS, WAVE
 from scoring import scorer
-from scoring.calibration import Calibration
+from scoring.calibration import LEAST, Calibration, Evidence
 from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
 from scoring.training_targetids import TrainingTargetids
@@ -68,7 +68,10 @@ def _bundle() -> Any:
     some = np.linspace(1, 2, _REFERENCE, dtype=np.float32)
     latents, axes = np.stack([some] * _LATENTS, axis=1), np.arange(_LATENTS)
     density = LocalOutlierFactor(latents, some, some, _NEIGHBOURS, axes)
-    calibration = Calibration.fit(some, some, some, -some, np.stack([some] * 3, axis=1))
+    many = np.linspace(1, 2, LEAST, dtype=np.float32)
+    boxcar = np.stack([many] * 3, axis=1)
+    evidence = Evidence(many, many, many, -many, boxcar, many, np.full(LEAST, "GALAXY"))
+    calibration = Calibration.fit(evidence)
     arrays = {
         "eigenspectra.npz": Eigenspectra(flat, flat[None, :]).to_arrays(),
         "density.npz": density.to_arrays(),

@@ -36,10 +36,8 @@ FILES = (
     "drift.npz",
     "canary.npz",
 )
-FORMAT_VERSION = 2
-"""The version that is written. Version 1, which keeps the training TARGETIDs in density.npz and
-has no training_targetids.npz, is read too."""
-_ABSENT_IN_VERSION_1 = {"training_targetids.npz"}
+FORMAT_VERSION = 3
+"""The version that is written and read."""
 
 
 class BundleError(ValueError):
@@ -87,7 +85,7 @@ class FileEntry(_ManifestSection):
 class Manifest(_ManifestSection):
     """manifest.json: what scoring needs to know of a model, and its provenance."""
 
-    format_version: Literal[1, 2] = FORMAT_VERSION
+    format_version: Literal[3] = FORMAT_VERSION
     name: str = Field(default="outcrop", pattern=r"^[a-z0-9][a-z0-9_-]*$")
     version: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     created: datetime
@@ -229,9 +227,9 @@ def _parse_manifest(path: Path, raw: bytes) -> Manifest:
         raise BundleError(f"{path} is not JSON ({error}); copy the bundle again") from error
 
     version = content.get("format_version") if isinstance(content, dict) else None
-    if version not in (1, FORMAT_VERSION):
+    if version != FORMAT_VERSION:
         raise BundleError(
-            f"{path} has format_version {version!r}; this software reads 1 and {FORMAT_VERSION}: "
+            f"{path} has format_version {version!r}; this software reads {FORMAT_VERSION}: "
             "use the release of Outcrop that wrote it, or train again"
         )
 
@@ -242,8 +240,7 @@ def _parse_manifest(path: Path, raw: bytes) -> Manifest:
         place = ".".join(map(str, first["loc"]))
         raise BundleError(f"{path}: field {place}: {first['msg']}; train again") from error
 
-    required = set(FILES) - (_ABSENT_IN_VERSION_1 if manifest.format_version == 1 else set())
-    missing = sorted(required - set(manifest.files))
+    missing = sorted(set(FILES) - set(manifest.files))
     if missing:
         raise BundleError(f"{path} lists no {', '.join(missing)}; copy the bundle again")
     return manifest

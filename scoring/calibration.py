@@ -2,277 +2,334 @@
 
 wmse grows with S/N² times any misfit, and NOF with the noise, so a score is meaningful only when
 it is compared with inliers of similar S/N. Each score is therefore turned into a tail probability
-among the calibration spectra nearest in log S/N. The weighted harmonic mean of these probabilities
-(Wilson 2019) is dominated by the most anomalous score. It is calibrated again, on the same
-spectra, to a split-conformal p-value (Vovk et al. 2005). No calibration spectrum is trained on.
+among calibration spectra of like S/N (`ConditionalTail`). The harmonic mean of these
+probabilities (Wilson 2019) is dominated by the most anomalous score; it is conditioned on S/N once
+more, and on the class (`ClassTail`). Its rank among the whole sample is the p-value (`Rank`).
 
-Ranks end at the calibration sample's extremes. Beyond them the tail is extrapolated with a power
-law (Hill 1975), so that p-values also order the most anomalous spectra, and never tie nor reach 0.
-The tails of the single scores are extrapolated from the 95th percentile on: a calibration sample
-may contain anomalies, and a tail determined by these would hide others.
+Every stage is fitted to values that the stages before it gave when they were fitted to other
+spectra, so that a p-value is that of a new spectrum. No calibration spectrum is trained on.
+
+A calibration sample may contain anomalies. Spectra that are far beyond any inlier are therefore
+left out, and the rest is calibrated again, until none is left out. Odd inliers are left out with
+them; a fixed small share of such is put back.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from .class_tail import ClassTail
+from .conditional_tail import ConditionalTail
+from .rank import Rank
 from .residual import WIDTHS
 
+CLASSES = ("GALAXY", "QSO", "STAR")
+"""redrock's classes, each with its own tail."""
+LEAST = 500
+"""Fewer spectra do not determine the tail beyond 1 %."""
 # As calibration.npz names them; "coherence" is its word for boxcar significance.
-SCORES = ("wmse", "nof", *(f"coherence_{width}" for width in WIDTHS))
-# Half of the weight is wmse's; the other scores share the rest equally.
-_WEIGHTS = np.array([4, 1, *(1 for _ in WIDTHS)]) / (5 + len(WIDTHS))
-_NODE_SPACING = 400
-_WINDOW = 1000
-_MIN_SAMPLE = 50
+SCORES = ("wmse", "nof", *(f"coherence_{width}" for width in WIDTHS), "offset")
 _FOLDS = 5
 TRUSTED = 0.95
 """Share of a calibration sample, its least anomalous part, that determines a score's tail."""
-# Share of the sample, just below the trusted part's end, that determines the slope beyond it.
-_TAIL_SHARE = 0.15
+_TRUSTED_MEAN = (0.97, 0.99)
+"""The same for the mean of the scores, with all spectra, and once some are left out."""
+_LEFT_OUT = 0.3
+"""Share of inliers, at most, among the spectra that are left out of a sample."""
+_ROUNDS = 8
+_ODD = (2e-3, 1e-3, 0.2)
+"""Share of odd inliers, the p-value below which they lie, and the power of p of their tail."""
+_TOO_GOOD = 1e-4
 # Below e^-50 only the order of probabilities matters. Compression keeps the order and avoids 0.
 _COMPRESS_BEYOND = 50.0
 
 
-def _anomaly_score(
-    coverage: NDArray[np.float32],
-    wmse: NDArray[np.float32],
-    nof: NDArray[np.float32],
-    boxcar_significance: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """Return log scores (S, N) in the order of `SCORES`; larger is more anomalous.
-
-    wmse is taken per good bin, so that masked bins do not make a spectrum less anomalous.
-    """
-    scores = np.vstack(
-        [wmse.astype(np.float64) / coverage, -nof.astype(np.float64), boxcar_significance.T]
-    )
-    return np.log(np.maximum(scores, np.finfo(np.float64).tiny))
-
-
-@njit(cache=True, nogil=True)
-def _tail(
-    sample: NDArray[np.float64], size: int, slope: np.float64, value: np.float64
-) -> np.float64:
-    """Return −log of the share of inliers' scores at or above a value.
-
-    `sample` holds the smallest of `size` scores, ascending. The result is linear between them, and
-    so strictly increasing; beyond the largest of them it is linear with the slope; below the
-    smallest it falls towards 0.
-    """
-    if value < sample[0]:
-        return np.log((size + 1) / size) * np.exp(value - sample[0])
-
-    # The last knot at or below the value; of equal knots the first.
-    following = np.searchsorted(sample, value, side="right")
-    knot = following - 1
-    while knot > 0 and sample[knot - 1] == sample[knot]:
-        knot -= 1
-
-    tail = np.log((size + 1) / (size - knot))
-    beyond = value - sample[knot]
-    if following == len(sample):
-        return tail + slope * beyond
-    rise = np.log((size - knot) / (size - following))
-    return tail + rise * beyond / (sample[following] - sample[knot])
-
-
-@njit(cache=True, nogil=True)
-def _conditional_tails(
-    nodes: NDArray[np.float64],
-    samples: NDArray[np.float64],
-    size: int,
-    slopes: NDArray[np.float64],
-    log_snr: NDArray[np.float64],
-    scores: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    tails = np.empty(len(scores))
-    for row in range(len(scores)):
-        after = int(np.searchsorted(nodes, log_snr[row]))
-        upper = min(after, len(nodes) - 1)
-        tails[row] = _tail(samples[upper], size, slopes[upper], scores[row])
-        if 0 < after < len(nodes):
-            lower = after - 1
-            share = (log_snr[row] - nodes[lower]) / (nodes[upper] - nodes[lower])
-            below = _tail(samples[lower], size, slopes[lower], scores[row])
-            tails[row] = (1 - share) * below + share * tails[row]
-    return tails
-
-
 @dataclass(frozen=True, eq=False)
-class ConditionalTail:
-    """Tail probability of one score given log S/N.
+class Evidence:
+    """What the p-values of N spectra follow from.
 
     Attributes
     ----------
-    log_snr : (J,) float64
-        Nodes, ascending.
-    samples : (J, K) float64
-        For each node, the K smallest scores of the W calibration spectra nearest to it in log S/N,
-        ascending: those that are trusted to be inliers'.
-    size : int
-        W.
-    slopes : (J,) float64
-        Slope of −log of the tail probability beyond the largest of them.
+    snr, coverage, wmse, nof : (N,) float32
+    boxcar_significance : (N, W) float32
+    camera_offset : (N,) float32
+        As in `scoring.raw_scorer.RawScores`.
+    spectype : (N,) str
+        redrock's class; empty where unknown.
     """
 
-    log_snr: NDArray[np.float64]
-    samples: NDArray[np.float64]
-    size: int
-    slopes: NDArray[np.float64]
+    snr: NDArray[np.float32]
+    coverage: NDArray[np.float32]
+    wmse: NDArray[np.float32]
+    nof: NDArray[np.float32]
+    boxcar_significance: NDArray[np.float32]
+    camera_offset: NDArray[np.float32]
+    spectype: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.snr)
+
+    def rows(self, index: NDArray[np.bool_] | NDArray[np.integer]) -> "Evidence":
+        """Return the chosen spectra."""
+        return Evidence(**{one.name: getattr(self, one.name)[index] for one in fields(self)})
+
+    def joined(self, other: "Evidence") -> "Evidence":
+        """Return these spectra followed by others."""
+        names = [one.name for one in fields(self)]
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        return Evidence(**{name: np.concatenate(pair) for name, pair in pairs.items()})
+
+    @property
+    def log_snr(self) -> NDArray[np.float64]:
+        """(N,) float64: logarithm of S/N."""
+        return np.log(self.snr.astype(np.float64))
+
+    @property
+    def anomaly_scores(self) -> NDArray[np.float64]:
+        """(S, N) float64: logarithms in the order of `SCORES`; larger is more anomalous.
+
+        wmse is taken per good bin, so that masked bins do not make a spectrum less anomalous.
+        """
+        wmse = self.wmse.astype(np.float64) / self.coverage
+        scores = np.vstack(
+            [wmse, -self.nof.astype(np.float64), self.boxcar_significance.T, self.camera_offset]
+        )
+        return np.log(np.maximum(scores, np.finfo(np.float64).tiny))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """A calibration sample: C spectra, some of them only there to make up the numbers.
+
+    Attributes
+    ----------
+    evidence : Evidence
+    own : (C,) bool
+        Those that have the sample's own distribution of S/N. The others are faint.
+    """
+
+    evidence: Evidence
+    own: NDArray[np.bool_]
+
+    def rows(self, index: NDArray[np.bool_]) -> "_Sample":
+        return _Sample(self.evidence.rows(index), self.own[index])
+
+
+@dataclass(frozen=True, eq=False)
+class _Tails:
+    """The stages before the ranks.
+
+    Attributes
+    ----------
+    scores : tuple of ConditionalTail
+        For the logarithm of each of `SCORES`.
+    mean : ConditionalTail
+        For −log of the harmonic mean of their tail probabilities.
+    classes : dict
+        For −log of the tail probability of `mean`, by class.
+    """
+
+    scores: tuple[ConditionalTail, ...]
+    mean: ConditionalTail
+    classes: dict[str, ClassTail]
 
     @staticmethod
-    def fit(
-        log_snr: NDArray[np.float64], scores: NDArray[np.float64], trusted: float = 1.0
-    ) -> "ConditionalTail":
-        """Place nodes at quantiles of log S/N and sort the scores around each.
+    def fit(sample: _Sample, trusted: float) -> "_Tails":
+        evidence, size = sample.evidence, len(sample.own)
+        log_snr, values = evidence.log_snr, evidence.anomaly_scores
 
-        Parameters
-        ----------
-        log_snr, scores : (C,) float64
-        trusted : float
-            Share of the sample, its smallest scores, that determines the tail. Of the rest only
-            the number is used: the slope is Hill's estimate from a censored sample.
-        """
-        # The window of spectra around each node.
-        order = np.argsort(log_snr, kind="stable")
-        size = len(order)
-        window = min(size, _WINDOW)
-        nodes = max(1, size // _NODE_SPACING)
-        centres = ((np.arange(nodes) + 0.5) * size / nodes).astype(int)
-        starts = np.clip(centres - window // 2, 0, size - window)
-        members = order[starts[:, None] + np.arange(window)]
+        means, pooled = np.empty(size), np.empty(size)
+        for kept, left in _folds(size):
+            without = _fit_scores(log_snr[kept], values[:, kept])
+            means[left] = _harmonic_mean(without, log_snr[left], values[:, left])
+        for kept, left in _folds(size):
+            tail = ConditionalTail.fit(log_snr[kept], means[kept], trusted)
+            pooled[left] = tail(log_snr[left], means[left])
 
-        # Of each window the trusted scores.
-        kept = int(np.ceil(trusted * window))
-        samples = np.sort(scores[members], axis=1)[:, :kept]
+        classes: dict[str, ClassTail] = {}
+        for name in CLASSES:
+            chosen = sample.own & (evidence.spectype == name)
+            tail = ClassTail.fit(log_snr[chosen], pooled[chosen], trusted)
+            if tail is not None:
+                classes[name] = tail
 
-        # Hill's estimate from the upper end of these.
-        first = kept - max(5, int(_TAIL_SHARE * window))
-        excess = samples[:, first:] - samples[:, first, None]
-        total = excess.sum(axis=1) + (window - kept) * excess[:, -1]
-        slopes = (kept - first) / np.maximum(total, 1e-6)
+        mean = ConditionalTail.fit(log_snr, means, trusted)
+        return _Tails(_fit_scores(log_snr, values), mean, classes)
 
-        return ConditionalTail(log_snr[order][centres], samples, window, slopes)
+    def pooled(self, evidence: Evidence) -> NDArray[np.float64]:
+        """Return −log of the tail probability (N,) among all classes."""
+        mean = _harmonic_mean(self.scores, evidence.log_snr, evidence.anomaly_scores)
+        return self.mean(evidence.log_snr, mean)
 
-    def __call__(
-        self, log_snr: NDArray[np.float64], scores: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return −log of the tail probability, linear in log S/N between the nodes."""
-        return _conditional_tails(
-            self.log_snr, self.samples, self.size, self.slopes, log_snr, scores
-        )
+    def within_class(self, evidence: Evidence, pooled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return −log of the tail probability (N,) within the class; pooled where unknown."""
+        within = pooled.copy()
+        for name, tail in self.classes.items():
+            chosen = evidence.spectype == name
+            within[chosen] = tail(evidence.log_snr[chosen], pooled[chosen])
+        return within
+
+
+@dataclass(frozen=True, eq=False)
+class PValues:
+    """p-values of N spectra, in (0, 1); smaller is more anomalous.
+
+    Attributes
+    ----------
+    within_class : (N,) float64
+        Among inliers of like S/N and of the same class.
+    pooled : (N,) float64
+        Among inliers of like S/N and of any class.
+    """
+
+    within_class: NDArray[np.float64]
+    pooled: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The distribution of inliers' scores, by S/N.
+    """The distribution of inliers' scores, by S/N and class."""
 
-    Attributes
-    ----------
-    snr_range : (float, float)
-        Smallest and largest S/N of the calibration spectra.
-    scores : tuple of ConditionalTail
-        For the logarithm of each of `SCORES`.
-    combined : ConditionalTail
-        For −log of the harmonic mean of their tail probabilities.
-    """
-
-    snr_range: tuple[float, float]
-    scores: tuple[ConditionalTail, ...]
-    combined: ConditionalTail
+    _tails: _Tails
+    _within_class: Rank
+    _pooled: Rank
+    _goodness: ConditionalTail
 
     @staticmethod
-    def fit(
-        snr: NDArray[np.float32],
-        coverage: NDArray[np.float32],
-        wmse: NDArray[np.float32],
-        nof: NDArray[np.float32],
-        boxcar_significance: NDArray[np.float32],
-    ) -> "Calibration":
+    def fit(evidence: Evidence, faint: Evidence | None = None) -> "Calibration":
         """Calibrate on C eligible spectra that were not trained on.
 
         Parameters
         ----------
-        snr, coverage, wmse, nof : (C,) float32
-        boxcar_significance : (C, 3) float32
+        evidence : Evidence
+        faint : Evidence, optional
+            Further faint spectra, which make the tails at low S/N more certain.
 
         Raises
         ------
         ValueError
-            With fewer than 50 spectra, too few for a level of 1 %.
+            With fewer than 500 spectra.
         """
-        if len(snr) < _MIN_SAMPLE:
+        if len(evidence) < LEAST:
             raise ValueError(
-                f"{len(snr)} calibration spectra; at least {_MIN_SAMPLE} are needed: "
+                f"{len(evidence)} calibration spectra; at least {LEAST} are needed: "
                 "give more petals or a larger calibration share"
             )
-        log_snr = np.log(snr.astype(np.float64))
-        values = _anomaly_score(coverage, wmse, nof, boxcar_significance)
+        sample = _Sample(evidence, np.ones(len(evidence), np.bool_))
+        if faint is not None:
+            own = np.append(sample.own, np.zeros(len(faint), np.bool_))
+            sample = _Sample(evidence.joined(faint), own)
 
-        # Cross-validation: in a sample that contains it, a spectrum never lies beyond the extremes,
-        # as new ones do, and the p-values would be too small.
-        fold = np.arange(len(snr)) % _FOLDS
-        means = np.empty(len(snr))
-        for out in range(_FOLDS):
-            kept, left = fold != out, fold == out
-            means[left] = _harmonic_mean(
-                _tails(log_snr[kept], values[:, kept]), log_snr[left], values[:, left]
-            )
+        sample = _without_outliers(sample)
+        _, trusted = _TRUSTED_MEAN
+        within, pooled = _out_of_fold(sample, trusted)
+        goodness = -sample.evidence.anomaly_scores[0]
+        return Calibration(
+            _Tails.fit(sample, trusted),
+            Rank.fit(within[sample.own]),
+            Rank.fit(pooled[sample.own]),
+            ConditionalTail.fit(sample.evidence.log_snr, goodness, TRUSTED),
+        )
 
-        combined = ConditionalTail.fit(log_snr, means)
-        snr_range = (float(snr.min()), float(snr.max()))
-        return Calibration(snr_range, _tails(log_snr, values), combined)
+    @property
+    def snr_range(self) -> tuple[float, float]:
+        """S/N of the outermost nodes; beyond them there are no p-values."""
+        nodes = np.exp(self._tails.mean.log_snr)
+        return float(nodes[0]), float(nodes[-1])
 
-    def p_value(
-        self,
-        snr: NDArray[np.float32],
-        coverage: NDArray[np.float32],
-        wmse: NDArray[np.float32],
-        nof: NDArray[np.float32],
-        boxcar_significance: NDArray[np.float32],
-    ) -> NDArray[np.float64]:
-        """Return the p-values (N,) of eligible spectra, in (0, 1); smaller is more anomalous."""
-        log_snr = np.log(snr.astype(np.float64))
-        values = _anomaly_score(coverage, wmse, nof, boxcar_significance)
-        tail = self.combined(log_snr, _harmonic_mean(self.scores, log_snr, values))
-        far = tail > _COMPRESS_BEYOND
-        tail[far] = _COMPRESS_BEYOND * (1 + np.log(tail[far] / _COMPRESS_BEYOND))
-        return np.exp(-tail)
+    @property
+    def finest(self) -> float:
+        """The smallest p-value that is a rank, and not an extrapolation."""
+        return float(_with_odd(np.array([self._within_class.finest]))[0])
+
+    def p_values(self, evidence: Evidence) -> PValues:
+        """Return the p-values of eligible spectra."""
+        pooled = self._tails.pooled(evidence)
+        within = self._tails.within_class(evidence, pooled)
+        return PValues(_p_value(self._within_class, within), _p_value(self._pooled, pooled))
+
+    def too_good(self, evidence: Evidence) -> NDArray[np.bool_]:
+        """Return which spectra (N,) fit better than all but 0.01 % of inliers at their S/N."""
+        tail = self._goodness(evidence.log_snr, -evidence.anomaly_scores[0])
+        return tail > -np.log(_TOO_GOOD)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays of calibration.npz."""
-        arrays: dict[str, NDArray[np.generic]] = {"snr_range": np.array(self.snr_range)}
-        for name, tail in zip((*SCORES, "combined"), (*self.scores, self.combined), strict=True):
-            arrays[f"{name}_log_snr"] = tail.log_snr
-            arrays[f"{name}_samples"] = tail.samples
-            arrays[f"{name}_size"] = np.array(tail.size)
-            arrays[f"{name}_slopes"] = tail.slopes
+        tails = self._tails
+        arrays = self._within_class.to_arrays("rank") | self._pooled.to_arrays("pooled_rank")
+        arrays |= self._goodness.to_arrays("goodness") | tails.mean.to_arrays("mean")
+        for name, score in zip(SCORES, tails.scores, strict=True):
+            arrays |= score.to_arrays(name)
+        for name, tail in tails.classes.items():
+            arrays |= tail.to_arrays(name)
         return arrays
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> "Calibration":
         """Read what `to_arrays` wrote."""
-        low, high = arrays["snr_range"].astype(np.float64)
-        *scores, combined = (
-            ConditionalTail(
-                arrays[f"{name}_log_snr"].astype(np.float64),
-                arrays[f"{name}_samples"].astype(np.float64),
-                int(arrays[f"{name}_size"]),
-                arrays[f"{name}_slopes"].astype(np.float64),
-            )
-            for name in (*SCORES, "combined")
+        found = {name: ClassTail.from_arrays(arrays, name) for name in CLASSES}
+        tails = _Tails(
+            tuple(ConditionalTail.from_arrays(arrays, name) for name in SCORES),
+            ConditionalTail.from_arrays(arrays, "mean"),
+            {name: tail for name, tail in found.items() if tail is not None},
         )
-        return Calibration((float(low), float(high)), tuple(scores), combined)
+        return Calibration(
+            tails,
+            Rank.from_arrays(arrays, "rank"),
+            Rank.from_arrays(arrays, "pooled_rank"),
+            ConditionalTail.from_arrays(arrays, "goodness"),
+        )
 
 
-def _tails(
+def _fit_scores(
     log_snr: NDArray[np.float64], values: NDArray[np.float64]
 ) -> tuple[ConditionalTail, ...]:
     return tuple(ConditionalTail.fit(log_snr, value, TRUSTED) for value in values)
+
+
+def _folds(size: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Yield which of the spectra are kept and which are left out, each of them once.
+
+    In a sample that contains it, a spectrum never lies beyond the extremes, as new ones do, and
+    the p-values would be too small.
+    """
+    fold = np.arange(size) % _FOLDS
+    for out in range(_FOLDS):
+        yield fold != out, fold == out
+
+
+def _out_of_fold(
+    sample: _Sample, trusted: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return −log of the tail probabilities (C,), within the class and pooled."""
+    within, pooled = np.empty(len(sample.own)), np.empty(len(sample.own))
+    for kept, left in _folds(len(sample.own)):
+        tails, new = _Tails.fit(sample.rows(kept), trusted), sample.evidence.rows(left)
+        pooled[left] = tails.pooled(new)
+        within[left] = tails.within_class(new, pooled[left])
+    return within, pooled
+
+
+def _without_outliers(sample: _Sample) -> _Sample:
+    """Return the sample without the spectra that are far beyond its inliers.
+
+    Of a smaller tail probability p there should be p times the number of spectra. Where there are
+    several times as many, most of them are no inliers (Benjamini & Hochberg 1995).
+    """
+    trusted, trusted_again = _TRUSTED_MEAN
+    for _ in range(_ROUNDS):
+        within, _ = _out_of_fold(sample, trusted)
+        order = np.argsort(-within)
+        number = np.arange(1, len(within) + 1)
+        beyond = np.flatnonzero(np.exp(-within[order]) * len(within) <= _LEFT_OUT * number)
+        if len(beyond) == 0:
+            break
+        kept = np.ones(len(within), np.bool_)
+        kept[order[: beyond[-1] + 1]] = False
+        sample, trusted = sample.rows(kept), trusted_again
+    return sample
 
 
 def _harmonic_mean(
@@ -280,10 +337,22 @@ def _harmonic_mean(
     log_snr: NDArray[np.float64],
     values: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return −log of the weighted harmonic mean (N,) of the scores' tail probabilities."""
+    """Return −log of the harmonic mean (N,) of the scores' tail probabilities."""
     tails = np.stack([score(log_snr, value) for score, value in zip(scores, values, strict=True)])
     # Factoring out the largest prevents an overflow of the exponential.
     largest = tails.max(axis=0)
     # Not a matrix product: BLAS rounds a row by its place in the batch, this sum does not.
-    weighted = _WEIGHTS[:, None] * np.exp(tails - largest)
-    return largest + np.log(weighted.sum(axis=0))
+    return largest + np.log(np.exp(tails - largest).sum(axis=0) / len(tails))
+
+
+def _p_value(rank: Rank, tail: NDArray[np.float64]) -> NDArray[np.float64]:
+    ranked = rank(tail)
+    far = ranked > _COMPRESS_BEYOND
+    ranked[far] = _COMPRESS_BEYOND * (1 + np.log(ranked[far] / _COMPRESS_BEYOND))
+    return _with_odd(np.exp(-ranked))
+
+
+def _with_odd(p_value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return p-values (N,) among inliers some of which are odd."""
+    share, below, power = _ODD
+    return (1 - share) * p_value + share * np.minimum(p_value / below, 1.0) ** power

@@ -20,7 +20,7 @@ TOLERANCE = 1e-3
 MARGIN = 0.05
 """Each canary spectrum is at least this far, relatively, from every threshold."""
 FLAGS = ("wmse_anomaly", "nof_anomaly", "anomaly")
-_COLUMNS = ("z", "targetid", "status")
+_COLUMNS = ("z", "targetid", "status", "spectype")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +100,7 @@ class Canary:
             z=arrays["z"].astype(np.float64),
             targetid=arrays["targetid"].astype(np.int64),
             status=arrays["status"].astype(np.int32),
+            spectype=arrays["spectype"].astype(np.str_),
         )
         return Canary(
             spectra,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .density import LocalOutlierFactor
 from .network import OnnxVAE
-from .residual import boxcar_significance, weighted_mse
+from .residual import boxcar_significance, camera_offset, weighted_mse
 from .stage_timer import StageTimer
 
 
@@ -30,6 +30,8 @@ class RawScores:
         Smaller is more anomalous; inliers have about −1.
     boxcar_significance : (N, W) float32
         For each width; larger is more anomalous, noise alone gives about 3 to 4.
+    camera_offset : (N,) float32
+        Larger is more anomalous, noise alone gives about 1.
     """
 
     latent: NDArray[np.float32]
@@ -37,11 +39,13 @@ class RawScores:
     wmse: NDArray[np.float32]
     nof: NDArray[np.float32]
     boxcar_significance: NDArray[np.float32]
+    camera_offset: NDArray[np.float32]
 
     @property
     def finite(self) -> NDArray[np.bool_]:
         """(N,) bool: the rows whose latent and scores all are finite."""
-        columns = self.latent, self.wmse[:, None], self.nof[:, None], self.boxcar_significance
+        scores = np.stack([self.wmse, self.nof, self.camera_offset], axis=1)
+        columns = self.latent, self.boxcar_significance, scores
         return np.all(np.isfinite(np.hstack(columns)), axis=1)
 
 
@@ -52,17 +56,21 @@ class RawScorer:
     Attributes
     ----------
     vae : OnnxVAE
+    wave : (M,) float64
+        Centres of the rest-frame bins, Å.
     density : LocalOutlierFactor, optional
         None while a model is fitted and its density is not known yet: nof is then NaN.
     """
 
     vae: OnnxVAE
+    wave: NDArray[np.float64]
     density: LocalOutlierFactor | None
 
     def score(
         self,
         flux: NDArray[np.float32],
         ivar: NDArray[np.float32],
+        z: NDArray[np.float64],
         timer: StageTimer | None = None,
     ) -> RawScores:
         """Score prepared spectra.
@@ -71,6 +79,7 @@ class RawScorer:
         ----------
         flux, ivar : (N, M) float32
             Normalised, bad bins infilled; ivar = 0 in bad bins.
+        z : (N,) float64
         timer : StageTimer, optional
             Times the stages encode, decode, residual and neighbours.
         """
@@ -84,6 +93,7 @@ class RawScorer:
 
         wmse = weighted_mse(flux, ivar, reconstruction)
         boxcar = boxcar_significance(flux, ivar, reconstruction)
+        offset = camera_offset(flux, ivar, reconstruction, z, self.wave)
         timer.lap("residual")
 
         if self.density is None:
@@ -92,4 +102,4 @@ class RawScorer:
             nof = self.density.nof(latent)
         timer.lap("neighbours")
 
-        return RawScores(latent, reconstruction, wmse, nof, boxcar)
+        return RawScores(latent, reconstruction, wmse, nof, boxcar, offset)

@@ -3,6 +3,7 @@
 The weighted mean squared error averages over all bins, so that a strong residual in a few bins, or
 a weak one over many neighbouring bins, is lost in the noise of the rest. The boxcar significance
 measures those: the largest mean residual in a window of neighbouring bins, in units of its noise.
+The camera offset measures what is shared by all bins of a camera.
 """
 
 import numpy as np
@@ -12,6 +13,11 @@ from numpy.typing import NDArray
 WIDTHS = (4, 16, 64)
 """Bins of a window: for lines and cosmic rays, for broad lines and bad sky subtraction, and for
 large parts of a camera."""
+
+_JOINS = (5780.0, 7570.0)
+"""Middles of the wavelengths that two cameras share, observed frame, Å."""
+# A camera's flux is uncertain by about this much even where the noise is small.
+_OFFSET_ERROR = 0.01
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -96,3 +102,63 @@ def boxcar_significance(
         is more anomalous. Noise alone gives about 3 to 4.
     """
     return _boxcar_significance(flux, ivar, reconstruction, WIDTHS)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _camera_offset(
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    reconstruction: NDArray[np.float32],
+    z: NDArray[np.float64],
+    wave: NDArray[np.float64],
+    joins: tuple[float, float],
+    error: float,
+) -> NDArray[np.float32]:
+    rows, bins = flux.shape
+    largest = np.zeros(rows, np.float32)
+    for row in range(rows):
+        first = 0
+        for camera in range(3):
+            # The camera's last bin is the one before the join, in the rest frame.
+            end = bins
+            if camera < 2:
+                end = np.searchsorted(wave, joins[camera] / (1.0 + z[row]))
+
+            product = 0.0
+            square = 0.0
+            for j in range(first, end):
+                model = np.float64(reconstruction[row, j])
+                product += ivar[row, j] * (flux[row, j] - model) * model
+                square += ivar[row, j] * model * model
+            first = end
+
+            if square > 0.0:
+                offset = abs(product / square) / np.sqrt(1.0 / square + error * error)
+                largest[row] = min(max(largest[row], offset), _LARGEST)
+    return largest
+
+
+def camera_offset(
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    reconstruction: NDArray[np.float32],
+    z: NDArray[np.float64],
+    wave: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Return the significance of the largest offset of a camera from the reconstruction.
+
+    Parameters
+    ----------
+    flux, ivar, reconstruction : (N, M) float32
+        Normalised; bins with ivar = 0 do not count.
+    z : (N,) float64
+    wave : (M,) float64
+        Centres of the rest-frame bins, Å.
+
+    Returns
+    -------
+    (N,) float32
+        |a| / √(σ_a² + 0.01²) of the factor 1 + a that fits the reconstruction to the flux in a
+        camera, the largest of the three; larger is more anomalous.
+    """
+    return _camera_offset(flux, ivar, reconstruction, z, wave, _JOINS, _OFFSET_ERROR)

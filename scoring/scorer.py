@@ -16,7 +16,7 @@ from outcrop import Model, Scores, Spectra, Status
 from outcrop.scores import INELIGIBLE, eligible
 from outcrop.spectra import repeated
 
-from .calibration import Calibration
+from .calibration import Calibration, Evidence
 from .density import LocalOutlierFactor
 from .infill import Eigenspectra
 from .network import OnnxVAE
@@ -72,7 +72,7 @@ class Scorer:
         self.density = LocalOutlierFactor.from_arrays(
             bundle.arrays("density.npz"), manifest.neighbours
         )
-        self.raw_scorer = RawScorer(self.vae, self.density)
+        self.raw_scorer = RawScorer(self.vae, manifest.grid.wave, self.density)
         self.calibration = Calibration.from_arrays(bundle.arrays("calibration.npz"))
         self.model = _model(bundle)
 
@@ -131,7 +131,7 @@ class Scorer:
         prepared = self.preprocessor.prepare(rest.rows(rows))
         timer.lap("infill")
 
-        raw = self.raw_scorer.score(prepared.flux, prepared.ivar, timer)
+        raw = self.raw_scorer.score(prepared.flux, prepared.ivar, spectra.z[rows], timer)
 
         images: dict[str, NDArray[np.float32]] = {}
         if reconstruction:
@@ -156,15 +156,23 @@ class Scorer:
         scattered = partial(_scatter, len(rest), rows, finite)
         status = self._status(spectra, rest, rows[~finite])
         wmse, nof = scattered(raw.wmse), scattered(raw.nof)
-        boxcar = scattered(raw.boxcar_significance)
 
         # p-values and flags are for eligible spectra only.
         counted = eligible(status, rest.snr)
         bright = counted & (rest.snr >= LOW_SNR)
-        p_value = np.full(len(rest), np.nan)
-        p_value[counted] = self.calibration.p_value(
-            rest.snr[counted], rest.coverage[counted], wmse[counted], nof[counted], boxcar[counted]
-        )
+        p_value, p_value_pooled = np.full((2, len(rest)), np.nan)
+        evidence = Evidence(
+            rest.snr,
+            rest.coverage,
+            wmse,
+            nof,
+            scattered(raw.boxcar_significance),
+            scattered(raw.camera_offset),
+            np.full(len(rest), "") if spectra.spectype is None else spectra.spectype,
+        ).rows(counted)
+        found = self.calibration.p_values(evidence)
+        p_value[counted], p_value_pooled[counted] = found.within_class, found.pooled
+        status[np.flatnonzero(counted)[self.calibration.too_good(evidence)]] |= int(Status.TOO_GOOD)
 
         return Scores(
             model=self.model.identity,
@@ -179,6 +187,7 @@ class Scorer:
             wmse_anomaly=bright & (wmse > self._thresholds.wmse),
             nof_anomaly=bright & (nof < self._thresholds.nof),
             p_value=p_value,
+            p_value_pooled=p_value_pooled,
             anomaly=p_value < self._p_level,
             z=spectra.z,
             rest_wave=self.model.wave if images else None,

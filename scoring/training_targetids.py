@@ -38,7 +38,5 @@ class TrainingTargetids:
 
     @staticmethod
     def of(bundle: Bundle) -> "TrainingTargetids":
-        """Read the TARGETIDs of a bundle of any format version."""
-        is_version_1 = bundle.manifest.format_version == 1
-        file = "density.npz" if is_version_1 else "training_targetids.npz"
-        return TrainingTargetids.from_arrays(bundle.arrays(file))
+        """Read the TARGETIDs of a bundle."""
+        return TrainingTargetids.from_arrays(bundle.arrays("training_targetids.npz"))

@@ -1,17 +1,13 @@
 """What the tests share: a simulated sky, and a real if small model fitted to it."""
 
 import fcntl
-import hashlib
-import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from outcrop import Spectra, read_spectra
@@ -80,8 +76,8 @@ def once(
 
 @pytest.fixture(scope="session")
 def sky(once: Callable[..., Path]) -> Path:
-    """Two petals of inliers; beside them truth.csv, which a fit must never read."""
-    return once("sky", lambda folder: simulate(folder, petals=2, seed=1))
+    """Four petals of inliers; beside them truth.csv, which a fit must never read."""
+    return once("sky", lambda folder: simulate(folder, petals=4, seed=1))
 
 
 @pytest.fixture(scope="session")
@@ -128,29 +124,6 @@ def bundle(once: Callable[..., Path], sky: Path) -> Path:
         assert done.returncode == 0, done.stderr
 
     return once("model", fit) / "bundle"
-
-
-@pytest.fixture(scope="session")
-def version_1_bundle(once: Callable[..., Path], bundle: Path) -> Path:
-    """The bundle in format version 1, which keeps the training TARGETIDs in density.npz."""
-
-    def write(folder: Path) -> None:
-        shutil.copytree(bundle, folder)
-        moved = folder / "training_targetids.npz"
-        with np.load(folder / "density.npz") as density, np.load(moved) as targetids:
-            arrays = {**density, **targetids}
-        np.savez(folder / "density.npz", allow_pickle=False, **arrays)
-        moved.unlink()
-
-        manifest = json.loads((folder / "manifest.json").read_text())
-        manifest["format_version"] = 1
-        del manifest["files"][moved.name]
-        content = (folder / "density.npz").read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
-        manifest["files"]["density.npz"] = {"sha256": sha256, "bytes": len(content)}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-
-    return once("version_1", write)
 
 
 @pytest.fixture(scope="session")

@@ -80,10 +80,16 @@ class Score(TypedDict):
     nof_anomaly: bool
     p_value: Annotated[
         float | None,
-        Field(description="Probability that an inlier scores as anomalous; eligible rows only"),
+        Field(
+            description="Probability that an inlier of like S/N and, where spectype is given, "
+            "class scores as anomalous; eligible rows only"
+        ),
     ]
     anomaly: Annotated[
         bool, Field(description="p_value below the model's level: the flag to act on")
+    ]
+    p_value_pooled: Annotated[
+        float | None, Field(description="The same as p_value, among inliers of all classes")
     ]
     reconstruction: NotRequired[list[float | None]]
     rest_flux: NotRequired[list[float | None]]

@@ -143,7 +143,7 @@ def test_a_pickle_is_never_executed(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda m: m.update(format_version=3), "format_version 3; this software reads 1 and 2"),
+        (lambda m: m.update(format_version=2), "format_version 2; this software reads 3"),
         (lambda m: m.pop("format_version"), "format_version None"),
         (lambda m: m.update(p_level=2), "p_level"),
         (lambda m: m.update(finest_p=0), "finest_p"),
@@ -163,26 +163,6 @@ def test_a_manifest_that_is_not_json_is_refused(folder: Path) -> None:
     (folder / MANIFEST).write_text("{")
     with pytest.raises(BundleError, match=r"manifest\.json is not JSON"):
         Bundle.open(folder)
-
-
-def test_a_bundle_of_version_1_is_opened_and_written_as_version_2(
-    folder: Path, tmp_path: Path
-) -> None:
-    def as_version_1(content: dict[str, Any]) -> None:
-        content["format_version"] = 1
-        del content["files"]["training_targetids.npz"]
-
-    _edit(folder, as_version_1)
-    (folder / "training_targetids.npz").unlink()
-    old = Bundle.open(folder)
-    assert old.manifest.format_version == 1
-
-    files = {name: old.bytes(name) for name in old.manifest.files}
-    with pytest.raises(BundleError, match=r"needs training_targetids\.npz"):
-        write_bundle(tmp_path / "new", old.manifest, files)
-    added = {"training_targetids.npz": {"targetids": np.arange(3)}}
-    new = write_bundle(tmp_path / "new", old.manifest, files | added)
-    assert new.manifest.format_version == 2
 
 
 def test_a_folder_without_a_bundle_is_named(tmp_path: Path) -> None:

@@ -1,141 +1,212 @@
 """p-values: uniform for inliers at every S/N, strictly ordered, never 0, never tied."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scoring.calibration import Calibration
+from outcrop.scores import MIN_SNR
+from scoring.calibration import Calibration, Evidence
 
-Sample = tuple[NDArray[np.float32], ...]
 
-
-def inliers(count: int, seed: int) -> Sample:
-    """S/N, coverage, wmse, NOF and boxcar significance of simulated inliers.
-
-    Misfit grows with S/N, isolation with noise.
-    """
+def inliers(count: int, seed: int) -> Evidence:
+    """Simulated inliers: misfit grows with S/N, isolation with noise; stars fit worse."""
     rng = np.random.default_rng(seed)
-    snr = np.exp(rng.normal(2.5, 0.9, count)).clip(1, 200)
+    snr = np.exp(rng.normal(2.5, 0.9, count)).clip(MIN_SNR, 200)
     coverage = np.where(rng.random(count) < 0.05, rng.uniform(0.9, 1, count), 1.0)
-    misfit = 1 + 0.045 * rng.normal(size=count) + 1e-4 * snr**2 * rng.exponential(size=count)
+    spectype = rng.choice(["GALAXY", "STAR", "QSO"], count, p=[0.97, 0.02, 0.01])
+    worse = np.where(spectype == "STAR", 4, 1)
+    misfit = (
+        1 + 0.045 * rng.normal(size=count) + 1e-4 * worse * snr**2 * rng.exponential(size=count)
+    )
     nof = -(1 + np.exp(rng.normal(-2.5, 0.5, count)) * (1 + 3 / snr))
     boxcar = 3.5 + 0.3 * rng.gumbel(size=(count, 3)) + 1e-3 * snr[:, None]
-    return tuple(x.astype(np.float32) for x in (snr, coverage, misfit * coverage, nof, boxcar))
+    columns = (snr, coverage, misfit * coverage, nof, boxcar, rng.rayleigh(size=count))
+    snr, coverage, wmse, nof, boxcar, offset = (x.astype(np.float32) for x in columns)
+    return Evidence(snr, coverage, wmse, nof, boxcar, offset, spectype)
+
+
+def anomalies(count: int, seed: int) -> Evidence:
+    """The same with a larger misfit, all galaxies."""
+    sample = inliers(count, seed)
+    return replace(
+        sample,
+        wmse=sample.wmse * np.float32(1.35),
+        boxcar_significance=sample.boxcar_significance * np.float32(1.3),
+        spectype=np.full(count, "GALAXY"),
+    )
+
+
+def p_value(calibration: Calibration, evidence: Evidence) -> NDArray[np.float64]:
+    return calibration.p_values(evidence).within_class
 
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    return Calibration.fit(*inliers(8000, 1))
+    return Calibration.fit(inliers(8000, 1))
 
 
-def test_one_in_a_hundred_inliers_has_p_below_one_percent() -> None:
+@pytest.fixture(scope="module")
+def several() -> list[NDArray[np.float64]]:
+    """p-values of the same sample by five calibrations: what one flags depends on few spectra."""
     sample = inliers(20000, 2)
-    snr = sample[0]
+    return [p_value(Calibration.fit(inliers(8000, 10 + i)), sample) for i in range(5)]
+
+
+def test_one_in_a_hundred_inliers_has_p_below_one_percent(
+    several: list[NDArray[np.float64]],
+) -> None:
+    snr = inliers(20000, 2).snr
     edges = np.quantile(snr, [0, 0.25, 0.5, 0.75, 1])
-    ranges = [(1, 5), *itertools.pairwise(edges)]
-    # In a quartile, what one calibration flags depends on about 20 of its spectra and is 1 % within
-    # a fifth or so; the mean of eight calibrations scatters less.
-    p_values = [Calibration.fit(*inliers(8000, 10 + i)).p_value(*sample) for i in range(8)]
-    for low, high in ranges:
+    for low, high in [(1, 5), *itertools.pairwise(edges)]:
         inside = (snr >= low) & (snr <= high)
-        share = np.mean([(p_value[inside] < 0.01).mean() for p_value in p_values])
+        share = np.mean([(one[inside] < 0.01).mean() for one in several])
         assert share == pytest.approx(0.01, abs=0.004)
 
 
-def test_the_sample_of_a_spectrum_is_the_1000_nearest_or_all(calibration: Calibration) -> None:
-    # As the README says; p-values below 1 / size are extrapolated.
-    assert calibration.combined.size == 1000
-    assert Calibration.fit(*inliers(300, 4)).combined.size == 300
+@pytest.mark.parametrize("spectype", ["GALAXY", "STAR", "QSO"])
+def test_so_it_is_within_each_class(several: list[NDArray[np.float64]], spectype: str) -> None:
+    inside = inliers(20000, 2).spectype == spectype
+    share = np.mean([(one[inside] < 0.01).mean() for one in several])
+    assert share == pytest.approx(0.01, abs=0.004 if spectype == "GALAXY" else 0.012)
+
+
+def test_the_pooled_p_value_flags_the_class_that_fits_worse(calibration: Calibration) -> None:
+    sample = inliers(20000, 2)
+    star = sample.spectype == "STAR"
+    found = calibration.p_values(sample)
+    assert (found.pooled[star] < 0.01).mean() > 2 * (found.within_class[star] < 0.01).mean()
+
+
+def test_an_unknown_class_is_pooled(calibration: Calibration) -> None:
+    sample = replace(inliers(500, 5), spectype=np.full(500, ""))
+    known = replace(sample, spectype=np.full(500, "GALAXY"))
+    pooled, within = calibration.p_values(sample), calibration.p_values(known)
+    np.testing.assert_allclose(pooled.within_class, pooled.pooled, rtol=0.3, atol=0.02)
+    np.testing.assert_array_equal(pooled.pooled, within.pooled)
 
 
 def test_p_is_uniform(calibration: Calibration) -> None:
-    p_value = np.sort(calibration.p_value(*inliers(20000, 3)))
+    ascending = np.sort(p_value(calibration, inliers(20000, 3)))
     uniform = (np.arange(20000) + 0.5) / 20000
-    assert np.abs(p_value - uniform).max() < 0.03
+    assert np.abs(ascending - uniform).max() < 0.03
 
 
-def one(count: int, **values: float) -> Sample:
+def test_the_far_tail_is_not_too_small(calibration: Calibration) -> None:
+    far = p_value(calibration, inliers(100_000, 13))
+    assert (far < 1e-3).mean() < 1.6e-3
+    assert (far < 1e-4).mean() < 2e-4
+
+
+def test_faint_spectra_that_are_added_change_no_bright_one() -> None:
+    more = inliers(40_000, 14)
+    sample = inliers(20000, 2)
+    found = p_value(Calibration.fit(inliers(8000, 1), more.rows(more.snr < 5)), sample)
+    for inside in (sample.snr > 10, sample.snr < 5):
+        assert (found[inside] < 0.01).mean() == pytest.approx(0.01, abs=0.005)
+
+
+def one(count: int, **values: float) -> Evidence:
     default = {"snr": 12.0, "coverage": 1.0, "wmse": 1.0, "nof": -1.05} | values
-    boxcar = np.full((count, 3), 3.5, np.float32)
-    return (*(np.full(count, v, np.float32) for v in default.values()), boxcar)
+    snr, coverage, wmse, nof = (np.full(count, v, np.float32) for v in default.values())
+    boxcar, offset = np.full((count, 3), 3.5, np.float32), np.ones(count, np.float32)
+    return Evidence(snr, coverage, wmse, nof, boxcar, offset, np.full(count, "GALAXY"))
 
 
 def test_p_falls_strictly_with_every_score_and_never_reaches_zero(
     calibration: Calibration,
 ) -> None:
-    snr, coverage, wmse, nof, boxcar = one(400)
+    same = one(400)
     rising = np.geomspace(1.2, 1e30, 400).astype(np.float32)
-    by_wmse = calibration.p_value(snr, coverage, rising, nof, boxcar)
-    by_nof = calibration.p_value(snr, coverage, wmse, -rising, boxcar)
-    longer = boxcar.copy()
+    longer = same.boxcar_significance.copy()
     longer[:, 1] = np.geomspace(4, 1e30, 400)
-    by_boxcar = calibration.p_value(snr, coverage, wmse, nof, longer)
-    for p_value in (by_wmse, by_nof, by_boxcar):
-        assert (np.diff(p_value) < 0).all()
-        assert (p_value > 0).all()
-        assert (p_value < 1).all()
+    for changed in (
+        replace(same, wmse=rising),
+        replace(same, nof=-rising),
+        replace(same, boxcar_significance=longer),
+    ):
+        found = calibration.p_values(changed)
+        for values in (found.within_class, found.pooled):
+            assert (np.diff(values) < 0).all()
+            assert (values > 0).all()
+            assert (values < 1).all()
 
 
 @pytest.mark.parametrize("size", [1, 7, 25, 64])
 def test_p_is_the_same_in_every_batch_to_the_last_bit(calibration: Calibration, size: int) -> None:
     sample = inliers(500, 5)
-    whole = calibration.p_value(*sample)
+    whole = p_value(calibration, sample)
     starts = range(0, 500, size)
-    parts = [calibration.p_value(*(a[start : start + size] for a in sample)) for start in starts]
+    parts = [
+        p_value(calibration, sample.rows(np.arange(start, min(start + size, 500))))
+        for start in starts
+    ]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_inliers_do_not_tie(calibration: Calibration) -> None:
-    sample = inliers(5000, 4)
-    assert len(np.unique(calibration.p_value(*sample))) > 4990
+    assert len(np.unique(p_value(calibration, inliers(5000, 4)))) > 4990
 
 
 def test_the_same_misfit_is_more_anomalous_where_the_noise_is_larger(
     calibration: Calibration,
 ) -> None:
     # At S/N 100 template misfit gives inliers a wmse of 1.3; at S/N 5 it is anomalous.
-    _, *others = one(2, wmse=1.3)
-    faint, bright = calibration.p_value(np.array([5, 100], np.float32), *others)
+    both = replace(one(2, wmse=1.3), snr=np.array([5, 100], np.float32))
+    faint, bright = p_value(calibration, both)
     assert faint < 0.01 < bright
 
 
 def test_masked_bins_do_not_make_a_spectrum_less_anomalous(calibration: Calibration) -> None:
-    whole = calibration.p_value(*one(1, wmse=1.2))
-    masked = calibration.p_value(*one(1, wmse=1.2 * 0.92, coverage=0.92))
+    whole = p_value(calibration, one(1, wmse=1.2))
+    masked = p_value(calibration, one(1, wmse=1.2 * 0.92, coverage=0.92))
     np.testing.assert_allclose(whole, masked, rtol=1e-4)
 
 
-def test_beyond_the_calibrated_range_the_nearest_node_is_used(calibration: Calibration) -> None:
-    edge = calibration.combined.log_snr[-1]
-    at_edge = calibration.p_value(*one(1, snr=float(np.exp(edge)), wmse=1.5))
-    beyond = calibration.p_value(*one(1, snr=5000, wmse=1.5))
-    np.testing.assert_allclose(at_edge, beyond, rtol=1e-5)
+def test_the_calibrated_range_reaches_nearly_as_far_as_the_sample(
+    calibration: Calibration,
+) -> None:
+    low, high = calibration.snr_range
+    snr = inliers(20000, 3).snr
+    assert ((snr < low) | (snr > high)).mean() < 0.01
+    assert high < 200
+
+
+def test_the_finest_p_value_is_reached_by_the_sample(calibration: Calibration) -> None:
+    assert 1 / 8001 < calibration.finest < 0.01
+
+
+def test_what_fits_better_than_its_noise_is_too_good(calibration: Calibration) -> None:
+    assert calibration.too_good(inliers(20000, 3)).mean() < 1e-3
+    assert calibration.too_good(one(1, wmse=0.5)).all()
+    assert not calibration.too_good(one(1, wmse=1.0)).any()
 
 
 def test_arrays_hold_the_whole_calibration(calibration: Calibration) -> None:
     again = Calibration.from_arrays(calibration.to_arrays())
     sample = inliers(100, 5)
-    np.testing.assert_array_equal(again.p_value(*sample), calibration.p_value(*sample))
+    np.testing.assert_array_equal(p_value(again, sample), p_value(calibration, sample))
+    np.testing.assert_array_equal(
+        again.p_values(sample).pooled, calibration.p_values(sample).pooled
+    )
     assert again.snr_range == calibration.snr_range
+    assert again.finest == calibration.finest
 
 
-def test_anomalies_in_the_calibration_sample_do_not_hide_others() -> None:
-    def anomalous(sample: Sample) -> Sample:
-        snr, coverage, wmse, nof, boxcar = sample
-        return snr, coverage, wmse * np.float32(1.35), nof, boxcar * np.float32(1.3)
-
-    def recall(calibration: Calibration) -> float:
-        threshold = np.quantile(calibration.p_value(*inliers(10_000, 7)), 0.01)
-        return float((calibration.p_value(*anomalous(inliers(2000, 8))) < threshold).mean())
-
-    clean = inliers(8000, 1)
-    both = map(np.concatenate, zip(clean, anomalous(inliers(160, 9)), strict=True))
-    assert recall(Calibration.fit(*clean)) > 0.6
-    assert recall(Calibration.fit(*both)) > 0.9 * recall(Calibration.fit(*clean))
+@pytest.mark.parametrize("share", [0.01, 0.02])
+def test_anomalies_in_the_calibration_sample_do_not_hide_others(
+    calibration: Calibration, share: float
+) -> None:
+    mixed = inliers(8000, 1).joined(anomalies(int(8000 * share), 9))
+    contaminated = Calibration.fit(mixed)
+    flagged = p_value(contaminated, anomalies(2000, 8)) < 0.01
+    clean = p_value(calibration, anomalies(2000, 8)) < 0.01
+    assert flagged.mean() > 0.9 * clean.mean() > 0.5
+    assert (p_value(contaminated, inliers(20000, 3)) < 0.01).mean() > 0.005
 
 
 def test_a_sample_that_is_too_small_is_rejected() -> None:
-    with pytest.raises(ValueError, match="49 calibration spectra"):
-        Calibration.fit(*inliers(49, 6))
+    with pytest.raises(ValueError, match="499 calibration spectra"):
+        Calibration.fit(inliers(499, 6))

@@ -6,7 +6,7 @@ import pytest
 from outcrop import Spectra
 from scoring.preprocess import Prepared
 from scoring.raw_scorer import RawScorer
-from scoring.residual import boxcar_significance, weighted_mse
+from scoring.residual import boxcar_significance, camera_offset, weighted_mse
 from scoring.scorer import MIN_COVERAGE, Scorer
 
 
@@ -17,7 +17,8 @@ def prepared(scorer: Scorer, spectra: Spectra) -> Prepared:
 
 
 def test_each_score_is_that_of_its_part(scorer: Scorer, prepared: Prepared) -> None:
-    raw = scorer.raw_scorer.score(prepared.flux, prepared.ivar)
+    z = np.linspace(0, 0.3, len(prepared.flux))
+    raw = scorer.raw_scorer.score(prepared.flux, prepared.ivar, z)
     latent = scorer.vae.encode(prepared.flux)
     decoded = scorer.vae.decode(latent)
     np.testing.assert_array_equal(raw.latent, latent)
@@ -27,16 +28,21 @@ def test_each_score_is_that_of_its_part(scorer: Scorer, prepared: Prepared) -> N
     np.testing.assert_array_equal(
         raw.boxcar_significance, boxcar_significance(prepared.flux, prepared.ivar, decoded)
     )
+    np.testing.assert_array_equal(
+        raw.camera_offset,
+        camera_offset(prepared.flux, prepared.ivar, decoded, z, scorer.model.wave),
+    )
 
 
 def test_without_a_density_only_nof_is_nan(scorer: Scorer, prepared: Prepared) -> None:
-    whole = scorer.raw_scorer.score(prepared.flux, prepared.ivar)
-    raw = RawScorer(scorer.vae, None).score(prepared.flux, prepared.ivar)
+    z, wave = np.zeros(len(prepared.flux)), scorer.model.wave
+    whole = scorer.raw_scorer.score(prepared.flux, prepared.ivar, z)
+    raw = RawScorer(scorer.vae, wave, None).score(prepared.flux, prepared.ivar, z)
     assert np.isnan(raw.nof).all()
     np.testing.assert_array_equal(raw.wmse, whole.wmse)
 
 
 def test_no_spectra_give_no_scores(scorer: Scorer, prepared: Prepared) -> None:
-    raw = scorer.raw_scorer.score(prepared.flux[:0], prepared.ivar[:0])
+    raw = scorer.raw_scorer.score(prepared.flux[:0], prepared.ivar[:0], np.zeros(0))
     assert raw.latent.shape == (0, scorer.model.latents)
     assert raw.wmse.shape == raw.nof.shape == (0,)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scoring.residual import WIDTHS, boxcar_significance, weighted_mse
+from scoring.residual import WIDTHS, boxcar_significance, camera_offset, weighted_mse
 
 
 def plain_significance(residual: np.ndarray, good: np.ndarray, width: int) -> float:
@@ -59,3 +59,34 @@ def test_fewer_bins_than_a_window_are_one_window() -> None:
     flux = np.ones((1, 2), np.float32)
     got = boxcar_significance(flux, flux, np.zeros_like(flux))
     np.testing.assert_allclose(got, [[np.sqrt(2)] * 3], rtol=1e-6)
+
+
+def test_camera_offset_is_that_of_the_camera_that_is_off() -> None:
+    wave = np.linspace(3602, 7554, 1000)
+    model = np.full((3, 1000), 1000**-0.5, np.float32)
+    ivar = np.full((3, 1000), 1e6, np.float32)
+    z = np.array([0.0, 0.1, 0.2])
+    flux = model.copy()
+    flux[:, :] += np.random.default_rng(2).normal(size=(3, 1000)).astype(np.float32) * 1e-3
+
+    # In the first row nothing is off, in the second all of r by 8 %, in the third all of b.
+    observed = wave * (1 + z[:, None])
+    flux[1, (observed[1] >= 5780) & (observed[1] < 7570)] *= 1.08
+    flux[2, observed[2] < 5780] *= 0.9
+    none, red, blue = camera_offset(flux, ivar, model, z, wave)
+
+    def expected(offset: float, bins: int) -> float:
+        return offset / np.sqrt(1 / (bins * 1e6 / 1000) + 0.01**2)
+
+    assert none < 0.5
+    assert red == pytest.approx(
+        expected(0.08, np.sum((observed[1] >= 5780) & (observed[1] < 7570))), rel=0.03
+    )
+    assert blue == pytest.approx(expected(0.1, np.sum(observed[2] < 5780)), rel=0.03)
+
+
+def test_a_camera_without_a_good_bin_has_no_offset() -> None:
+    wave = np.linspace(3602, 7554, 50)
+    flux = np.ones((1, 50), np.float32)
+    ivar = np.zeros((1, 50), np.float32)
+    assert camera_offset(flux, ivar, 2 * flux, np.zeros(1), wave)[0] == 0

@@ -73,7 +73,7 @@ def test_the_reconstruction_is_the_robust_one(
 ) -> None:
     rows = np.flatnonzero(np.isfinite(scores.wmse))
     prepared = scorer.preprocessor(spectra[rows])
-    raw = scorer.raw_scorer.score(prepared.flux, prepared.ivar)
+    raw = scorer.raw_scorer.score(prepared.flux, prepared.ivar, spectra.z[rows])
     robust = robust_reconstruction(
         scorer.vae, prepared.flux, prepared.ivar, raw.latent, raw.reconstruction
     )
@@ -208,16 +208,6 @@ def test_a_repeated_targetid_gets_its_bit_in_any_block(scorer: Scorer, spectra: 
     assert duplicate.tolist() == [0, 4, count - 1]
     alone = scorer.score(plain[:1]).status
     assert (alone & int(Status.DUPLICATE)).tolist() == [0]
-
-
-def test_a_bundle_of_format_version_1_gives_the_same_scores(
-    version_1_bundle: Path, scorer: Scorer, sky: Path
-) -> None:
-    petal = find_petals(sky)[0]
-    spectra = read_spectra(petal.coadd, petal.redrock)
-    old, new = Scorer.open(version_1_bundle).score(spectra), scorer.score(spectra)
-    for name, column in new.columns().items():
-        np.testing.assert_array_equal(getattr(old, name), column, err_msg=name)
 
 
 def test_no_spectra_give_no_rows(scorer: Scorer, spectra: Spectra) -> None:

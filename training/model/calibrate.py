@@ -79,8 +79,8 @@ class Calibrated:
         config : Config
         """
         thresholds = quantile_thresholds(scored, config.levels.threshold)
-        parts = [one.evidence() for one in (scored, faint) if one is not None]
-        calibration = Calibration.fit(*map(np.concatenate, zip(*parts, strict=True)))
+        extra = None if faint is None else faint.evidence()
+        calibration = Calibration.fit(scored.evidence(), extra)
         return Calibrated(
             thresholds,
             calibration,
@@ -173,7 +173,6 @@ def calibrate_bundle(
     Parameters
     ----------
     bundle : path-like
-        Of any format version; the new bundle has the current one.
     folders : sequence of path-like
         Searched for pairs of coadd and redrock files; no other files in them are read.
     output : path-like
@@ -298,5 +297,6 @@ def _recalibrated(
             "calibration": calibration_entry(sample, index),
             "calibrated_from": source.sha256,
             "thresholds": calibrated.thresholds,
+            "finest_p": calibrated.calibration.finest,
         }
     )

@@ -96,4 +96,5 @@ def _read(sample: RestSample, canary: Scored) -> Spectra:
         z=np.concatenate([part.z for part in parts]),
         targetid=np.concatenate([part.targetid for part in parts]),
         status=np.concatenate([part.status for part in parts]),
+        spectype=canary.rows["spectype"],
     )

@@ -22,6 +22,7 @@ import scoring.infill
 import scoring.preprocess
 import scoring.resample
 from outcrop import Petal, find_petals
+from scoring.calibration import LEAST
 from scoring.infill import Eigenspectra
 from scoring.preprocess import Preprocessor, RestFrame
 
@@ -36,8 +37,8 @@ __all__ = ["RestSample", "Split", "cache_root", "prepare", "read_sample", "split
 
 _log = logging.getLogger(__name__)
 
-LEAST_CALIBRATION = 50
-"""Fewer spectra do not constrain the 1 % quantiles that `scoring.calibration` fits."""
+LEAST_CALIBRATION = LEAST
+"""Fewer spectra do not determine what `scoring.calibration` fits."""
 
 # The cached arrays depend on this code besides the configuration.
 _CODE = (

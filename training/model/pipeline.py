@@ -187,7 +187,10 @@ def fit_density(
 ) -> tuple[LocalOutlierFactor, Scored]:
     """Fit the local outlier factor to the training latents; return it and the training scores."""
     scored = score_rows(
-        RawScorer(networks.vae, None), networks.prepared, sample.rows, parts.training
+        RawScorer(networks.vae, config.grid.wave, None),
+        networks.prepared,
+        sample.rows,
+        parts.training,
     )
 
     flux, _ = networks.prepared
@@ -214,7 +217,7 @@ def calibrate(
     edges : (L, 9) float32
         Edges of the training sample's deciles.
     """
-    scorer = RawScorer(networks.vae, density)
+    scorer = RawScorer(networks.vae, config.grid.wave, density)
     rows = np.union1d(parts.validation, parts.calibration)
     held_out = score_rows(scorer, networks.prepared, sample.rows, rows)
     faint = score_rows(scorer, networks.prepared, sample.rows, parts.faint)
@@ -269,6 +272,7 @@ def _manifest(
         grid=config.grid,
         redshift_range=config.sample.redshift_range,
         population=config.sample.population,
+        finest_p=calibrated.calibration.finest,
         latents=config.network.latents,
         neighbours=config.density.neighbours,
         thresholds=calibrated.thresholds,

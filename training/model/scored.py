@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.calibration import Calibration
-from scoring.raw_scorer import RawScorer
+from scoring.calibration import Calibration, Evidence
+from scoring.raw_scorer import RawScorer, RawScores
 
 SPECTYPES = ("GALAXY", "STAR", "QSO")
 _BLOCK = 2048
@@ -25,6 +25,7 @@ class Scored:
     latent : (n, L) float32
     nof, wmse : (n,) float32
     boxcar_significance : (n, 3) float32
+    camera_offset : (n,) float32
     """
 
     index: NDArray[np.intp]
@@ -33,20 +34,26 @@ class Scored:
     nof: NDArray[np.float32]
     wmse: NDArray[np.float32]
     boxcar_significance: NDArray[np.float32]
+    camera_offset: NDArray[np.float32]
 
-    def evidence(self) -> tuple[NDArray[np.float32], ...]:
-        """Return the arguments of `Calibration.fit` and `Calibration.p_value`."""
-        return (
+    def evidence(self) -> Evidence:
+        """Return what the p-values follow from."""
+        return Evidence(
             self.rows["snr"],
             self.rows["coverage"],
             self.wmse,
             self.nof,
             self.boxcar_significance,
+            self.camera_offset,
+            self.rows["spectype"],
         )
 
     def p_value(self, calibration: Calibration) -> NDArray[np.float64]:
-        """Return the p-values (n,)."""
-        return calibration.p_value(*self.evidence())
+        """Return the p-values (n,) within the class; NaN beyond the calibrated range of S/N."""
+        low, high = calibration.snr_range
+        inside = (self.rows["snr"] >= low) & (self.rows["snr"] <= high)
+        found = calibration.p_values(self.evidence()).within_class
+        return np.where(inside, found, np.nan)
 
     def choose(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":
         """Return the chosen rows."""
@@ -57,6 +64,7 @@ class Scored:
             self.nof[which],
             self.wmse[which],
             self.boxcar_significance[which],
+            self.camera_offset[which],
         )
 
 
@@ -78,23 +86,20 @@ def score_rows(
     index : (n,) int64
     """
     flux, ivar = prepared
-    latents, nofs, wmses, boxcars = [], [], [], []
+    raws: list[RawScores] = []
     # If there are no rows, one empty block gives the shapes.
     for start in range(0, max(len(index), 1), _BLOCK):
         block = index[start : start + _BLOCK]
-        raw = scorer.score(flux[block], ivar[block])
-        latents.append(raw.latent)
-        nofs.append(raw.nof)
-        wmses.append(raw.wmse)
-        boxcars.append(raw.boxcar_significance)
+        raws.append(scorer.score(flux[block], ivar[block], rows["z"][block]))
 
     return Scored(
         index,
         rows[index],
-        np.concatenate(latents),
-        np.concatenate(nofs),
-        np.concatenate(wmses),
-        np.concatenate(boxcars),
+        np.concatenate([raw.latent for raw in raws]),
+        np.concatenate([raw.nof for raw in raws]),
+        np.concatenate([raw.wmse for raw in raws]),
+        np.concatenate([raw.boxcar_significance for raw in raws]),
+        np.concatenate([raw.camera_offset for raw in raws]),
     )
 
 

@@ -14,7 +14,6 @@ from outcrop import Scores, Status, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE, MIN_SNR
 from scoring.drift import Drift
 from scoring.scorer import Scorer
-from scoring.training_targetids import TrainingTargetids
 from training import TrainingError
 from training.__main__ import main
 from training.model.calibrate import (
@@ -152,19 +151,6 @@ def test_training_spectra_do_not_calibrate(bundle: Path, sky: Path, tmp_path: Pa
     again = Bundle.open(calibrate_bundle(bundle, [sky], tmp_path / "again")).manifest
     counts = Bundle.open(bundle).manifest.sample.counts
     assert again.calibration.counts["calibration"] == counts["unique"] - counts["training"]
-
-
-def test_a_bundle_of_format_version_1_is_calibrated_and_written_as_version_2(
-    version_1_bundle: Path, own: Path, own_sky: Path, tmp_path: Path
-) -> None:
-    old = Bundle.open(version_1_bundle)
-    new = Bundle.open(calibrate_bundle(version_1_bundle, [own_sky], tmp_path / "new"))
-    assert new.manifest.format_version == 2
-    np.testing.assert_array_equal(
-        TrainingTargetids.of(new).targetids, TrainingTargetids.of(old).targetids
-    )
-    for name in ("density.npz", "calibration.npz", "drift.npz", "canary.npz"):
-        assert new.bytes(name) == Bundle.open(own).bytes(name)
 
 
 def test_an_existing_output_is_not_overwritten(bundle: Path, own: Path, own_sky: Path) -> None:

@@ -54,6 +54,7 @@ COLUMNS: Final = (
     Column("NOF_ANOMALY", "L", "NOF below NOFTHR"),
     Column("P_VALUE", "D", "smaller is more anomalous; rank by it"),
     Column("ANOMALY", "L", "P_VALUE below PLEVEL"),
+    Column("P_VALUE_POOLED", "D", "P_VALUE among inliers of all classes"),
     Column("TARGET_RA", "D", "right ascension, J2000", "deg", "ra", _NAN),
     Column("TARGET_DEC", "D", "declination, J2000", "deg", "dec", _NAN),
     Column("TILEID", "J", "DESI tile; -1 if unknown", unknown=-1),

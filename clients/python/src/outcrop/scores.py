@@ -163,10 +163,13 @@ class Scores:
     wmse_anomaly, nof_anomaly : (N,) bool
         The paper's two flags at the model's thresholds; eligible spectra with S/N >= 5 only.
     p_value : (N,) float64
-        Probability that an inlier scores as anomalous, in (0, 1); smaller is more anomalous.
-        NaN for ineligible spectra.
+        Probability that an inlier of like S/N, and of the same class where SPECTYPE is known,
+        scores as anomalous, in (0, 1); smaller is more anomalous. NaN for ineligible spectra.
     anomaly : (N,) bool
         p_value below the model's level.
+    p_value_pooled : (N,) float64
+        The same as p_value, but among inliers of all classes: a star whose class is given as
+        GALAXY is among galaxies in p_value, and among all here.
     reconstruction, rest_flux, rest_ivar : (N, M) float32, optional
         The robust reconstruction, the preprocessed spectrum and its inverse variance, on the
         model's rest-frame grid in the input's flux unit. Bins that the model cannot explain are
@@ -191,6 +194,7 @@ class Scores:
     nof_anomaly: NDArray[np.bool_]
     p_value: NDArray[np.float64]
     anomaly: NDArray[np.bool_]
+    p_value_pooled: NDArray[np.float64]
     reconstruction: NDArray[np.float32] | None = None
     rest_flux: NDArray[np.float32] | None = None
     rest_ivar: NDArray[np.float32] | None = None

@@ -91,6 +91,7 @@ INPUTS: Final = _by_name(
 OUTPUTS: Final = _by_name(
     Tensor("targetid", ("INT64",)),
     Tensor("p_value", ("FP64",)),
+    Tensor("p_value_pooled", ("FP64",)),
     Tensor("status", ("INT32",)),
     Tensor("snr", ("FP32",)),
     Tensor("coverage", ("FP32",)),

@@ -123,6 +123,7 @@ def no_scores(model: Model, reconstruction: bool) -> Scores:
         wmse_anomaly=flags,
         nof_anomaly=flags,
         p_value=np.zeros(0, np.float64),
+        p_value_pooled=np.zeros(0, np.float64),
         anomaly=flags,
         z=np.zeros(0, np.float64),
         rest_wave=model.wave if reconstruction else None,
