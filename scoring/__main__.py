@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scores = scorer.score(spectra, reconstruction=options.reconstruction)
 
         write_scores(options.output, spectra, scores, scorer.model, overwrite=options.overwrite)
-        print(describe_scores(scores, scorer.model))
+        print(describe_scores(spectra, scores, scorer.model))
     except (OutcropError, BundleError) as error:
         print(f"outcrop: error: {error}", file=sys.stderr)
         return 1

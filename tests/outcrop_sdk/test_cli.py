@@ -51,6 +51,8 @@ def test_score_writes_the_table_and_prints_its_counts(
     assert [primary["INFIL000"], primary["INFIL001"]] == ["coadd.fits", "redrock.fits"]
     out, err = capsys.readouterr()
     assert out.startswith("5 spectra, 5 eligible, 3 anomalies (p < 0.01); model outcrop 20260101")
+    # The coadd has no column of target bits.
+    assert "population BGS (0 outside, 5 unknown); status: " in out
     assert f"written to {tmp_path / 'o.fits'}" in out
     assert err == ""
 

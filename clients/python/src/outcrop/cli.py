@@ -31,7 +31,7 @@ from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .petals import pair_files
-from .scores import Scores, count_status
+from .scores import Scores, count_outside, count_status
 from .spectra import Spectra
 from .table import check_score_table, write_scores
 
@@ -364,7 +364,7 @@ def _score(options: argparse.Namespace) -> int:
         warn_if_simulated(model, coadd)
 
         write_scores(output, spectra, scores, model, options.overwrite)
-        print(describe_scores(scores, model))
+        print(describe_scores(spectra, scores, model))
         _print(f"written to {output}")
     return 0
 
@@ -436,12 +436,13 @@ def _scores_of_one_model(
     )(score)
 
 
-def describe_scores(scores: Scores, model: Model) -> str:
+def describe_scores(spectra: Spectra, scores: Scores, model: Model) -> str:
     """Return one line with the counts of the scores, and the model."""
+    outside, unknown = count_outside(scores.status, scores.snr, spectra.desi_target)
     return (
         f"{len(scores)} spectra, {np.count_nonzero(scores.eligible)} eligible, "
         f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
-        f"model {model.name} {model.version}, sample {model.sample}; "
+        f"{model.describe(outside, unknown)}; "
         f"status: {count_status(scores.status)}"
     )
 

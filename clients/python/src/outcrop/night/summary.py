@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .._constants import Q_LEVEL
 from .._files import write_atomically
 from ..model import Model
-from ..scores import eligible
+from ..scores import count_outside, eligible
 from .discoveries import NONE, RANK, TAIL, UNKNOWN, Discoveries
 from .faults import PetalPValues
 from .selection import FLAGGED, Selection
@@ -72,6 +72,8 @@ class Entry:
     rows, eligible, flagged : int
         Rows of its score table: all, the eligible ones, and those of them with ANOMALY. 0 unless
         scored.
+    outside, unknown : int
+        Targets outside the model's population, and eligible rows whose target bits are unknown.
     discoveries : int
         Eligible rows that are discoveries among all of the night; 0 until that is known.
     set_apart : str
@@ -85,6 +87,8 @@ class Entry:
     rows: int = 0
     eligible: int = 0
     flagged: int = 0
+    outside: int = 0
+    unknown: int = 0
     discoveries: int = 0
     set_apart: str = ""
     error: str = ""
@@ -142,7 +146,9 @@ class Summary:
     def scored(self, coadd: Path, table: Path) -> None:
         """Add a petal that has its score table; InputError where that cannot be read."""
         columns, noise = read_table(table), read_noise(table)
-        counted = eligible(columns["STATUS"], columns["SNR"])
+        status, snr = columns["STATUS"], columns["SNR"]
+        counted = eligible(status, snr)
+        outside, unknown = count_outside(status, snr, columns["DESI_TARGET"])
         chosen = self.selection.chosen(columns, counted)
         p_values = PetalPValues(
             columns["P_VALUE"][counted],
@@ -167,6 +173,8 @@ class Summary:
                 rows=len(counted),
                 eligible=len(p_values.flagged),
                 flagged=int(np.count_nonzero(p_values.flagged)),
+                outside=outside,
+                unknown=unknown,
             )
         )
 
@@ -191,6 +199,8 @@ class Summary:
             "rows": sum(entry.rows for entry in self.entries),
             "eligible": sum(entry.eligible for entry in self.entries),
             "flagged": sum(entry.flagged for entry in self.entries),
+            "outside": sum(entry.outside for entry in self.entries),
+            "unknown": sum(entry.unknown for entry in self.entries),
             "discoveries": sum(entry.discoveries for entry in self.entries),
         }
 
@@ -249,6 +259,7 @@ class Summary:
             "version": model.version,
             "sha256": model.sha256,
             "sample": model.sample,
+            "population": model.population,
             "p_level": model.p_level,
             "finest_p": model.finest_p,
         }
@@ -264,6 +275,8 @@ class Summary:
                 "ROWS": [entry.rows for entry in entries],
                 "ELIGIBLE": [entry.eligible for entry in entries],
                 "FLAGGED": [entry.flagged for entry in entries],
+                "OUTSIDE": [entry.outside for entry in entries],
+                "UNKNOWN": [entry.unknown for entry in entries],
                 "DISCOVERIES": [entry.discoveries for entry in entries],
                 "SET_APART": [entry.set_apart for entry in entries],
                 "ERROR": [entry.error for entry in entries],
@@ -279,7 +292,7 @@ class Summary:
             f"{totals['rows']} spectra, {totals['eligible']} eligible, {totals['flagged']} "
             f"anomalies (p < {model.p_level:g}; {expected:.3g} expected by chance)",
             _discovered(totals["discoveries"], found.basis),
-            f"model {model.name} {model.version}, sample {model.sample}",
+            model.describe(totals["outside"], totals["unknown"]),
         ]
         if totals[UNPAIRED]:
             lines.insert(1, f"{totals[UNPAIRED]} coadds have no redrock file and are not scored")

@@ -105,6 +105,7 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
             "P_VALUE": rows.floats("P_VALUE"),
             "ANOMALY": rows.booleans("ANOMALY"),
             "FIBER": rows.integers("FIBER"),
+            "DESI_TARGET": rows.integers("DESI_TARGET"),
         }
 
 
