@@ -11,6 +11,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from outcrop import InputError, Status, write_scores
+from outcrop.inputs import Inputs, NoiseCards
 from outcrop.night.summary import Summary
 from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
 
@@ -78,6 +79,32 @@ def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Pat
     assert dict(read(tmp_path, "summary.ecsv").meta) == expected
     selection = {"selection": "flagged; one spectrum of each target, at most 100"}
     assert dict(read(tmp_path, "toplist.ecsv").meta) == expected | selection
+
+
+def test_each_petal_has_its_noise(tmp_path: Path) -> None:
+    made = Summary(tmp_path, some_model(), now=0)
+    measured = [(1.25, 40, True), (1.0, 9, False), (5.0, 30, False), None]
+    for number, noise in enumerate(measured):
+        spectra = some_spectra(10, LONG)
+        if noise is not None:
+            variance, fibers, corrected = noise
+            cards: NoiseCards = {
+                **{"NOISE_B": variance, "NOISE_R": 1.0, "NOISE_Z": 1.0},
+                **{"NSKY": fibers, "SKYCORR": corrected},
+            }
+            spectra = dataclasses.replace(spectra, inputs=Inputs(noise=cards))
+        table = tmp_path / f"o-{number}.fits"
+        write_scores(table, spectra, some_scores(spectra), some_model())
+        name = tmp_path / "a" / f"coadd-{number}.fits"
+        made.scored(write(name, [fibermap(spectra.targetid.tolist())]), table)
+
+    text = made.write(tmp_path / "out")
+    expected = "noise corrected in 1 of 3 petals; 1 have fewer than 10 sky fibers; "
+    assert f"{expected}1 have an implausible variance\n" in text
+    written = read(tmp_path, "summary.ecsv")
+    assert written["NOISE_B"].tolist() == pytest.approx([1.25, 1.0, 5.0, np.nan], nan_ok=True)
+    assert written["NSKY"].tolist() == [40, 9, 30, 0]
+    assert written["SKYCORR"].tolist() == [True, False, False, False]
 
 
 def test_targetids_keep_all_their_digits(summary: Summary, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ types, units and the model) and ``targets.txt``.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import io
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 
 from .._constants import Q_LEVEL
 from .._files import write_atomically
+from ..inputs import NoiseCards
 from ..model import Model
+from ..noise import LEAST_FIBERS
 from ..scores import count_outside, eligible
 from .discoveries import NONE, RANK, TAIL, UNKNOWN, Discoveries
 from .faults import PetalPValues
@@ -40,6 +43,12 @@ _BASES: Final = {
     RANK: "ranks in the calibration sample",
     TAIL: "the extrapolated tail of the calibration sample",
     UNKNOWN: "ranks or an extrapolated tail, which this model does not tell",
+}
+_VARIANCES: Final = {"b": "NOISE_B", "r": "NOISE_R", "z": "NOISE_Z"}
+_NOISE: Final[dict[str, float | int | bool]] = {
+    **dict.fromkeys(_VARIANCES.values(), math.nan),
+    "NSKY": 0,
+    "SKYCORR": False,
 }
 _PRINTED: Final = 10
 _FORMATS: Final = {
@@ -80,6 +89,8 @@ class Entry:
         The faults for which rows are no discoveries; empty where there are none.
     error : str
         Why it failed; else empty.
+    noise : NoiseCards
+        Of its score table.
     """
 
     coadd: Path
@@ -92,6 +103,7 @@ class Entry:
     discoveries: int = 0
     set_apart: str = ""
     error: str = ""
+    noise: NoiseCards = field(default_factory=dict[str, float | int | bool])
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +166,7 @@ class Summary:
             columns["P_VALUE"][counted],
             columns["ANOMALY"][counted],
             columns["FIBER"][counted].astype(np.int32),
-            noise,
+            {camera: noise[card] for camera, card in _VARIANCES.items() if card in noise},
         )
 
         self.petals.append(
@@ -175,6 +187,7 @@ class Summary:
                 flagged=int(np.count_nonzero(p_values.flagged)),
                 outside=outside,
                 unknown=unknown,
+                noise=noise,
             )
         )
 
@@ -279,6 +292,10 @@ class Summary:
                 "UNKNOWN": [entry.unknown for entry in entries],
                 "DISCOVERIES": [entry.discoveries for entry in entries],
                 "SET_APART": [entry.set_apart for entry in entries],
+                **{
+                    name: [entry.noise.get(name, unknown) for entry in entries]
+                    for name, unknown in _NOISE.items()
+                },
                 "ERROR": [entry.error for entry in entries],
             }
         )
@@ -294,6 +311,8 @@ class Summary:
             _discovered(totals["discoveries"], found.basis),
             model.describe(totals["outside"], totals["unknown"]),
         ]
+        if noise := _corrections([e.noise for e in self.entries if "SKYCORR" in e.noise]):
+            lines.insert(-1, noise)
         if totals[UNPAIRED]:
             lines.insert(1, f"{totals[UNPAIRED]} coadds have no redrock file and are not scored")
         most = max(self.entries, key=lambda entry: entry.flagged, default=None)
@@ -314,6 +333,20 @@ def _discovered(number: int, basis: str) -> str:
     """Return the line on discoveries."""
     text = f"{number} discoveries (q <= {Q_LEVEL:g}"
     return f"{text})" if basis == NONE else f"{text}), which rest on {_BASES[basis]}"
+
+
+def _corrections(noises: list[NoiseCards]) -> str:
+    """Return in how many petals the noise was corrected, and why not in others."""
+    if not noises:
+        return ""
+    corrected = sum(bool(noise["SKYCORR"]) for noise in noises)
+    few = sum(noise["NSKY"] < LEAST_FIBERS for noise in noises)
+    text = f"noise corrected in {corrected} of {len(noises)} petals"
+    if few:
+        text += f"; {few} have fewer than {LEAST_FIBERS} sky fibers"
+    if implausible := len(noises) - corrected - few:
+        text += f"; {implausible} have an implausible variance"
+    return text
 
 
 def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:
