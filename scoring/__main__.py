@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
-from outcrop import OutcropError, read_spectra, write_scores
+from outcrop import OutcropError, correct_noise, read_spectra, write_scores
 from outcrop.cli import describe_scores
 from outcrop.desi import warn_if_simulated
 from outcrop.table import check_score_table
@@ -26,13 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_score_table(options.output, options.overwrite)
         spectra = read_spectra(options.coadd, options.redrock)
+        if options.noise_correction:
+            spectra = correct_noise(spectra)
 
         scorer = Scorer(Bundle.open(resolve(options.model)))
         warn_if_simulated(scorer.model, options.coadd)
         scores = scorer.score(spectra, reconstruction=options.reconstruction)
 
         write_scores(options.output, spectra, scores, scorer.model, overwrite=options.overwrite)
-        print(describe_scores(scores, scorer.model))
+        print(describe_scores(spectra, scores, scorer.model))
     except (OutcropError, BundleError) as error:
         print(f"outcrop: error: {error}", file=sys.stderr)
         return 1
@@ -54,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         "--reconstruction", action="store_true", help="also write the spectra as image HDUs"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    parser.add_argument(
+        "--no-noise-correction",
+        dest="noise_correction",
+        action="store_false",
+        help="take the noise as reported, not as the petal's sky fibers show it",
+    )
     return parser
 
 

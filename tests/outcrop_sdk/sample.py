@@ -8,7 +8,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import ArrayLike
 
-from outcrop import WAVE, Band, Model, ModelIdentity, Scores, Spectra
+from outcrop import WAVE, Band, Model, ModelIdentity, Petal, Scores, Spectra
 
 LATENTS = 3
 BINS = 7
@@ -81,6 +81,24 @@ def write_coadd(
 ) -> Path:
     hdus = [hdu for band in bands for hdu in band_hdus(band, targetid)]
     return write(path, [fibermap(targetid), *hdus], **header)
+
+
+def write_petal(folder: Path, sky: int = 12, targets: int = 3) -> Petal:
+    """A petal with sky fibers, whose noise has 1.44 times the reported variance, and targets."""
+    ids = list(range(1, sky + targets + 1))
+    hdus: list[Any] = []
+    rng = np.random.default_rng(3)
+    for band in ("b", "r", "z"):
+        own: list[Any] = band_hdus(band, ids)
+        flux = own[1].data
+        flux[:sky] = 0.6 * rng.standard_normal(flux[:sky].shape)  # ivar is 4
+        hdus += own
+
+    objtype = ("3A", np.array(["SKY"] * sky + ["TGT"] * targets, "S3"))
+    return Petal(
+        write(folder / "coadd-1.fits", [fibermap(ids, OBJTYPE=objtype), *hdus]),
+        write_redrock(folder / "redrock-1.fits", ids[::-1]),
+    )
 
 
 def write_redrock(

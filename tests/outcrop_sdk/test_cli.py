@@ -23,6 +23,7 @@ from tests.outcrop_sdk.sample import (
     read_table,
     some_model,
     write_coadd,
+    write_petal,
     write_redrock,
 )
 
@@ -51,6 +52,8 @@ def test_score_writes_the_table_and_prints_its_counts(
     assert [primary["INFIL000"], primary["INFIL001"]] == ["coadd.fits", "redrock.fits"]
     out, err = capsys.readouterr()
     assert out.startswith("5 spectra, 5 eligible, 3 anomalies (p < 0.01); model outcrop 20260101")
+    # The coadd has no column of target bits.
+    assert "population BGS (0 outside, 5 unknown); status: " in out
     assert f"written to {tmp_path / 'o.fits'}" in out
     assert err == ""
 
@@ -60,6 +63,31 @@ def test_score_writes_reconstructions_on_request(arguments: list[str], tmp_path:
     with open_fits(tmp_path / "o.fits") as hdus:
         names = [hdu.name for hdu in hdus]
     assert names == ["PRIMARY", "OUTLIERS", "WAVELENGTH", "FLUX", "MODEL", "IVAR"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "cards"),
+    [
+        ([], "noise corrected from 12 sky fibers: variance 1.4", 5),
+        (["--no-noise-correction"], "", 0),
+    ],
+)
+def test_the_noise_is_corrected_unless_that_is_switched_off(
+    server: FaultInjectingServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+    cards: int,
+) -> None:
+    petal, output = write_petal(tmp_path), tmp_path / "o.fits"
+    files = ["-i", str(petal.coadd), "-r", str(petal.redrock), "-o", str(output)]
+    assert main(["score", *files, "--url", server.url, *options]) == 0
+    out = capsys.readouterr().out
+    assert said in out
+    assert ("sky fibers" in out) == bool(said)
+    primary = read_header(output, "PRIMARY")
+    assert len({"NOISE_B", "NOISE_R", "NOISE_Z", "NSKY", "SKYCORR"} & set(primary)) == cards
 
 
 def test_short_options_work(arguments: list[str], tmp_path: Path) -> None:

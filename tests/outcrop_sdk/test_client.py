@@ -26,10 +26,14 @@ from outcrop import (
     ModelChanged,
     Scores,
     ServerError,
+    Spectra,
     StatusError,
     Timeout,
     WireError,
+    correct_noise,
+    read_spectra,
 )
+from outcrop.wire import HEADER_LENGTH, decode_request
 from tests.outcrop_sdk.fault_server import (
     Fault,
     FaultInjectingServer,
@@ -44,6 +48,7 @@ from tests.outcrop_sdk.sample import (
     some_scores,
     some_spectra,
     write_coadd,
+    write_petal,
     write_redrock,
 )
 
@@ -122,6 +127,25 @@ def test_a_petal_is_read_and_scored(
     redrock = write_redrock(tmp_path / "redrock.fits", [7, 5])
     scores = call(server.url, "score_petal", coadd, redrock)
     assert scores.targetid.tolist() == [7, 5]
+
+
+def test_a_petal_is_sent_with_the_noise_of_its_sky_fibers(
+    call: Call, server: FaultInjectingServer, tmp_path: Path
+) -> None:
+    sent: list[Spectra] = []
+
+    def keep(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        sent.append(decode_request(body, int(handler.headers[HEADER_LENGTH])).spectra)
+        return False
+
+    server.faults = [keep]
+    petal = write_petal(tmp_path)
+    call(server.url, "score_petal", petal.coadd, petal.redrock)
+    expected = correct_noise(read_spectra(petal.coadd, petal.redrock))
+    assert expected.inputs.noise["SKYCORR"] is True
+    for name, band in expected.bands.items():
+        np.testing.assert_array_equal(sent[0].bands[name].ivar, band.folded().ivar)
+        np.testing.assert_array_equal(sent[0].bands[name].flux, band.folded().flux)
 
 
 def test_the_model_is_described(call: Call, server: FaultInjectingServer) -> None:

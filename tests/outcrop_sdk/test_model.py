@@ -38,6 +38,11 @@ def test_a_finest_rank_that_is_no_number_is_refused(value: object) -> None:
         Model.from_json(some_model().to_json() | {"finest_p": value})
 
 
+def test_of_a_model_for_any_spectrum_none_is_outside() -> None:
+    every = dataclasses.replace(some_model(), population="any")
+    assert every.describe(0, 9) == "model outcrop 20260101, sample desi edr, population any"
+
+
 @pytest.mark.parametrize("sample", ["simulated", "simulated (seed 1)", "desi edr"])
 def test_a_simulated_sky_is_recognised(sample: str) -> None:
     assert some_model(sample).simulated == sample.startswith("simulated")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outcrop import Status, find_petals, read_spectra, write_scores
+from outcrop import Status, correct_noise, find_petals, read_spectra, write_scores
 from tests.outcrop_sdk.sample import open_fits, read_table, some_model, some_scores
 
 TARGET = Status(0)
@@ -33,6 +33,14 @@ def test_petals_are_found(real: Path) -> None:
         "redrock-4-80613-thru20210324.fits",
         "redrock-special-dark-27247.fits",
     ]
+
+
+@pytest.mark.parametrize("name", ["coadd-5-169-thru20210419.fits", "coadd-sv3-dark-26065.fits"])
+def test_files_without_sky_fibers_that_work_keep_their_noise(real: Path, name: str) -> None:
+    spectra = read_spectra(real / name, z=0.1)
+    corrected = correct_noise(spectra)
+    assert (corrected.inputs.noise["NSKY"], corrected.inputs.noise["SKYCORR"]) == (0, False)
+    assert corrected.bands is spectra.bands
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from outcrop import Scores, Spectra, Status
-from outcrop.desi import Petal, read_spectra
+from outcrop import Petal, Scores, Spectra, Status
 from scoring.preprocess import Prepared
 from scoring.residual import weighted_mse
 from scoring.scorer import Scorer
 
+from ..model.config import Cuts
+from ..model.cuts import read_corrected
 from .baselines import (
     COMPONENTS,
     AnomalyScores,
@@ -97,11 +98,15 @@ class PetalScores:
 
 @dataclass(frozen=True, eq=False)
 class Scorers:
-    """Everything that scores a petal: the model, the fitted baselines, the paper's model."""
+    """Everything that scores a petal: the model, the fitted baselines, the paper's model.
+
+    `limits` are the cuts of the model, which also say whether petals are corrected for their noise.
+    """
 
     scorer: Scorer
     baselines: FittedBaselines | None
     paper: Scorer | None
+    limits: Cuts
 
     def score_petal(
         self, petal: Petal, number: int, wanted: NDArray[np.int64] | None = None
@@ -116,7 +121,7 @@ class Scorers:
         wanted : (n,) int64, optional
             TARGETIDs.
         """
-        spectra = read_spectra(petal.coadd, petal.redrock)
+        spectra = read_corrected(petal, self.limits)
         served = self.scorer.score(spectra, reconstruction=True)
         chosen = served.eligible
         if wanted is not None:

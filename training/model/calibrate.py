@@ -85,7 +85,7 @@ class Calibrated:
             thresholds,
             calibration,
             Drift(edges, decile_shares(scored.latent, edges)),
-            make_canary(scored, sample, calibration, thresholds, config.levels.p_value),
+            make_canary(scored, sample, calibration, thresholds, config),
         )
 
     def files(self) -> dict[str, Content]:

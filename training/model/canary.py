@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.bundle import Thresholds
-from outcrop import Spectra, read_spectra
+from outcrop import Spectra
 from outcrop.spectra import Band
 from scoring.calibration import Calibration
 from scoring.canary import MARGIN, Canary
 from scoring.preprocess import LOW_COVERAGE, LOW_SNR
 
+from .config import Config
+from .cuts import read_corrected
 from .dataset import RestSample
 from .scored import SPECTYPES, Scored
 
@@ -29,10 +31,10 @@ def make_canary(
     sample: RestSample,
     calibration: Calibration,
     thresholds: Thresholds,
-    p_level: float,
+    config: Config,
 ) -> Canary:
     """Choose canary spectra among scored ones and read them again from their petals."""
-    p_value = scored.p_value(calibration)
+    p_value, p_level = scored.p_value(calibration), config.levels.p_value
 
     # Spectra clear of every threshold.
     scores: Mapping[str, tuple[NDArray[np.floating], float]] = {
@@ -55,7 +57,7 @@ def make_canary(
 
     bright = canary.rows["snr"] >= LOW_SNR
     return Canary(
-        _read(sample, canary),
+        _read(sample, canary, config),
         canary.wmse,
         canary.nof,
         {
@@ -74,12 +76,11 @@ def _smallest(
     return rows[np.argsort(order[rows], kind="stable")[:count]]
 
 
-def _read(sample: RestSample, canary: Scored) -> Spectra:
-    """Return the raw spectra, in the bands of the first petal."""
+def _read(sample: RestSample, canary: Scored, config: Config) -> Spectra:
+    """Return the spectra as clients send them, in the bands of the first petal."""
     parts: list[Spectra] = []
     for number in np.unique(canary.rows["petal"]):
-        petal = sample.petals[number]
-        spectra = read_spectra(petal.coadd, petal.redrock)
+        spectra = read_corrected(sample.petals[number], config.sample)
         wanted = canary.rows["targetid"][canary.rows["petal"] == number]
         place = {int(target): row for row, target in enumerate(spectra.targetid)}
         parts.append(spectra[np.array([place[int(target)] for target in wanted])])

@@ -39,6 +39,8 @@ class Cuts(_Section):
     """Training and validation spectra have an S/N per bin above this."""
     calibration_min_snr: float = 1.0
     """Calibration spectra have at least this S/N per bin."""
+    noise_correction: bool = True
+    """Correct each petal for the noise that its sky fibers show, as clients do by default."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Cuts":

@@ -13,7 +13,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from outcrop import Petal, Spectra, Status, is_simulated, read_spectra
+from outcrop import Petal, Spectra, Status, correct_noise, is_simulated, read_spectra
 from scoring.preprocess import RestFrame, to_rest_frame
 
 from .config import Config, Cuts
@@ -60,7 +60,7 @@ class PetalSample:
 
 def read_petal(petal: Petal, config: Config) -> PetalSample:
     """Read a petal, resample it to the rest frame and apply the cuts."""
-    spectra = read_spectra(petal.coadd, petal.redrock)
+    spectra = read_corrected(petal, config.sample)
     rest = to_rest_frame(spectra, config.grid, config.sample.redshift_range)
 
     kept = np.ones(len(spectra), np.bool_)
@@ -84,6 +84,12 @@ def read_petal(petal: Petal, config: Config) -> PetalSample:
         is_simulated(petal.coadd),
         _release(petal.coadd),
     )
+
+
+def read_corrected(petal: Petal, limits: Cuts) -> Spectra:
+    """Read the spectra of a petal, with its noise corrected unless that is switched off."""
+    spectra = read_spectra(petal.coadd, petal.redrock)
+    return correct_noise(spectra) if limits.noise_correction else spectra
 
 
 def _cuts(

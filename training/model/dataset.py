@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import model_store.grid
 import model_store.population
+import outcrop.noise
 import scoring.coadd
 import scoring.infill
 import scoring.preprocess
@@ -45,6 +46,7 @@ _CODE = (
     cuts,
     model_store.grid,
     model_store.population,
+    outcrop.noise,
     scoring.coadd,
     scoring.resample,
     scoring.preprocess,

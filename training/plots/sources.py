@@ -8,7 +8,15 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from outcrop import Petal, Scores, Spectra, eligible, find_petals, read_spectra
+from outcrop import (
+    Petal,
+    Scores,
+    Spectra,
+    correct_noise,
+    eligible,
+    find_petals,
+    read_spectra,
+)
 from scoring.scorer import Scorer
 
 from .. import TrainingError
@@ -43,7 +51,7 @@ def score_petals(scorer: Scorer, folder: Path) -> PlotSample:
     """
     parts: list[dict[str, NDArray[Any]]] = []
     for petal in tqdm(_petals(folder), desc="score", unit="petal"):
-        spectra = read_spectra(petal.coadd, petal.redrock)
+        spectra = correct_noise(read_spectra(petal.coadd, petal.redrock))
         scores = scorer.score(spectra, reconstruction=True)
         parts.append(_columns(spectra, scores, scores.eligible))
 

@@ -11,6 +11,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from outcrop import InputError, Status, write_scores
+from outcrop.inputs import Inputs, NoiseCards
 from outcrop.night.summary import Summary
 from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
 
@@ -21,12 +22,15 @@ LONG = 39633345008634465
 def summary(tmp_path: Path) -> Summary:
     """A petal of ten spectra that was scored, one that failed and one that is waiting.
 
-    Of the ten the last two are sky. `some_scores` flags every third TARGETID.
+    Of the ten the last two are a target outside the population and sky; the target bits of the
+    first two are unknown. `some_scores` flags every third TARGETID.
     """
     made = Summary(tmp_path, some_model(), now=1)
     spectra = some_spectra(10, LONG)
     coadd = write(tmp_path / "a" / "coadd-1.fits", [fibermap(spectra.targetid.tolist())])
-    status = np.array([0] * 8 + [Status.NOT_TARGET] * 2, np.int32)
+    status = np.array([0] * 8 + [Status.OUT_OF_POPULATION, Status.NOT_TARGET], np.int32)
+    bits = np.array([-1, -1, *[1 << 60] * 6, 1 << 61, -1])
+    spectra = dataclasses.replace(spectra, desi_target=bits)
     scores = dataclasses.replace(some_scores(spectra), status=status)
     assert np.flatnonzero(scores.anomaly).tolist() == [0, 3, 6, 9]
 
@@ -55,6 +59,8 @@ def test_every_petal_has_its_row(summary: Summary, tmp_path: Path) -> None:
     assert table["ROWS"].tolist() == [10, 0, 0]
     assert table["ELIGIBLE"].tolist() == [8, 0, 0]
     assert table["FLAGGED"].tolist() == [3, 0, 0]
+    assert table["OUTSIDE"].tolist() == [1, 0, 0]
+    assert table["UNKNOWN"].tolist() == [2, 0, 0]
     assert table["DISCOVERIES"].tolist() == [6, 0, 0]
     assert table["SET_APART"].mask.all()
     assert table["ERROR"][1] == 'it says "no", twice,\nand more'
@@ -64,15 +70,41 @@ def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Pat
     summary.write(tmp_path / "out")
     expected = {
         **{"petals": 3, "scored": 1, "failed": 1, "waiting": 1, "unpaired": 0},
-        **{"rows": 10, "eligible": 8, "flagged": 3},
+        **{"rows": 10, "eligible": 8, "flagged": 3, "outside": 1, "unknown": 2},
         # p_value is near 0 for all but the one or two TARGETIDs that 5 divides.
         **{"discoveries": 6, "tested": 6, "set_apart": 0, "q_level": 0.1, "FDR_BASIS": "tail"},
         **{"model": "outcrop", "version": "20260101", "sha256": "ab" * 32},
-        **{"sample": "desi edr", "p_level": 0.01, "finest_p": 1e-4},
+        **{"sample": "desi edr", "population": "BGS", "p_level": 0.01, "finest_p": 1e-4},
     }
     assert dict(read(tmp_path, "summary.ecsv").meta) == expected
     selection = {"selection": "flagged; one spectrum of each target, at most 100"}
     assert dict(read(tmp_path, "toplist.ecsv").meta) == expected | selection
+
+
+def test_each_petal_has_its_noise(tmp_path: Path) -> None:
+    made = Summary(tmp_path, some_model(), now=0)
+    measured = [(1.25, 40, True), (1.0, 9, False), (5.0, 30, False), None]
+    for number, noise in enumerate(measured):
+        spectra = some_spectra(10, LONG)
+        if noise is not None:
+            variance, fibers, corrected = noise
+            cards: NoiseCards = {
+                **{"NOISE_B": variance, "NOISE_R": 1.0, "NOISE_Z": 1.0},
+                **{"NSKY": fibers, "SKYCORR": corrected},
+            }
+            spectra = dataclasses.replace(spectra, inputs=Inputs(noise=cards))
+        table = tmp_path / f"o-{number}.fits"
+        write_scores(table, spectra, some_scores(spectra), some_model())
+        name = tmp_path / "a" / f"coadd-{number}.fits"
+        made.scored(write(name, [fibermap(spectra.targetid.tolist())]), table)
+
+    text = made.write(tmp_path / "out")
+    expected = "noise corrected in 1 of 3 petals; 1 have fewer than 10 sky fibers; "
+    assert f"{expected}1 have an implausible variance\n" in text
+    written = read(tmp_path, "summary.ecsv")
+    assert written["NOISE_B"].tolist() == pytest.approx([1.25, 1.0, 5.0, np.nan], nan_ok=True)
+    assert written["NSKY"].tolist() == [40, 9, 30, 0]
+    assert written["SKYCORR"].tolist() == [True, False, False, False]
 
 
 def test_targetids_keep_all_their_digits(summary: Summary, tmp_path: Path) -> None:
@@ -93,7 +125,7 @@ def test_the_text_has_the_totals_the_top_list_and_the_files(
         "10 spectra, 8 eligible, 3 anomalies (p < 0.01; 0.08 expected by chance)\n"
         "6 discoveries (q <= 0.1), which rest on the extrapolated tail of the calibration sample\n"
         "most in one petal: 3 of 8, a/coadd-1.fits\n"
-        "model outcrop 20260101, sample desi edr\n"
+        "model outcrop 20260101, sample desi edr, population BGS (1 outside, 2 unknown)\n"
     )
     assert str(LONG + 6) in text
     for name in ("summary.ecsv", "toplist.ecsv", "targets.txt"):

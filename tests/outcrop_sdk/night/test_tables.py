@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from astropy.io import fits
 
 from outcrop import Client, InputError, ModelChanged, Petal, read_spectra
 from outcrop.night.retries import RetryingClient
 from outcrop.night.tables import is_current, make_table, read_noise, read_table
 from tests.outcrop_sdk.fault_server import FaultInjectingServer
+from tests.outcrop_sdk.sample import (
+    read_header,
+    some_model,
+    write_coadd,
+    write_petal,
+    write_redrock,
+)
 from tests.outcrop_sdk.sample import read_table as read_fits_table
-from tests.outcrop_sdk.sample import some_model, write_coadd, write_redrock
 
 
 @pytest.fixture
@@ -54,6 +59,34 @@ def test_a_table_is_not_current_for_another_model(
     assert not is_current(table, petal, dataclasses.replace(some_model(), sha256="cd" * 32))
 
 
+@pytest.mark.parametrize("corrected", [True, False])
+def test_a_table_is_not_current_for_another_choice_of_the_noise(
+    client: RetryingClient, petal: Petal, table: Path, corrected: bool
+) -> None:
+    make_table(table, petal, some_model(), client, noise_correction=corrected)
+    assert is_current(table, petal, some_model(), corrected)
+    assert not is_current(table, petal, some_model(), not corrected)
+
+
+def test_a_table_says_how_the_noise_was_corrected(
+    client: RetryingClient, tmp_path: Path, table: Path
+) -> None:
+    make_table(table, write_petal(tmp_path), some_model(), client)
+    header = read_header(table, "PRIMARY")
+    for camera in "BRZ":
+        assert header[f"NOISE_{camera}"] == pytest.approx(1.44, rel=0.05)
+    assert (header["NSKY"], header["SKYCORR"]) == (12, True)
+    names = ("NOISE_B", "NOISE_R", "NOISE_Z", "NSKY", "SKYCORR")
+    assert read_noise(table) == {name: header[name] for name in names}
+
+
+def test_a_table_without_correction_says_nothing_of_the_noise(
+    client: RetryingClient, tmp_path: Path, table: Path
+) -> None:
+    make_table(table, write_petal(tmp_path), some_model(), client, noise_correction=False)
+    assert read_noise(table) == {}
+
+
 def test_scores_of_another_model_make_no_table(
     client: RetryingClient, petal: Petal, table: Path
 ) -> None:
@@ -88,18 +121,6 @@ def test_a_healpixel_of_many_spectra_is_sent_in_chunks(
     make_table(tmp_path / "outliers-1.fits", petal, some_model(), client)
     assert server.sizes == [500, 500, 201]
     assert read_fits_table(tmp_path / "outliers-1.fits")["TARGETID"].tolist() == ids
-
-
-@pytest.mark.parametrize(
-    "cards", [{}, {"NOISE_B": 1.25}, {"NOISE_B": 0.9, "NOISE_R": 1, "NOISE_Z": 1.1}]
-)
-def test_the_noise_is_read_where_it_was_measured(
-    client: RetryingClient, petal: Petal, table: Path, cards: dict[str, float]
-) -> None:
-    make_table(table, petal, some_model(), client)
-    for name, value in cards.items():
-        fits.setval(table, name, value=value)
-    assert read_noise(table) == {name[-1].lower(): value for name, value in cards.items()}
 
 
 def test_a_table_is_read_as_it_was_written(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from outcrop import Scores, read_spectra
+from outcrop import Scores, correct_noise, read_spectra
 from outcrop.desi import Petal
 from scoring.scorer import Scorer
 from training.evaluation.evaluate import evaluate
@@ -31,7 +31,7 @@ def result(bundle: Path, odd_sky: Path, sky: Path, numbers: Path) -> LabelledEva
 @pytest.fixture(scope="session")
 def served(bundle: Path, petal: Petal) -> Scores:
     """What the model's scorer returns for the odd sky's petal."""
-    spectra = read_spectra(petal.coadd, petal.redrock)
+    spectra = correct_noise(read_spectra(petal.coadd, petal.redrock))
     return Scorer.open(bundle).score(spectra, reconstruction=True)
 
 

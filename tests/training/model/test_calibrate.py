@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model_store.bundle import Bundle
-from outcrop import Scores, Status, find_petals, read_spectra
+from outcrop import Scores, Status, correct_noise, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE, MIN_SNR
 from scoring.drift import Drift
 from scoring.scorer import Scorer
@@ -47,7 +47,7 @@ def own(bundle: Path, own_sky: Path, tmp_path_factory: pytest.TempPathFactory) -
 def scores_of(bundle: Path, sky: Path) -> Scores:
     """Scores of all that calibrate; the range of S/N differs between bundles."""
     scorer = Scorer.open(bundle)
-    petals = [read_spectra(petal.coadd, petal.redrock) for petal in find_petals(sky)]
+    petals = [correct_noise(read_spectra(p.coadd, p.redrock)) for p in find_petals(sky)]
     scores = Scores.concatenate([scorer.score(petal) for petal in petals])
     bits = int(INELIGIBLE & ~Status.EXTRAPOLATED)
     return scores[((scores.status & bits) == 0) & (scores.snr >= MIN_SNR)]

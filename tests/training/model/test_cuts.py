@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from model_store.population import BGS_ANY
-from outcrop import Petal, find_petals
+from outcrop import Petal, PetalNoise, find_petals, read_spectra
 from training.model.config import load_config
 from training.model.cuts import PetalSample, read_petal, tile_of
 
@@ -73,6 +73,25 @@ def test_targets_of_a_file_that_does_not_tell_are_kept(
         table.columns.del_col("DESI_TARGET")
     counts = read_petal(silent, load_config(tiny)).counts
     assert counts["bgs_any"] == counts["good_fiber"] == kept.counts["good_fiber"]
+
+
+def test_the_noise_is_corrected_unless_that_is_switched_off(
+    petal: Petal, kept: PetalSample, tiny: Path
+) -> None:
+    config = load_config(tiny)
+    cuts = config.sample.model_copy(update={"noise_correction": False})
+    reported = read_petal(petal, config.model_copy(update={"sample": cuts}))
+    noise = PetalNoise.measure(read_spectra(petal.coadd, petal.redrock))
+    assert noise.corrected
+
+    # The reddest bins that a galaxy at z = 0.1 has are of camera z alone.
+    _, one, other = np.intersect1d(
+        kept.rows["targetid"], reported.rows["targetid"], return_indices=True
+    )
+    near = np.abs(kept.rows["z"][one] - 0.1) < 0.05
+    before, after = reported.ivar[other][near, -5:], kept.ivar[one][near, -5:]
+    good = before > 0
+    assert np.median(before[good] / after[good]) == pytest.approx(noise.variance["z"], rel=1e-3)
 
 
 def test_header_names_release_and_simulation(kept: PetalSample) -> None:

@@ -15,7 +15,7 @@ import pytest
 from astropy.io import fits
 
 from model_store.bundle import Bundle
-from outcrop import Scores, Status, find_petals, read_spectra
+from outcrop import Scores, Status, correct_noise, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE
 from scoring.scorer import Scorer
 from scoring.training_targetids import TrainingTargetids
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.long
 
 def scores_of(bundle: Path, sky: Path) -> Scores:
     scorer = Scorer.open(bundle)
-    petals = find_petals(sky)
-    return Scores.concatenate([scorer.score(read_spectra(p.coadd, p.redrock)) for p in petals])
+    petals = [correct_noise(read_spectra(p.coadd, p.redrock)) for p in find_petals(sky)]
+    return Scores.concatenate([scorer.score(petal) for petal in petals])
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ Read a coadd with its redrock file, score the spectra with a service, write the 
 
     import outcrop
 
-    spectra = outcrop.read_spectra("coadd.fits", "redrock.fits")
+    spectra = outcrop.correct_noise(outcrop.read_spectra("coadd.fits", "redrock.fits"))
     with outcrop.Client("http://127.0.0.1:3000") as client:
         scores = client.score(spectra)
         outcrop.write_scores("outliers.fits", spectra, scores, client.model())
@@ -31,6 +31,7 @@ from .errors import (
     WireError,
 )
 from .model import Model, ModelIdentity
+from .noise import PetalNoise, correct_noise
 from .petals import Petal, find_petals, require_petals
 from .scores import Scores, Status, eligible
 from .spectra import WAVE, Band, Spectra
@@ -50,6 +51,7 @@ __all__ = [
     "ModelIdentity",
     "OutcropError",
     "Petal",
+    "PetalNoise",
     "RateLimited",
     "Scores",
     "ServerError",
@@ -63,6 +65,7 @@ __all__ = [
     "WireError",
     "__version__",
     "check_output",
+    "correct_noise",
     "eligible",
     "find_petals",
     "is_simulated",

@@ -30,8 +30,9 @@ from .model import Model
 from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
+from .noise import correct_noise, describe_noise
 from .petals import pair_files
-from .scores import Scores, count_status
+from .scores import Scores, count_outside, count_status
 from .spectra import Spectra
 from .table import check_score_table, write_scores
 
@@ -190,7 +191,7 @@ def _add_score_options(score: argparse.ArgumentParser) -> None:
         "--reconstruction", action="store_true", help="write spectra and reconstructions too"
     )
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    _add_mismatch_option(score)
+    _add_reading_options(score)
     score.set_defaults(run=_score)
 
 
@@ -207,7 +208,7 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         "(default: this folder)",
     )
     plot.add_argument("--overwrite", action="store_true", help="replace an existing figure")
-    _add_mismatch_option(plot)
+    _add_reading_options(plot)
     plot.set_defaults(run=_plot)
 
 
@@ -231,7 +232,7 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     night.add_argument(
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
     )
-    _add_mismatch_option(night)
+    _add_reading_options(night)
 
     top = night.add_argument_group("the top list", "toplist.ecsv and targets.txt")
     top.add_argument(
@@ -270,11 +271,17 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     night.set_defaults(run=_night)
 
 
-def _add_mismatch_option(parser: argparse.ArgumentParser) -> None:
+def _add_reading_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-mismatch",
         action="store_true",
         help="accept a redrock file of which fewer than half of the rows have a spectrum",
+    )
+    parser.add_argument(
+        "--no-noise-correction",
+        dest="noise_correction",
+        action="store_false",
+        help="take the noise as reported, not as the petal's sky fibers show it",
     )
 
 
@@ -325,6 +332,12 @@ def _inputs(options: argparse.Namespace) -> list[tuple[Path, Path | None]]:
     return [(petal.coadd, petal.redrock) for petal in petals]
 
 
+def _read(options: argparse.Namespace, coadd: Path, redrock: Path | None) -> Spectra:
+    """Return the spectra of a petal, corrected for its noise unless that is switched off."""
+    spectra = read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
+    return correct_noise(spectra) if options.noise_correction else spectra
+
+
 def _files(names: Sequence[str]) -> list[Path]:
     """Return the files of some names, of which each may be a pattern."""
     files: list[Path] = []
@@ -357,14 +370,16 @@ def _score(options: argparse.Namespace) -> int:
         check_score_table(output, options.overwrite)
 
     for (coadd, redrock), output in zip(inputs, outputs, strict=True):
-        spectra = read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
+        spectra = _read(options, coadd, redrock)
         chunks = max(1, math.ceil(len(spectra) / CHUNK))
         with _client(options, chunks) as client:
             scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
         warn_if_simulated(model, coadd)
 
         write_scores(output, spectra, scores, model, options.overwrite)
-        print(describe_scores(scores, model))
+        print(describe_scores(spectra, scores, model))
+        if spectra.inputs.noise:
+            print(describe_noise(spectra.inputs.noise))
         _print(f"written to {output}")
     return 0
 
@@ -378,7 +393,7 @@ def _plot(options: argparse.Namespace) -> int:
         check_output(output, options.overwrite)
 
     for coadd, redrock in inputs:
-        spectra = read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
+        spectra = _read(options, coadd, redrock)
         for targetid in [each for each in wanted if each in spectra.targetid]:
             chosen = spectra[int(np.flatnonzero(spectra.targetid == targetid)[0])]
             with _client(options) as client:
@@ -436,12 +451,13 @@ def _scores_of_one_model(
     )(score)
 
 
-def describe_scores(scores: Scores, model: Model) -> str:
+def describe_scores(spectra: Spectra, scores: Scores, model: Model) -> str:
     """Return one line with the counts of the scores, and the model."""
+    outside, unknown = count_outside(scores.status, scores.snr, spectra.desi_target)
     return (
         f"{len(scores)} spectra, {np.count_nonzero(scores.eligible)} eligible, "
         f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
-        f"model {model.name} {model.version}, sample {model.sample}; "
+        f"{model.describe(outside, unknown)}; "
         f"status: {count_status(scores.status)}"
     )
 
@@ -456,6 +472,7 @@ def _night(options: argparse.Namespace) -> int:
             options.workers,
             _selection(options),
             options.allow_mismatch,
+            options.noise_correction,
         )
         with _signals(night.stop) as caught:
             try:

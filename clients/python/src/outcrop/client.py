@@ -29,6 +29,7 @@ from ._http.retries import Deadline, retries
 from .desi import read_spectra
 from .errors import ServerError
 from .model import Model
+from .noise import correct_noise
 from .scores import Scores
 from .spectra import Spectra
 
@@ -131,8 +132,11 @@ class Client:
         redrock: str | os.PathLike[str],
         reconstruction: bool = False,
     ) -> Scores:
-        """Read a coadd with its redrock file and score it; one row per redrock row."""
-        return self.score(read_spectra(coadd, redrock), reconstruction)
+        """Read a coadd with its redrock file, correct its noise and score it.
+
+        One row per redrock row. `read_spectra` and `score` do the same without the correction.
+        """
+        return self.score(correct_noise(read_spectra(coadd, redrock)), reconstruction)
 
     def model(self) -> Model:
         """Return the description of the served model."""
@@ -252,8 +256,11 @@ class AsyncClient:
         redrock: str | os.PathLike[str],
         reconstruction: bool = False,
     ) -> Scores:
-        """Read a coadd with its redrock file and score it; one row per redrock row."""
-        spectra = await asyncio.to_thread(read_spectra, coadd, redrock)
+        """Read a coadd with its redrock file, correct its noise and score it.
+
+        See `Client.score_petal`.
+        """
+        spectra = correct_noise(await asyncio.to_thread(read_spectra, coadd, redrock))
         return await self.score(spectra, reconstruction)
 
     async def model(self) -> Model:

@@ -1,9 +1,13 @@
-"""Inputs: the files that spectra were read from, and what their coadd says was observed."""
+"""Inputs: the files that spectra were read from, what was observed, and its noise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from .fingerprint import FileFingerprint
+
+NoiseCards: TypeAlias = Mapping[str, float | int | bool]
+"""NOISE_B, NOISE_R, NOISE_Z, NSKY and SKYCORR of a petal; empty where it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,10 @@ class Inputs:
     cards : mapping
         Those that the coadd has of SPECPROD, SURVEY, PROGRAM, FAPRGRM, TILEID, PETAL, NIGHT,
         HEALPIX, HPXPIXEL, HPXNSIDE and HPXNEST.
+    noise : NoiseCards
+        Those that `correct_noise` added.
     """
 
     files: tuple[FileFingerprint, ...] = ()
     cards: Mapping[str, str | int | float] = field(default_factory=dict[str, str | int | float])
+    noise: NoiseCards = field(default_factory=dict[str, float | int | bool])

@@ -16,6 +16,8 @@ _MOST_BINS: Final = 1 << 15
 _MOST_LATENTS: Final = 1 << 12
 _LARGEST: Final = 1e12
 _LONGEST: Final = 200
+ANY: Final = "any"
+"""The population of a model for any spectrum."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,22 @@ class Model:
         """Whether the model was trained on a simulated sky."""
         return self.sample.startswith("simulated")
 
+    def describe(self, outside: int, unknown: int) -> str:
+        """Return in words which model scored some spectra, and how many are not of its population.
+
+        Parameters
+        ----------
+        outside : int
+            Targets outside the population.
+        unknown : int
+            Eligible spectra whose target bits are unknown.
+        """
+        text = f"model {self.name} {self.version}, sample {self.sample}, "
+        text += f"population {self.population}"
+        if self.population == ANY:
+            return text
+        return f"{text} ({outside} outside, {unknown} unknown)"
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the answer to `GET /model`."""
         return {
@@ -154,7 +172,7 @@ class Model:
             finest_p=None if fields.get("finest_p") is None else _number(fields, "finest_p"),
             packages={name: _text(packages, name) for name in packages},
             bundle_packages={name: _text(bundle_packages, name) for name in bundle_packages},
-            population=_text({"population": "any", **fields}, "population"),
+            population=_text({"population": ANY, **fields}, "population"),
         )
 
 

@@ -119,6 +119,29 @@ def eligible(status: NDArray[np.int32], snr: NDArray[np.floating]) -> NDArray[np
     return ((status & int(INELIGIBLE)) == 0) & (snr >= MIN_SNR)
 
 
+def count_outside(
+    status: NDArray[np.int32],
+    snr: NDArray[np.floating],
+    desi_target: NDArray[np.int64] | None,
+) -> tuple[int, int]:
+    """Return how many targets are outside the population, and how many eligible may be.
+
+    The latter have an unknown DESI_TARGET, -1, and count as inside.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outcrop.scores import Status, count_outside
+    >>> status = np.array([Status.OUT_OF_POPULATION, 0, 0], np.int32)
+    >>> count_outside(status, np.array([9.0, 9.0, 9.0]), np.array([1 << 61, 1 << 60, -1]))
+    (1, 1)
+    """
+    outside = np.count_nonzero(status & int(Status.OUT_OF_POPULATION))
+    inside = eligible(status, snr)
+    unknown = inside if desi_target is None else inside & (desi_target == -1)
+    return int(outside), int(np.count_nonzero(unknown))
+
+
 def count_status(status: NDArray[np.int32]) -> str:
     """Return how many spectra have each of the bits that occur.
 

@@ -34,6 +34,14 @@ from .spectra import Spectra
 if TYPE_CHECKING:
     from astropy.io import fits
 
+NOISE: Final = {
+    "NOISE_B": "variance of sky fibers / reported, camera b",
+    "NOISE_R": "variance of sky fibers / reported, camera r",
+    "NOISE_Z": "variance of sky fibers / reported, camera z",
+    "NSKY": "sky fibers with data",
+    "SKYCORR": "whether flux and ivar were corrected by them",
+}
+"""Cards of the petal's noise in the primary header, with their comments."""
 _ENDINGS: Final = (".fits", ".fits.gz")
 _LONGEST_COMMENTED: Final = 30
 """Longer strings get no comment: astropy would truncate it, with a warning."""
@@ -128,6 +136,7 @@ def _primary(inputs: Inputs) -> "fits.PrimaryHDU":
         primary,
         ("DATE", now, "UTC when it was written"),
         *((keyword, value, "of the coadd") for keyword, value in inputs.cards.items()),
+        *((keyword, value, NOISE[keyword]) for keyword, value in inputs.noise.items()),
         *header_cards(inputs.files),
         ("DEPNAM00", "outcrop", ""),
         ("DEPVER00", __version__, ""),

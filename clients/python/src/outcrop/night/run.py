@@ -78,6 +78,8 @@ class Night:
         Of the spectra in the top list.
     allow_mismatch : bool
         As in `read_spectra`.
+    noise_correction : bool
+        Whether the petals are corrected by `correct_noise`.
 
     Attributes
     ----------
@@ -97,6 +99,7 @@ class Night:
         workers: int,
         selection: Selection = FLAGGED,
         allow_mismatch: bool = False,
+        noise_correction: bool = True,
     ) -> None:
         self._roots: list[Path] = [Path(root) for root in roots]
         self.root, self.output = self._roots[0], Path(output)
@@ -112,6 +115,7 @@ class Night:
         self._workers = workers
         self._selection = selection
         self._allow_mismatch = allow_mismatch
+        self._noise_correction = noise_correction
         self._scored = 0
         self._failures: dict[Petal, str] = {}
         self._faults: dict[Path, str] = {}
@@ -205,6 +209,9 @@ class Night:
 
         self._write_summary(petals, model)
 
+    def _is_current(self, petal: Petal, model: Model) -> bool:
+        return is_current(self.table(petal), petal, model, self._noise_correction)
+
     def _find(self) -> list[Petal]:
         found = {petal for root in self._roots for petal in find_petals(root)}
         return sorted(found, key=lambda petal: petal.redrock)
@@ -222,7 +229,7 @@ class Night:
 
     def _score_due(self, petals: Sequence[Petal], model: Model) -> None:
         """Score the petals without a current table; OutcropError where the night cannot go on."""
-        due = [petal for petal in petals if not is_current(self.table(petal), petal, model)]
+        due = [petal for petal in petals if not self._is_current(petal, model)]
         fatal: OutcropError | None = None
 
         with (
@@ -260,7 +267,12 @@ class Night:
         try:
             self._warn_once_if_simulated(model, petal)
             scores = make_table(
-                self.table(petal), petal, model, self._retrying_client, self._allow_mismatch
+                self.table(petal),
+                petal,
+                model,
+                self._retrying_client,
+                self._allow_mismatch,
+                self._noise_correction,
             )
         except (ModelChanged, Unauthorized):
             raise
@@ -308,7 +320,7 @@ class Night:
             table = self.table(petal)
             if petal in self._failures:
                 summary.failed(petal.coadd, self._failures[petal])
-            elif not is_current(table, petal, model):
+            elif not self._is_current(petal, model):
                 summary.waiting(petal.coadd)
             else:
                 try:

@@ -7,6 +7,7 @@ types, units and the model) and ``targets.txt``.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import io
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 from .._constants import Q_LEVEL
 from .._files import write_atomically
+from ..inputs import NoiseCards
 from ..model import Model
-from ..scores import eligible
+from ..noise import LEAST_FIBERS
+from ..scores import count_outside, eligible
 from .discoveries import NONE, RANK, TAIL, UNKNOWN, Discoveries
 from .faults import PetalPValues
 from .selection import FLAGGED, Selection
@@ -40,6 +43,12 @@ _BASES: Final = {
     RANK: "ranks in the calibration sample",
     TAIL: "the extrapolated tail of the calibration sample",
     UNKNOWN: "ranks or an extrapolated tail, which this model does not tell",
+}
+_VARIANCES: Final = {"b": "NOISE_B", "r": "NOISE_R", "z": "NOISE_Z"}
+_NOISE: Final[dict[str, float | int | bool]] = {
+    **dict.fromkeys(_VARIANCES.values(), math.nan),
+    "NSKY": 0,
+    "SKYCORR": False,
 }
 _PRINTED: Final = 10
 _FORMATS: Final = {
@@ -72,12 +81,16 @@ class Entry:
     rows, eligible, flagged : int
         Rows of its score table: all, the eligible ones, and those of them with ANOMALY. 0 unless
         scored.
+    outside, unknown : int
+        Targets outside the model's population, and eligible rows whose target bits are unknown.
     discoveries : int
         Eligible rows that are discoveries among all of the night; 0 until that is known.
     set_apart : str
         The faults for which rows are no discoveries; empty where there are none.
     error : str
         Why it failed; else empty.
+    noise : NoiseCards
+        Of its score table.
     """
 
     coadd: Path
@@ -85,9 +98,12 @@ class Entry:
     rows: int = 0
     eligible: int = 0
     flagged: int = 0
+    outside: int = 0
+    unknown: int = 0
     discoveries: int = 0
     set_apart: str = ""
     error: str = ""
+    noise: NoiseCards = field(default_factory=dict[str, float | int | bool])
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,13 +158,15 @@ class Summary:
     def scored(self, coadd: Path, table: Path) -> None:
         """Add a petal that has its score table; InputError where that cannot be read."""
         columns, noise = read_table(table), read_noise(table)
-        counted = eligible(columns["STATUS"], columns["SNR"])
+        status, snr = columns["STATUS"], columns["SNR"]
+        counted = eligible(status, snr)
+        outside, unknown = count_outside(status, snr, columns["DESI_TARGET"])
         chosen = self.selection.chosen(columns, counted)
         p_values = PetalPValues(
             columns["P_VALUE"][counted],
             columns["ANOMALY"][counted],
             columns["FIBER"][counted].astype(np.int32),
-            noise,
+            {camera: noise[card] for camera, card in _VARIANCES.items() if card in noise},
         )
 
         self.petals.append(
@@ -167,6 +185,9 @@ class Summary:
                 rows=len(counted),
                 eligible=len(p_values.flagged),
                 flagged=int(np.count_nonzero(p_values.flagged)),
+                outside=outside,
+                unknown=unknown,
+                noise=noise,
             )
         )
 
@@ -191,6 +212,8 @@ class Summary:
             "rows": sum(entry.rows for entry in self.entries),
             "eligible": sum(entry.eligible for entry in self.entries),
             "flagged": sum(entry.flagged for entry in self.entries),
+            "outside": sum(entry.outside for entry in self.entries),
+            "unknown": sum(entry.unknown for entry in self.entries),
             "discoveries": sum(entry.discoveries for entry in self.entries),
         }
 
@@ -249,6 +272,7 @@ class Summary:
             "version": model.version,
             "sha256": model.sha256,
             "sample": model.sample,
+            "population": model.population,
             "p_level": model.p_level,
             "finest_p": model.finest_p,
         }
@@ -264,8 +288,14 @@ class Summary:
                 "ROWS": [entry.rows for entry in entries],
                 "ELIGIBLE": [entry.eligible for entry in entries],
                 "FLAGGED": [entry.flagged for entry in entries],
+                "OUTSIDE": [entry.outside for entry in entries],
+                "UNKNOWN": [entry.unknown for entry in entries],
                 "DISCOVERIES": [entry.discoveries for entry in entries],
                 "SET_APART": [entry.set_apart for entry in entries],
+                **{
+                    name: [entry.noise.get(name, unknown) for entry in entries]
+                    for name, unknown in _NOISE.items()
+                },
                 "ERROR": [entry.error for entry in entries],
             }
         )
@@ -279,8 +309,10 @@ class Summary:
             f"{totals['rows']} spectra, {totals['eligible']} eligible, {totals['flagged']} "
             f"anomalies (p < {model.p_level:g}; {expected:.3g} expected by chance)",
             _discovered(totals["discoveries"], found.basis),
-            f"model {model.name} {model.version}, sample {model.sample}",
+            model.describe(totals["outside"], totals["unknown"]),
         ]
+        if noise := _corrections([e.noise for e in self.entries if "SKYCORR" in e.noise]):
+            lines.insert(-1, noise)
         if totals[UNPAIRED]:
             lines.insert(1, f"{totals[UNPAIRED]} coadds have no redrock file and are not scored")
         most = max(self.entries, key=lambda entry: entry.flagged, default=None)
@@ -301,6 +333,20 @@ def _discovered(number: int, basis: str) -> str:
     """Return the line on discoveries."""
     text = f"{number} discoveries (q <= {Q_LEVEL:g}"
     return f"{text})" if basis == NONE else f"{text}), which rest on {_BASES[basis]}"
+
+
+def _corrections(noises: list[NoiseCards]) -> str:
+    """Return in how many petals the noise was corrected, and why not in others."""
+    if not noises:
+        return ""
+    corrected = sum(bool(noise["SKYCORR"]) for noise in noises)
+    few = sum(noise["NSKY"] < LEAST_FIBERS for noise in noises)
+    text = f"noise corrected in {corrected} of {len(noises)} petals"
+    if few:
+        text += f"; {few} have fewer than {LEAST_FIBERS} sky fibers"
+    if implausible := len(noises) - corrected - few:
+        text += f"; {implausible} have an implausible variance"
+    return text
 
 
 def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:

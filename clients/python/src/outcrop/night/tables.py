@@ -1,7 +1,7 @@
 """Petal table: the score table of one petal of a night, and whether it is current.
 
-A table is current if its header names the present files and the served model, and it is not older
-than the files.
+A table is current if its header names the present files and the served model, its noise was
+corrected as it is to be now, and it is not older than the files.
 """
 
 import os
@@ -15,16 +15,17 @@ from .._fits import FitsFile
 from ..desi import read_spectra
 from ..errors import InputError
 from ..fingerprint import has_fingerprints
+from ..inputs import NoiseCards
 from ..model import Model
+from ..noise import correct_noise
 from ..petals import Petal
 from ..scores import Scores
-from ..spectra import CAMERAS
-from ..table import write_scores
+from ..table import NOISE, write_scores
 from .retries import RetryingClient
 
 
-def is_current(table: Path, petal: Petal, model: Model) -> bool:
-    """Return whether a table is complete, and of these files and this model."""
+def is_current(table: Path, petal: Petal, model: Model, noise_correction: bool = True) -> bool:
+    """Return whether a table is complete, and of these files, this model and this correction."""
     try:
         fingerprints = petal.fingerprints()
         with FitsFile(table) as file:
@@ -32,6 +33,8 @@ def is_current(table: Path, petal: Petal, model: Model) -> bool:
             primary = file.header("PRIMARY")
         return (
             sha256 == model.sha256
+            # Also there where the correction found nothing to do.
+            and ("SKYCORR" in primary) == noise_correction
             and has_fingerprints(primary, fingerprints)
             and table.stat().st_mtime_ns >= max(each.mtime for each in fingerprints)
         )
@@ -45,6 +48,7 @@ def make_table(
     model: Model,
     client: RetryingClient,
     allow_mismatch: bool = False,
+    noise_correction: bool = True,
 ) -> Scores:
     """Score a petal and write its table, in place of an older one.
 
@@ -58,6 +62,8 @@ def make_table(
     client : RetryingClient
     allow_mismatch : bool
         As in `read_spectra`.
+    noise_correction : bool
+        Whether to apply `correct_noise`.
 
     Raises
     ------
@@ -73,6 +79,8 @@ def make_table(
     if petal.fingerprints() != fingerprints:
         raise InputError(f"{petal.coadd} or {petal.redrock} changed while it was read; run again")
 
+    if noise_correction:
+        spectra = correct_noise(spectra)
     scores = client.score(spectra)
 
     table.parent.mkdir(parents=True, exist_ok=True)
@@ -105,13 +113,12 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
             "P_VALUE": rows.floats("P_VALUE"),
             "ANOMALY": rows.booleans("ANOMALY"),
             "FIBER": rows.integers("FIBER"),
+            "DESI_TARGET": rows.integers("DESI_TARGET"),
         }
 
 
-def read_noise(table: Path) -> dict[str, float]:
-    """Return the variance of a petal's noise over the reported one, by camera.
-
-    It is in the primary header, as NOISE_B, NOISE_R and NOISE_Z, where it was measured.
+def read_noise(table: Path) -> NoiseCards:
+    """Return what a score table says of the petal's noise; empty where it was not measured.
 
     Raises
     ------
@@ -120,7 +127,5 @@ def read_noise(table: Path) -> dict[str, float]:
     """
     with FitsFile(table) as file:
         header = file.header("PRIMARY")
-    cards = {camera: header.get(f"NOISE_{camera.upper()}") for camera in CAMERAS}
-    return {
-        camera: float(value) for camera, value in cards.items() if isinstance(value, int | float)
-    }
+    found = {name: header[name] for name in NOISE if name in header}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
