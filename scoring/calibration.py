@@ -39,7 +39,7 @@ _TRUSTED_MEAN = (0.97, 0.99)
 _LEFT_OUT = 0.3
 """Share of inliers, at most, among the spectra that are left out of a sample."""
 _ROUNDS = 8
-_ODD = (2e-3, 1e-3, 0.2)
+_ODD = (3e-3, 1e-3, 0.2)
 """Share of odd inliers, the p-value below which they lie, and the power of p of their tail."""
 _TOO_GOOD = 1e-4
 # Below e^-50 only the order of probabilities matters. Compression keeps the order and avoids 0.

@@ -109,6 +109,9 @@ class Fit(_Section):
     """Global norm at which gradients are clipped, so that a few spectra cannot dominate a step."""
     weight_decay: Rate | None = None
     """Decoupled weight decay per step of the perceptrons, in units of the learning rate."""
+    trim: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the galaxies left out, those with the worst reconstruction for their S/N: anomalies
+    in the sample are not learned. Stars and quasars are rare, and all of them are kept."""
     seed: Annotated[int, Field(ge=0)] = 0
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import model_store.grid
 import model_store.population
+import outcrop.camera_offsets
 import outcrop.noise
 import scoring.coadd
 import scoring.infill
@@ -46,6 +47,7 @@ _CODE = (
     cuts,
     model_store.grid,
     model_store.population,
+    outcrop.camera_offsets,
     outcrop.noise,
     scoring.coadd,
     scoring.resample,

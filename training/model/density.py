@@ -49,10 +49,15 @@ def well_reconstructed(scored: Scored, share: float) -> NDArray[np.bool_]:
     """
     error = scored.wmse / scored.rows["coverage"]
     kept = np.ones(len(error), np.bool_)
-    order = np.argsort(scored.rows["snr"], kind="stable")
-    for group in np.array_split(order, max(1, len(order) // _LIKE_SNR)):
+    for group in groups_of_like_snr(scored.rows["snr"]):
         kept[group] = error[group] <= np.quantile(error[group], 1 - share)
     return kept
+
+
+def groups_of_like_snr(snr: NDArray[np.float32]) -> list[NDArray[np.intp]]:
+    """Return the indices of S/N (N,) in groups of some 1000 neighbours."""
+    order = np.argsort(snr, kind="stable")
+    return np.array_split(order, max(1, len(order) // _LIKE_SNR))
 
 
 def fit_local_outlier_factor(

@@ -3,11 +3,14 @@
 Batches are read from memory-mapped arrays, so the sample may be larger than memory. Order, sampling
 and dropout depend on the seed and the epoch only. After each epoch the whole state is written to a
 checkpoint; an interrupted fit continues from there with the same result.
+
+A sample may contain anomalies, and the networks learn those of which there are a few. Several times
+during the fit the spectra that are reconstructed worst among others alike are therefore left out.
 """
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,8 @@ from .config import Fit
 from .vae import Vae, kl_divergence, log_likelihood, weighted_mse
 
 _VALIDATION_BATCH = 1024
+_TRIM_AFTER = (0.1, 0.25, 0.5, 0.75)
+"""Shares of the epochs after which the training spectra to be left out are chosen anew."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,21 @@ class Rows:
             yield self.flux[rows], self.ivar[rows]
 
 
-def fit(vae: Vae, training: Rows, validation: Rows, settings: Fit, checkpoint: Path) -> list[Epoch]:
+def fit(
+    vae: Vae,
+    training: Rows,
+    alike: Sequence[NDArray[np.intp]],
+    validation: Rows,
+    settings: Fit,
+    checkpoint: Path,
+) -> list[Epoch]:
     """Fit the networks in place; return one record per epoch.
 
     Parameters
     ----------
+    alike : sequence of (n,) int64
+        Groups of training spectra, as indices of ``training.index``, in each of which the worst
+        reconstructed are left out.
     checkpoint : Path
         Written after each epoch. If it exists, the fit continues from it; it must then come from
         the same networks, spectra and settings.
@@ -85,15 +100,22 @@ def fit(vae: Vae, training: Rows, validation: Rows, settings: Fit, checkpoint: P
     train_step = _make_train_step(vae, optimizer)
     validation_step = _make_validation_step(vae)
 
-    # Networks, optimizer and history are all that a checkpoint holds.
+    # Networks, optimizer, history and the spectra left in are all that a checkpoint holds.
     state = [*vae.variables(), *optimizer.variables]
-    history = _restore(checkpoint, state) if checkpoint.exists() else []
+    kept = np.ones(len(training.index), np.bool_)
+    history: list[Epoch] = []
+    if checkpoint.exists():
+        history, kept = _restore(checkpoint, state)
 
     steps = -(-len(training.index) // settings.batch_size)
+    trim_at = {round(share * settings.epochs) for share in _TRIM_AFTER} - {0}
     total = settings.epochs * steps
     with tqdm(total=total, initial=len(history) * steps, desc="fit", unit="step") as progress:
         for epoch in range(len(history), settings.epochs):
+            if settings.trim > 0 and epoch in trim_at:
+                kept = _well_reconstructed(vae, training, alike, settings.trim)
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(training.index))
+            order = order[kept[order]]
             sums = np.zeros(2)
             rate = 0.0
             for i, (flux, ivar) in enumerate(training.batches(settings.batch_size, order)):
@@ -103,16 +125,33 @@ def fit(vae: Vae, training: Rows, validation: Rows, settings: Fit, checkpoint: P
                 sums += len(flux) * np.array(train_step(flux, ivar, seed, rate))
                 progress.update()
 
-            loss, wmse = sums / len(training.index)
+            loss, wmse = sums / len(order)
             validated = _validate(validation_step, validation, settings.seed)
             history.append(Epoch(rate, loss, wmse, *validated))
-            _save(checkpoint, state, history)
+            _save(checkpoint, state, history, kept)
             progress.set_postfix_str(
                 f"epoch {epoch + 1}/{settings.epochs}, "
                 f"validation wmse {history[-1].validation_wmse:.3f}"
             )
 
     return history
+
+
+def _well_reconstructed(
+    vae: Vae, training: Rows, alike: Sequence[NDArray[np.intp]], share: float
+) -> NDArray[np.bool_]:
+    """Return which training spectra (n,) remain without the worst share of each group."""
+    errors: list[NDArray[np.float32]] = []
+    for flux, ivar in training.batches(_VALIDATION_BATCH):
+        latent, _ = vae.encoder(flux, training=False)
+        wmse = np.asarray(weighted_mse(flux, ivar, vae.decoder(latent, training=False)))
+        errors.append(wmse / np.mean(ivar > 0, axis=1))
+
+    error = np.concatenate(errors)
+    kept = np.ones(len(error), np.bool_)
+    for group in alike:
+        kept[group] = error[group] <= np.quantile(error[group], 1 - share)
+    return kept
 
 
 def learning_rate(settings: Fit, history: list[Epoch], done: float) -> float:
@@ -203,8 +242,11 @@ def _validate(
     return float(loss), float(wmse)
 
 
-def _save(path: Path, state: list[keras.Variable], history: list[Epoch]) -> None:
+def _save(
+    path: Path, state: list[keras.Variable], history: list[Epoch], kept: NDArray[np.bool_]
+) -> None:
     arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(state)}
+    arrays["kept"] = kept
     arrays["history"] = np.array(json.dumps([asdict(epoch) for epoch in history]))
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -214,8 +256,9 @@ def _save(path: Path, state: list[keras.Variable], history: list[Epoch]) -> None
     temporary.replace(path)
 
 
-def _restore(path: Path, state: list[keras.Variable]) -> list[Epoch]:
+def _restore(path: Path, state: list[keras.Variable]) -> tuple[list[Epoch], NDArray[np.bool_]]:
     with np.load(path, allow_pickle=False) as arrays:
         for i, variable in enumerate(state):
             variable.assign(arrays[f"variable_{i}"])
-        return [Epoch(**epoch) for epoch in json.loads(str(arrays["history"]))]
+        history = [Epoch(**epoch) for epoch in json.loads(str(arrays["history"]))]
+        return history, arrays["kept"]

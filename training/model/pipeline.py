@@ -31,7 +31,12 @@ from .cache import cache_root
 from .calibrate import Calibrated, calibration_entry, decile_edges, publish, quantile_thresholds
 from .config import Config
 from .dataset import RestSample, Split, prepare, read_sample, split
-from .density import fit_local_outlier_factor, informative_axes, well_reconstructed
+from .density import (
+    fit_local_outlier_factor,
+    groups_of_like_snr,
+    informative_axes,
+    well_reconstructed,
+)
 from .eigenspectra import iterative_pca, noise_weighted_pca
 from .export import export
 from .fit import Epoch, Rows, fit
@@ -171,6 +176,7 @@ def fit_networks(sample: RestSample, parts: Split, config: Config, work: Path) -
     history = fit(
         vae,
         Rows(flux, ivar, parts.training),
+        _alike(sample.rows[parts.training]),
         Rows(flux, ivar, parts.validation),
         config.fit,
         work / f"{_fingerprint(config, sample)}.npz",
@@ -232,6 +238,12 @@ def _some(training: NDArray[np.intp], config: Config) -> NDArray[np.intp]:
         return training
     rng = np.random.default_rng(config.split.seed)
     return np.sort(rng.choice(training, config.infill.spectra, replace=False))
+
+
+def _alike(rows: NDArray[np.void]) -> list[NDArray[np.intp]]:
+    """Return groups of galaxies of like S/N among rows (n,)."""
+    galaxies = np.flatnonzero(rows["spectype"] == "GALAXY")
+    return [galaxies[group] for group in groups_of_like_snr(rows["snr"][galaxies])]
 
 
 def _fingerprint(config: Config, sample: RestSample) -> str:

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.long
 
 BINS, LATENTS = 60, 2
 NETWORK = Network(latents=LATENTS, hidden=(32, 16), dropout=0.1, linear_path=True)
-SETTINGS = Fit(epochs=6, batch_size=64, schedule="cosine", clip_norm=100.0, weight_decay=1.0)
+SETTINGS = Fit(
+    epochs=6, batch_size=64, schedule="cosine", clip_norm=100.0, weight_decay=1.0, trim=0.02
+)
 
 
 def make(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -34,6 +36,7 @@ def make(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.floa
 FLUX, IVAR = make(np.random.default_rng(1))
 TRAINING = Rows(FLUX, IVAR, np.arange(400))
 VALIDATION = Rows(FLUX, IVAR, np.arange(400, 500))
+ALIKE = [np.arange(200), np.arange(200, 400)]
 
 
 def new() -> Vae:
@@ -44,7 +47,7 @@ def new() -> Vae:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vae, list[Epoch]]:
     vae = new()
     folder = tmp_path_factory.mktemp("fit")
-    return vae, fit(vae, TRAINING, VALIDATION, SETTINGS, folder / "state.npz")
+    return vae, fit(vae, TRAINING, ALIKE, VALIDATION, SETTINGS, folder / "state.npz")
 
 
 def test_the_fit_improves_on_the_linear_start(undisturbed: tuple[Vae, list[Epoch]]) -> None:
@@ -74,10 +77,17 @@ def test_a_stopped_fit_continues_as_if_undisturbed(
                 yield batch
 
     with pytest.raises(StoppedError):
-        fit(new(), Interrupted(FLUX, IVAR, np.arange(400)), VALIDATION, SETTINGS, checkpoint)
+        fit(
+            new(),
+            Interrupted(FLUX, IVAR, np.arange(400)),
+            ALIKE,
+            VALIDATION,
+            SETTINGS,
+            checkpoint,
+        )
 
     vae = new()
-    history = fit(vae, TRAINING, VALIDATION, SETTINGS, checkpoint)
+    history = fit(vae, TRAINING, ALIKE, VALIDATION, SETTINGS, checkpoint)
     whole, expected = undisturbed
     for ours, theirs in zip(history, expected, strict=True):
         assert ours.loss == pytest.approx(theirs.loss, abs=1e-3)
@@ -95,11 +105,23 @@ def test_a_finished_fit_is_not_repeated(tmp_path: Path) -> None:
     checkpoint = tmp_path / "state.npz"
     settings = SETTINGS.model_copy(update={"epochs": 1})
     vae = new()
-    first = fit(vae, TRAINING, VALIDATION, settings, checkpoint)
+    first = fit(vae, TRAINING, ALIKE, VALIDATION, settings, checkpoint)
     again = new()
-    assert fit(again, TRAINING, VALIDATION, settings, checkpoint) == first
+    assert fit(again, TRAINING, ALIKE, VALIDATION, settings, checkpoint) == first
     for one, other in zip(vae.trainable(), again.trainable(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_worst_of_each_group_are_left_out(tmp_path: Path) -> None:
+    # One in fifty has a second line.
+    flux, odd = FLUX.copy(), np.arange(0, 400, 50)
+    line = np.exp(-((np.linspace(0, 1, BINS) - 0.9) ** 2) / 0.001)
+    flux[odd] += (0.3 * line).astype(np.float32)
+
+    checkpoint = tmp_path / "state.npz"
+    fit(new(), Rows(flux, IVAR, np.arange(400)), ALIKE, VALIDATION, SETTINGS, checkpoint)
+    with np.load(checkpoint) as arrays:
+        np.testing.assert_array_equal(np.flatnonzero(~arrays["kept"]), odd)
 
 
 def test_the_cosine_falls_to_the_final_rate() -> None:

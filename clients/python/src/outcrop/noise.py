@@ -1,4 +1,4 @@
-"""Noise of a petal: what its sky fibers say of it, and spectra corrected for it.
+"""Noise of a petal: what its own fibers say of it, and spectra corrected for it.
 
 A sky fiber sees no object. Where the reported noise is right, flux · √ivar of its pixels has mean 0
 and variance 1. Its variance over a petal's sky fibers is that of the whole petal in units of the
@@ -14,6 +14,9 @@ from a normal distribution, its neighbours have one too, and the others have non
 
 The residual is the same flux in all fibers of the petal, whatever object they see: the sky's light
 is, once fibers are calibrated.
+
+Where cameras disagree on the flux of the petal's targets, that is corrected too
+(`outcrop.camera_offsets`).
 """
 
 from collections.abc import Mapping
@@ -23,6 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .camera_offsets import CameraOffsets
 from .inputs import NoiseCards
 from .scores import Status
 from .spectra import Band, Spectra
@@ -44,7 +48,7 @@ _LARGEST_SQUARE: Final = 100.0
 
 @dataclass(frozen=True, eq=False)
 class PetalNoise:
-    """The noise of one petal, from its sky fibers.
+    """The noise of one petal, from its sky fibers, and the offsets of its cameras.
 
     Attributes
     ----------
@@ -56,15 +60,17 @@ class PetalNoise:
         of any.
     sky_fibers : int
         Number of sky fibers with data, in the band that has most.
+    offsets : CameraOffsets
     """
 
     variance: Mapping[str, float]
     residual: Mapping[str, NDArray[np.float64]]
     sky_fibers: int
+    offsets: CameraOffsets
 
     @classmethod
     def measure(cls, spectra: Spectra) -> "PetalNoise":
-        """Measure the noise of one petal; what is not a sky fiber does not matter.
+        """Measure the noise and the offsets of one petal.
 
         A sky fiber has OBJTYPE ``SKY``, a good fiber status, and more than half of its pixels.
         """
@@ -72,10 +78,18 @@ class PetalNoise:
         rows = np.flatnonzero(_on_sky(spectra))
         sky = spectra[rows[np.argsort(spectra.targetid[rows], kind="stable")]]
         measured = {name: _measure(band) for name, band in sky.bands.items()}
+        residual = {name: residual for name, (_, residual, _) in measured.items()}
+
+        # Sky lines between two cameras must not pass for an offset.
+        bands = {
+            name: replace(band, flux=_without(band.flux, residual[name]))
+            for name, band in spectra.bands.items()
+        }
         return cls(
             {name: variance for name, (variance, _, _) in measured.items()},
-            {name: residual for name, (_, residual, _) in measured.items()},
+            residual,
             max(count for _, _, count in measured.values()),
+            CameraOffsets.measure(replace(spectra, bands=bands)),
         )
 
     @property
@@ -90,13 +104,19 @@ class PetalNoise:
         return self.sky_fibers >= LEAST_FIBERS and self.plausible
 
     def cards(self) -> NoiseCards:
-        """Return NOISE_B, NOISE_R and NOISE_Z (1 without such a camera), NSKY and SKYCORR."""
+        """Return the cards of the primary header of a score table.
+
+        NOISE_B, NOISE_R and NOISE_Z (1 without such a camera), OFFSET_B and OFFSET_Z (0 where not
+        measured), NSKY and SKYCORR.
+        """
         variance = dict.fromkeys("brz", 1.0)
         for band, value in self.variance.items():
             # The common band brz is of all three.
             variance |= dict.fromkeys(band, value)
         return {
             **{f"NOISE_{camera.upper()}": round(value, 4) for camera, value in variance.items()},
+            "OFFSET_B": round(self.offsets.offset["b"], 4),
+            "OFFSET_Z": round(self.offsets.offset["z"], 4),
             "NSKY": self.sky_fibers,
             "SKYCORR": self.corrected,
         }
@@ -105,8 +125,9 @@ class PetalNoise:
 def correct_noise(spectra: Spectra) -> Spectra:
     """Return spectra with the noise that their petal's sky fibers show.
 
-    In each band, ivar is divided by the variance, and the residual is taken off the flux. Rows
-    with the same `tileid` and `petal` are one petal. Nothing is changed in a petal without ten sky
+    In each band, ivar is divided by the variance, the residual is taken off the flux, and the
+    offset of the camera is divided out. Rows with the same `tileid` and `petal` are one petal.
+    Nothing is changed in a petal without ten sky
     fibers, nor in a healpixel, which mixes petals, nor where a variance is beyond `VARIANCE_RANGE`.
     ``inputs.noise`` of the result says what was done; where it is of several petals, of the one
     with most sky fibers. Spectra that were corrected before are returned as they are.
@@ -129,9 +150,8 @@ def correct_noise(spectra: Spectra) -> Spectra:
         return spectra
 
     petals = _petals(spectra)
-    on_sky = _on_sky(spectra)
     noises = [
-        PetalNoise.measure(spectra[on_sky & (petals == petal)])
+        PetalNoise.measure(spectra if (petals == petal).all() else spectra[petals == petal])
         for petal in range(petals.max(initial=0) + 1)
     ]
     bands = spectra.bands
@@ -253,10 +273,17 @@ def _corrected(name: str, band: Band, noises: list[PetalNoise], petals: NDArray[
     pixels = band.flux.shape[1]
     variance = [noise.variance[name] if noise.corrected else 1.0 for noise in noises]
     residual = [noise.residual[name] if noise.corrected else np.zeros(pixels) for noise in noises]
+    offset = [noise.offsets.offset.get(name, 0.0) if noise.corrected else 0.0 for noise in noises]
 
+    flux = _without(band.flux, np.array(residual)[petals])
+    factor = 1 + np.array(offset, np.float32)[petals, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        flux = (flux / factor).astype(np.float32)
+        ivar = band.ivar / np.array(variance, np.float32)[petals, None] * factor**2
+    return Band(flux, ivar.astype(np.float32), band.mask)
+
+
+def _without(flux: NDArray[np.float32], residual: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the flux (N, P) without a residual (P,) or (N, P)."""
     # A flux of 0 stays: it marks a pixel without information.
-    taken = np.array(residual, np.float32)[petals]
-    flux = np.where(band.flux == 0, band.flux, band.flux - taken)
-    with np.errstate(over="ignore"):
-        ivar = band.ivar / np.array(variance, np.float32)[petals, None]
-    return Band(flux, ivar, band.mask)
+    return np.where(flux == 0, flux, flux - residual.astype(np.float32))

@@ -38,6 +38,8 @@ NOISE: Final = {
     "NOISE_B": "variance of sky fibers / reported, camera b",
     "NOISE_R": "variance of sky fibers / reported, camera r",
     "NOISE_Z": "variance of sky fibers / reported, camera z",
+    "OFFSET_B": "relative offset of the flux in b from r",
+    "OFFSET_Z": "relative offset of the flux in z from r",
     "NSKY": "sky fibers with data",
     "SKYCORR": "whether flux and ivar were corrected by them",
 }

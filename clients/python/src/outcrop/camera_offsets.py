@@ -1,0 +1,127 @@
+"""Camera offsets: by how much a petal's cameras disagree where they overlap.
+
+Cameras b and r both record 5760 to 5800 Å, r and z 7520 to 7620 Å. What the flux of one differs
+there from that of the other is noise in a single spectrum; a difference that all spectra of a petal
+share is an error of the cameras' calibration. `CameraOffsets.measure` finds it, relative to r, from
+all targets of a petal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scores import Status
+from .spectra import CAMERAS, STEP, WAVE, Band, Spectra
+
+LEAST_TARGETS: Final = 50
+"""Targets with flux on both sides of a join that its offset is measured from."""
+LARGEST_OFFSET: Final = 0.2
+"""Offsets up to which the flux is corrected; a petal beyond it has another fault."""
+
+_UNUSABLE: Final = Status.NOT_TARGET | Status.BAD_FIBER | Status.NO_SPECTRUM
+# Pixels on either side of an overlap that tell how bright a spectrum is there.
+_BESIDE: Final = 100
+# rms of the offset of a single fiber, and of that of a petal.
+_OF_FIBER: Final = 0.007
+_OF_PETAL: Final = 0.03
+_CLIP: Final = 4.0
+_STEPS: Final = 5
+
+
+@dataclass(frozen=True)
+class CameraOffsets:
+    """The offsets of one petal's cameras.
+
+    Attributes
+    ----------
+    offset : mapping of str to float
+        Relative error of the flux of b, r and z; that of r is 0 by definition, and so is one that
+        cannot be measured.
+    """
+
+    offset: Mapping[str, float]
+
+    @classmethod
+    def measure(cls, spectra: Spectra) -> "CameraOffsets":
+        """Measure the offsets of one petal from its targets.
+
+        Without all three cameras, without 50 targets at a join, and beyond an offset of 0.2,
+        all are 0.
+        """
+        offset: dict[str, float] = dict.fromkeys(CAMERAS, 0.0)
+        if tuple(spectra.bands) != CAMERAS:
+            return cls(offset)
+
+        # In an order of their own: the sums do not depend on that of the file.
+        targets = np.flatnonzero((spectra.status & int(_UNUSABLE)) == 0)
+        targets = targets[np.argsort(spectra.targetid[targets], kind="stable")]
+        b, r, z = (spectra.bands[name][targets].folded() for name in CAMERAS)
+        blue = _difference("b", b, "r", r)
+        red = _difference("r", r, "z", z)
+        if max(abs(blue), abs(red)) > LARGEST_OFFSET:
+            return cls(offset)
+
+        # r is 1 + red times z.
+        return cls({"b": blue, "r": 0.0, "z": 1 / (1 + red) - 1})
+
+
+def _difference(left_name: str, left: Band, right_name: str, right: Band) -> float:
+    """Return by how much the left camera's flux is above the right one's, relative to it."""
+    shared = int(np.rint((WAVE[left_name][-1] - WAVE[right_name][0]) / STEP)) + 1
+    brightness = (
+        _median(left, slice(-shared - _BESIDE, -shared))
+        + _median(right, slice(shared, shared + _BESIDE))
+    ) / 2
+
+    # The summed difference of each spectrum, weighted, and the sum of the weights.
+    one, other = _informed(left)[:, -shared:], _informed(right)[:, :shared]
+    good = np.isfinite(one) & np.isfinite(other)
+    weight = _weight(left.ivar[:, -shared:], right.ivar[:, :shared], good)
+    difference = np.where(good, one - other, 0)
+    total = weight.sum(axis=1)
+    used = (total > 0) & (brightness > 0)
+    if np.count_nonzero(used) < LEAST_TARGETS:
+        return 0.0
+
+    # Each spectrum's own offset, and its variance.
+    total, brightness = total[used], brightness[used]
+    own = (weight * difference)[used].sum(axis=1) / (brightness * total)
+    variance = 1 / (brightness**2 * total) + _OF_FIBER**2
+
+    # The mean, without those far from it.
+    mean, near = float(np.median(own)), np.ones(len(own), np.bool_)
+    for _ in range(_STEPS):
+        near = np.abs(own - mean) < _CLIP * np.sqrt(variance)
+        if not near.any():
+            return 0.0
+        mean = float(np.sum((own / variance)[near]) / np.sum(1 / variance[near]))
+
+    # Shrunk where it is uncertain.
+    error = 1 / np.sum(1 / variance[near])
+    return mean * _OF_PETAL**2 / (_OF_PETAL**2 + float(error))
+
+
+def _informed(band: Band) -> NDArray[np.float64]:
+    """Return the flux (N, P), NaN where there is no information."""
+    good = (band.ivar > 0) & np.isfinite(band.ivar) & np.isfinite(band.flux)
+    return np.where(good, band.flux.astype(np.float64), np.nan)
+
+
+def _weight(
+    left: NDArray[np.float32], right: NDArray[np.float32], good: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the inverse variance of the difference of two fluxes; 0 where not good."""
+    one = np.where(good, left, 1).astype(np.float64)
+    other = np.where(good, right, 1).astype(np.float64)
+    return np.where(good, one * other / (one + other), 0)
+
+
+def _median(band: Band, pixels: slice) -> NDArray[np.float64]:
+    """Return the lower median flux (N,) of the pixels with information, 0 where there is none."""
+    ascending = np.sort(_informed(band)[:, pixels], axis=1)
+    count = np.count_nonzero(~np.isnan(ascending), axis=1)
+    middle = np.maximum(count - 1, 0) // 2
+    return np.nan_to_num(np.take_along_axis(ascending, middle[:, None], axis=1)[:, 0])
