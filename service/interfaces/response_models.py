@@ -3,9 +3,12 @@
 Responses are built from these models, and the OpenAPI document shows them.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
+import orjson
 from pydantic import ConfigDict, Field
+from starlette.responses import Response
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from outcrop import Model, Scores, Status
@@ -108,17 +111,24 @@ class ScoreAnswer(ResponseModel):
         # Not validated, which would take as long as writing it: the arrays have these types.
         return ScoreAnswer.model_construct(model=model, scores=_rows(scores))
 
+    def response(self, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        """Return this object as an HTTP response; numbers have the digits of their precision."""
+        # orjson writes arrays without a Python object for each number, and NaN as null.
+        content = orjson.dumps(
+            {"model": self.model.model_dump(), "scores": self.scores},
+            option=orjson.OPT_SERIALIZE_NUMPY,
+        )
+        return Response(content, status, headers, media_type="application/json")
+
 
 def _rows(scores: Scores) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {}
     for name, column in scores.columns().items():
-        columns[name] = column.tolist()
+        columns[name] = list(column)
         if name == "targetid":
-            columns[name] = [str(value) for value in columns[name]]
+            columns[name] = [str(value) for value in column]
         if name == "status":
-            columns["status_names"] = [
-                [bit.name for bit in Status(value)] for value in columns[name]
-            ]
+            columns["status_names"] = [[bit.name for bit in Status(int(value))] for value in column]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

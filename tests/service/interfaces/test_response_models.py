@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -21,7 +22,7 @@ from service.interfaces.response_models import (
 from tests.service.helpers import make_spectra
 
 
-def answered(scorer: Scorer, scores: Scores) -> list[dict[str, object]]:
+def answered(scorer: Scorer, scores: Scores) -> list[dict[str, Any]]:
     response = ScoreAnswer.of(ModelName.of(scorer.model), scores).response()
     ScoreAnswer.model_validate_json(bytes(response.body), strict=True)
     return json.loads(bytes(response.body))["scores"]
@@ -48,6 +49,23 @@ def test_scores_that_are_nan_are_null_and_bits_have_names(scorer: Scorer) -> Non
     assert (first["wmse"], second["wmse"]) == (None, 2.5)
     assert (first["status_names"], second["status_names"]) == (["NO_DATA", "DUPLICATE"], [])
     assert (first["targetid"], second["targetid"]) == (str(-(2**63)), str(2**63 - 1))
+
+
+def test_every_number_is_the_shortest_that_is_read_back_exactly(scorer: Scorer) -> None:
+    scores = scorer.score(make_spectra(2), reconstruction=True)
+    assert scores.rest_flux is not None
+    scores.rest_flux[0, :2] = 0.1, np.nan
+    spoilt = replace(
+        scores, snr=np.array([0.1, 16777216], np.float32), p_value=np.array([0.1, 1 / 3])
+    )
+    rows = answered(scorer, spoilt)
+    assert [row["snr"] for row in rows] == [0.1, 16777216]
+    assert [row["p_value"] for row in rows] == [0.1, 1 / 3]
+    assert rows[0]["rest_flux"][:2] == [0.1, None]
+
+    for name in ("latent", "reconstruction", "rest_ivar"):
+        read = np.array([row[name] for row in rows], np.float32)
+        np.testing.assert_array_equal(read, getattr(spoilt, name))
 
 
 def test_no_spectra_are_no_scores(scorer: Scorer) -> None:
