@@ -30,7 +30,7 @@ PROCESSES := $(shell python3 -c 'import os; print(os.cpu_count() + 1)')
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo test test-fast coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-science lock clean
+.PHONY: help setup demo test test-fast coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-science benchmark-scale lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -123,6 +123,9 @@ bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the reference implementation, a l
 benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
 	$(RUN) python -m training.evaluation.benchmark --folder benchmark-science
 
+benchmark-scale: $(STAMP) ## Time and memory of a fit to 208,000 spectra (an hour, 40 GB of disk)
+	$(RUN) python -m training.evaluation.scale --folder benchmark-scale
+
 lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header pyproject.toml -o requirements/serving.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --extra training --extra dev pyproject.toml -o requirements/dev.txt
@@ -131,5 +134,5 @@ lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 	done
 
 clean: ## Remove what the targets made, .venv included; stored models stay
-	rm -rf .venv demo outcrop.cdx.json benchmark-science benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo outcrop.cdx.json benchmark-science benchmark-scale benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	if [ -d .cache ]; then find .cache -mindepth 1 -maxdepth 1 ! -name bentoml -exec rm -r {} +; fi
