@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tqdm import tqdm
+
 from ..sky.petals import simulate
 
 SPECTRA = 208_000
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Of the largest child, in kilobytes.
     gigabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
     counts = json.loads((bundle / "manifest.json").read_text())["sample"]["counts"]
-    print(
+    tqdm.write(
         f"{counts['unique']} spectra, {counts['training']} trained on: {minutes:.1f} minutes "
         f"(at most {MINUTES:g} for {SPECTRA}), {gigabytes:.2f} GB (at most {GIGABYTES:g})"
     )
