@@ -46,7 +46,10 @@ class ReferenceScorer:
         self._lof = lof.fit(density.latents[:, self._axes])
 
     def score(self, spectra: Spectra) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return wmse and nof, (N,) each, of spectra with a redshift; bad bins are not infilled."""
+        """Return wmse and nof, (N,) each, of spectra in the model's redshift range.
+
+        Bad bins are not infilled.
+        """
         flux, ivar = self._rest_frame(*_coadd(spectra), spectra.z)
         norm = np.linalg.norm(flux, axis=1, keepdims=True)
         flux, ivar = flux / norm, ivar * norm**2

@@ -81,10 +81,13 @@ class Workload:
     @cached_property
     def _spectra(self) -> Spectra:
         spectra = read_spectra(self.petal.coadd, self.petal.redrock)
-        return spectra[np.flatnonzero((spectra.status == 0) & np.isfinite(spectra.z))]
+        # Beyond the range a spectrum has no scores, and so costs hardly anything.
+        low, high = Bundle.open(self.model).manifest.redshift_range
+        inside = (spectra.z >= low) & (spectra.z <= high)
+        return spectra[np.flatnonzero((spectra.status == 0) & inside)]
 
     def spectra(self, count: int) -> Spectra:
-        """Return `count` targets of the petal, repeated from its first if it has fewer."""
+        """Return `count` targets in the model's redshift range, repeated if there are fewer."""
         return self._spectra[np.arange(count) % len(self._spectra)]
 
     def bundle(self, reference_latents: int) -> Path:

@@ -19,7 +19,7 @@ from sklearn.ensemble import IsolationForest
 
 from model_store.bundle import Bundle
 from outcrop import Spectra
-from outcrop.desi import Petal, find_petals
+from outcrop.desi import Petal
 from outcrop.spectra import STEP, WAVE
 from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
@@ -171,7 +171,6 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> FittedBaseli
     coefficients, _ = components.project(flux[rows], ivar[rows], COMPONENTS[0])
     density = fit_local_outlier_factor(coefficients.astype(np.float32), NEIGHBOURS)
 
-    petals = {petal for folder in folders for petal in find_petals(folder)}
     numbers = sample.rows["petal"][parts.calibration]
     targetids = sample.rows["targetid"][parts.calibration]
     trained_on = TrainingTargetids.of(bundle).targetids
@@ -179,7 +178,7 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> FittedBaseli
         components=components,
         forest=IsolationForest(random_state=_SEED, n_jobs=1).fit(coefficients),
         density=density,
-        petals=sorted(petals, key=lambda petal: petal.coadd),
+        petals=list(sample.petals),
         calibration={int(n): targetids[numbers == n] for n in np.unique(numbers)},
         same_sample=np.array_equal(np.sort(sample.rows["targetid"][parts.training]), trained_on),
     )

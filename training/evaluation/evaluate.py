@@ -5,8 +5,11 @@ A score's threshold is the 99th percentile of the score among the eligible inlie
 spectra that are not eligible, such as a wrong redshift outside the model's range, are counted
 apart. lowsnr is a control, not an anomaly: its flagged share is reported, never its recall.
 
-Where no truth is known, everything that needs none is still evaluated: flagged shares by S/N and
-by class, and the reconstruction error of each class.
+The share of the injected spectra that the model's own flag `anomaly` finds is reported beside it:
+a recall has its threshold from the inliers of this sky, a flag from the calibration.
+
+Where no truth is known, everything that needs none is still evaluated: flagged shares by S/N, by
+class and by petal, and the reconstruction error of each class.
 """
 
 import math
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model_store.bundle import Bundle
+from outcrop import Status
 from outcrop.desi import Petal, find_petals
 from scoring.calibration import TRUSTED, ConditionalTail
 from scoring.preprocess import LOW_SNR
@@ -31,15 +35,23 @@ from ..model.config import config_of
 from ..truth import CONTROL, Truth
 from ..truth import FILE as TRUTH
 from .baselines import SAMPLES, AnomalyScores, fit_baselines
-from .comparison import LEVEL, Comparison, LabelledScores
+from .comparison import ALL, LEVEL, Comparison, LabelledScores
 from .discoveries import false_discoveries
-from .flagged import error_by_class, flagged_by_class, flagged_by_snr
+from .flagged import (
+    error_by_class,
+    flagged_by_class,
+    flagged_by_petal,
+    flagged_by_snr,
+    flagged_share,
+    left_out_by_bit,
+)
 from .petal_scores import PER_GOOD_BIN, PetalScores, Scorers
 from .results import (
     ContinuumError,
     Control,
     EvaluatedModel,
     Evaluation,
+    FlaggedShare,
     InjectedCounts,
     InlierError,
     LabelledEvaluation,
@@ -50,7 +62,8 @@ from .results import (
 from .tables import CALIBRATED, table
 
 SNR_EDGES = (1.0, 5.0, 10.0, 20.0, 50.0, math.inf)
-OWN = ("p_value", "wmse", "nof", "reconstruction_probability", "expected_wmse")
+P_VALUES = ("p_value", "p_value_pooled")
+OWN = (*P_VALUES, "wmse", "nof", "reconstruction_probability", "expected_wmse")
 """Scores of the model itself; all others are baselines."""
 EXTREME_HALPHA = "extreme_halpha"
 """The kind with a line that dominates the spectrum; an anomaly must not bend the rest."""
@@ -145,7 +158,7 @@ def _with_calibrated(scorers: Scorers, scored: PetalScores) -> AnomalyScores:
     """Return the scores as they are and, where there are calibration spectra, conditioned on S/N.
 
     The calibration is that of p_value's own parts: wmse per good bin, the tail among spectra of
-    like S/N.
+    like S/N and of all classes.
     """
     raw = scored.anomaly_scores
     scores = {name: raw[name] for name in raw if not name.endswith(PER_GOOD_BIN)}
@@ -162,7 +175,7 @@ def _with_calibrated(scorers: Scorers, scored: PetalScores) -> AnomalyScores:
         ]
     )
 
-    for name in [name for name in scores if name != "p_value"]:
+    for name in [name for name in scores if name not in P_VALUES]:
         source = name + PER_GOOD_BIN if name + PER_GOOD_BIN in raw else name
         values = calibrating.anomaly_scores[source]
         tail = ConditionalTail.fit(np.log(calibrating.snr), values, TRUSTED)
@@ -185,7 +198,7 @@ def _without_truth(
     if truth is not None:
         chosen = truth.kinds(scored.targetid) == ""
     snr, spectype = scored.snr[chosen], scored.spectype[chosen]
-    flagged = scored.p_value[chosen] < manifest.p_level
+    flagged = scored.anomaly[chosen]
 
     return Evaluation(
         model=EvaluatedModel(
@@ -195,7 +208,11 @@ def _without_truth(
         folder=str(folder),
         truth=truth is not None,
         notes=_notes(scorers, scored, truth),
-        counts=SpectraCounts(rows=scored.rows, eligible=len(scored.snr)),
+        counts=SpectraCounts(
+            rows=scored.rows,
+            eligible=len(scored.snr),
+            left_out=left_out_by_bit(scored.ineligible_status, scored.ineligible_anomaly),
+        ),
         reconstruction_probability=ReconstructionCost(
             samples=SAMPLES,
             seconds_per_1000=per_1000["reconstruction_probability"],
@@ -203,7 +220,9 @@ def _without_truth(
         ),
         p_level=manifest.p_level,
         calibration=flagged_by_snr(manifest, snr, flagged, truth is not None),
-        flagged_by_spectype=flagged_by_class(spectype, flagged),
+        flagged_by_spectype=flagged_by_class(manifest, spectype, flagged, truth is not None),
+        flagged_by_petal=flagged_by_petal(scored.petal[chosen], flagged),
+        too_good=flagged_share(scored.has(Status.TOO_GOOD)[chosen]),
         wmse_by_spectype=error_by_class(spectype, snr, scored.wmse[chosen]),
     )
 
@@ -224,13 +243,18 @@ def _notes(scorers: Scorers, scored: PetalScores, truth: Truth | None) -> list[s
             "PCA from the bundle's own eigenspectra; give the training petals with --train to "
             "see all baselines, and all scores calibrated"
         )
-    elif not scorers.baselines.same_sample:
-        notes.append("the baselines were fitted on other spectra than the model was trained on")
+    else:
+        notes.append(
+            "scores 'by S/N' are compared with all classes, the p-value with the spectrum's own; "
+            "the class-blind p-value is the one to compare them with"
+        )
+        if not scorers.baselines.same_sample:
+            notes.append("the baselines were fitted on other spectra than the model was trained on")
     if scorers.paper is None:
         notes.append("give a bundle of the paper's recipe with --paper to see it beside this one")
 
-    if scored.in_training:
-        notes.append(f"the model was trained on {scored.in_training} of the evaluated spectra")
+    if trained_on := int(scored.has(Status.IN_TRAINING).sum()):
+        notes.append(f"the model was trained on {trained_on} of the evaluated spectra")
     if scorers.scorer.model.simulated:
         notes.append("the model was trained on a simulated sky: this is not DESI performance")
     return notes
@@ -270,6 +294,7 @@ def _with_truth(
         ),
         extreme_halpha_continuum=_continuum(scored.off_halpha[kinds == EXTREME_HALPHA]),
         injected=_injected(kinds, scored, truth),
+        injected_flagged=_injected_flagged(kinds, scored, truth),
         threshold=threshold,
         control=_control(kinds, scores, threshold),
         by_snr=_by_snr(comparison, scored.snr),
@@ -294,6 +319,14 @@ def _injected(
         kind: InjectedCounts(eligible=int((kinds == kind).sum()), ineligible=ineligible[kind])
         for kind in (*truth.anomalies(), CONTROL)
     }
+
+
+def _injected_flagged(
+    kinds: NDArray[np.str_], scored: PetalScores, truth: Truth
+) -> dict[str, FlaggedShare]:
+    names = truth.anomalies()
+    chosen = {kind: kinds == kind for kind in names} | {ALL: np.isin(kinds, names)}
+    return {kind: flagged_share(scored.anomaly[which]) for kind, which in chosen.items()}
 
 
 def _control(

@@ -6,7 +6,7 @@ spectra and the spectra that calibrate the baselines go through the same code.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class PetalScores:
 
     Attributes
     ----------
-    targetid, snr, spectype, wmse, p_value : (n,)
+    targetid, status, snr, spectype, wmse, p_value, anomaly : (n,)
         As served.
     petal : (n,) int
         Number of the petal.
@@ -54,23 +54,26 @@ class PetalScores:
         Spectra in the files.
     ineligible : (m,) int64
         TARGETIDs of those that are not eligible.
-    in_training : int
-        Eligible spectra that the model was trained on.
+    ineligible_status, ineligible_anomaly : (m,)
+        Their status and flag, as served.
     seconds : dict
         Time spent on ``wmse`` and on ``reconstruction_probability``.
     """
 
     targetid: NDArray[np.int64]
+    status: NDArray[np.int32]
     snr: NDArray[np.float64]
     spectype: NDArray[np.str_]
     wmse: NDArray[np.float64]
     p_value: NDArray[np.float64]
+    anomaly: NDArray[np.bool_]
     petal: NDArray[np.intp]
     off_halpha: NDArray[np.float64]
     anomaly_scores: AnomalyScores
     rows: int
     ineligible: NDArray[np.int64]
-    in_training: int
+    ineligible_status: NDArray[np.int32]
+    ineligible_anomaly: NDArray[np.bool_]
     seconds: dict[str, float]
 
     @staticmethod
@@ -78,22 +81,23 @@ class PetalScores:
         """Join the scores of several petals; only names that all of them have are kept."""
         first = parts[0]
         common = [n for n in first.anomaly_scores if all(n in p.anomaly_scores for p in parts)]
+        joined = {
+            one.name: np.concatenate([getattr(p, one.name) for p in parts])
+            for one in fields(PetalScores)
+            if one.name not in ("anomaly_scores", "rows", "seconds")
+        }
         return PetalScores(
-            targetid=np.concatenate([p.targetid for p in parts]),
-            snr=np.concatenate([p.snr for p in parts]),
-            spectype=np.concatenate([p.spectype for p in parts]),
-            wmse=np.concatenate([p.wmse for p in parts]),
-            p_value=np.concatenate([p.p_value for p in parts]),
-            petal=np.concatenate([p.petal for p in parts]),
-            off_halpha=np.concatenate([p.off_halpha for p in parts]),
+            **joined,
             anomaly_scores={
                 name: np.concatenate([p.anomaly_scores[name] for p in parts]) for name in common
             },
             rows=sum(p.rows for p in parts),
-            ineligible=np.concatenate([p.ineligible for p in parts]),
-            in_training=sum(p.in_training for p in parts),
             seconds={name: sum(p.seconds[name] for p in parts) for name in first.seconds},
         )
+
+    def has(self, bit: Status) -> NDArray[np.bool_]:
+        """Return which of the eligible spectra (n,) have a status bit."""
+        return (self.status & int(bit)) != 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +135,9 @@ class Scorers:
         preprocessor = self.scorer.preprocessor
         prepared = preprocessor.prepare(preprocessor.to_rest_frame(subset))
 
-        scores: AnomalyScores = {"p_value": -np.log(served.p_value[rows])}
+        scores: AnomalyScores = {
+            name: -np.log(getattr(served, name)[rows]) for name in ("p_value", "p_value_pooled")
+        }
         scores |= _vae_scores("", served.wmse[rows], served.coverage[rows], served.nof[rows])
         seconds = self._add_residual_scores(scores, prepared, number)
         self._add_baselines(scores, subset, prepared)
@@ -139,16 +145,19 @@ class Scorers:
         spectype = spectra.spectype
         return PetalScores(
             targetid=spectra.targetid[rows],
+            status=served.status[rows],
             snr=served.snr[rows].astype(np.float64),
             spectype=np.full(len(rows), "") if spectype is None else spectype[rows],
             wmse=served.wmse[rows].astype(np.float64),
             p_value=served.p_value[rows],
+            anomaly=served.anomaly[rows],
             petal=np.full(len(rows), number),
             off_halpha=_off_halpha(served[rows]),
             anomaly_scores=scores,
             rows=len(spectra),
             ineligible=spectra.targetid[~served.eligible],
-            in_training=int(((served.status[rows] & int(Status.IN_TRAINING)) != 0).sum()),
+            ineligible_status=served.status[~served.eligible],
+            ineligible_anomaly=served.anomaly[~served.eligible],
             seconds=seconds,
         )
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 def _finite(value: float | None) -> float | None:
@@ -35,11 +35,23 @@ class EvaluatedModel(_Result):
     sample: str
 
 
+class LeftOut(_Result):
+    """Spectra that are not eligible for one reason, and how many of them are flagged: none."""
+
+    n: int
+    flagged: int
+
+
 class SpectraCounts(_Result):
-    """Spectra in the files, and those that are eligible."""
+    """Spectra in the files, those that are eligible, and why the others are not.
+
+    `left_out` is by status bit; a spectrum with several of these bits counts for each. Those that
+    only lack S/N have none, and count as ``S/N < 1``.
+    """
 
     rows: int
     eligible: int
+    left_out: dict[str, LeftOut]
 
 
 class ReconstructionCost(_Result):
@@ -70,12 +82,33 @@ class FlaggedInRange(_Result):
 
 
 class FlaggedShare(_Result):
-    """Flagged spectra of one class, the share with its exact 95 % interval."""
+    """Flagged spectra, the share with its exact 95 % interval."""
 
     n: int
     flagged: int
     share: Number
     interval: Interval
+
+
+class FlaggedInClass(FlaggedShare):
+    """Flagged spectra of one class; the further fields are those of `FlaggedInRange`.
+
+    `n_calibration` is None where the manifest does not name the class.
+    """
+
+    n_calibration: int | None
+    flagged_min: int
+    flagged_max: int
+    within: bool | None
+
+
+class FlaggedByPetal(_Result):
+    """Flagged share, petal by petal."""
+
+    petals: int
+    median: Number
+    p90: Number
+    maximum: Number
 
 
 class ClassError(_Result):
@@ -91,6 +124,8 @@ class Evaluation(_Result):
     """Everything that needs no truth.
 
     `flagged_by_spectype` and `wmse_by_spectype` have a row ``all`` and one for each redrock class.
+    `too_good` are the spectra with the status bit TOO_GOOD. Where there is a truth, all of these
+    count inliers only.
     """
 
     model: EvaluatedModel
@@ -102,21 +137,18 @@ class Evaluation(_Result):
     reconstruction_probability: ReconstructionCost
     p_level: float
     calibration: list[FlaggedInRange]
-    flagged_by_spectype: dict[str, FlaggedShare]
+    flagged_by_spectype: dict[str, FlaggedInClass]
+    flagged_by_petal: FlaggedByPetal
+    too_good: FlaggedShare
     wmse_by_spectype: dict[str, ClassError]
 
 
-class Recall(_Result):
-    """Recall by score and kind; the part that the benchmark reads back."""
-
-    n_injected: dict[str, int] = Field(validation_alias=AliasChoices("n_injected", "n_planted"))
-    recall_at_1pct: Estimates
-
-
-class DetectionMetrics(Recall):
+class DetectionMetrics(_Result):
     """All metrics by score and kind; strengths have neither ``all`` nor ``macro``."""
 
+    n_injected: dict[str, int]
     n_inlier: int
+    recall_at_1pct: Estimates
     recall_at_1pct_interval: Intervals
     auroc: Estimates
     auroc_interval: Intervals
@@ -207,11 +239,16 @@ class FalseDiscoveries(_Result):
 
 
 class LabelledEvaluation(Evaluation, DetectionMetrics):
-    """Everything, where the truth is known; `threshold` is by score."""
+    """Everything, where the truth is known; `threshold` is by score.
+
+    `injected_flagged` has the injected spectra, eligible ones, that the model's own flag `anomaly`
+    finds: by kind, and ``all`` of them; the control is left out.
+    """
 
     clean: InlierError
     extreme_halpha_continuum: ContinuumError
     injected: dict[str, InjectedCounts]
+    injected_flagged: dict[str, FlaggedShare]
     threshold: Mapping[str, Number]
     control: Control
     by_snr: list[SnrMetrics]

@@ -21,6 +21,7 @@ from .results import (
 
 NAMES = {
     "p_value": "p-value, as served",
+    "p_value_pooled": "p-value, class-blind",
     "wmse": "weighted MSE",
     "nof": "negative outlier factor",
     "expected_wmse": "expected weighted MSE",
@@ -74,7 +75,7 @@ def table(result: Evaluation) -> str:
     parts = [f"{result.model.name} {result.model.version} on {result.folder}"]
     if isinstance(result, LabelledEvaluation):
         parts += [_by_score(result), _by_kind(result), _by_snr(result)]
-    parts += [_flagged(result), _by_class(result), _summary(result)]
+    parts += [_flagged(result), _by_class(result), _left_out(result), _summary(result)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -113,6 +114,10 @@ def aligned(head: Row, rows: Sequence[Row]) -> str:
 
 def _share(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
 
 
 def _between(bounds: Interval, digits: int = 2) -> str:
@@ -202,21 +207,25 @@ def _by_snr(result: LabelledEvaluation) -> str:
 
 
 def _flagged(result: Evaluation) -> str:
+    by_class = result.flagged_by_spectype
+    named = [(_range(row), row) for row in result.calibration]
+    named += [(name or "unclassified", row) for name, row in by_class.items()]
     rows = [
         [
-            _range(row),
+            name,
             str(row.n),
             str(row.flagged),
             _share(row.share, 4),
             f"{row.flagged_min}-{row.flagged_max}",
             {True: "yes", False: "NO", None: "–"}[row.within],
+            "–" if row.n_calibration is None else str(row.n_calibration),
         ]
-        for row in result.calibration
+        for name, row in named
     ]
     return (
-        f"Flagged at p < {100 * result.p_level:g} % among {_whose(result)}, and the number that\n"
-        "99 % of faultless calibrations of this size would flag.\n\n"
-        + aligned(["range", "n", "flagged", "share", "expected", "within"], rows)
+        f"Flagged at p < {100 * result.p_level:g} % among {_whose(result)}, by S/N and by class, "
+        "and the number that\n99 % of faultless calibrations of this size would flag.\n\n"
+        + aligned(["", "n", "flagged", "share", "expected", "within", "calibration"], rows)
     )
 
 
@@ -224,20 +233,28 @@ def _by_class(result: Evaluation) -> str:
     rows = [
         [
             name or "unclassified",
-            str(share.n),
-            _share(share.share, 4),
-            _between(share.interval, 4),
+            str(error.n),
             _share(error.mean),
             _share(error.median),
             _share(error.paper_mean),
         ]
-        for name, share in result.flagged_by_spectype.items()
-        for error in [result.wmse_by_spectype[name]]
+        for name, error in result.wmse_by_spectype.items()
     ]
-    head = ["class", "n", "flagged", "95 %", "mean_wmse", "median_wmse", "paper's_mean"]
+    head = ["class", "n", "mean", "median", "paper's_mean"]
+    return f"Weighted MSE by redrock's class, {_whose(result)} with S/N > 5.\n\n" + aligned(
+        head, rows
+    )
+
+
+def _left_out(result: Evaluation) -> str:
+    rows = [
+        [name, str(row.n), str(row.flagged)]
+        for name, row in result.counts.left_out.items()
+        if row.n
+    ]
     return (
-        f"By redrock's class, {_whose(result)}: flagged share, and wmse at S/N > 5.\n\n"
-        + aligned(head, rows)
+        f"Of {result.counts.rows} spectra {result.counts.eligible} are eligible. The others by "
+        "status bit, some by several.\n\n" + aligned(["bit", "n", "flagged"], rows)
     )
 
 
@@ -247,6 +264,14 @@ def _whose(result: Evaluation) -> str:
 
 def _summary(result: Evaluation) -> str:
     lines = _detection_summary(result) if isinstance(result, LabelledEvaluation) else []
+    petals, too_good = result.flagged_by_petal, result.too_good
+    lines += [
+        f"flagged {_whose(result)}, petal by petal: median {_percent(petals.median)}, 90th "
+        f"percentile {_percent(petals.p90)}, maximum {_percent(petals.maximum)} "
+        f"({petals.petals} petals)",
+        f"{_whose(result)} that fit better than their noise allows: {too_good.flagged} of "
+        f"{too_good.n}",
+    ]
     cost = result.reconstruction_probability
     lines.append(
         f"reconstruction probability, {cost.samples} draws: {cost.seconds_per_1000:.2f} s "
@@ -257,18 +282,21 @@ def _summary(result: Evaluation) -> str:
 
 
 def _detection_summary(result: LabelledEvaluation) -> list[str]:
-    clean = result.clean
+    clean, flagged = result.clean, result.injected_flagged[ALL]
     lines = [
         f"inliers with S/N > 5: wmse median {clean.wmse_median:.3f}, "
         f"99th percentile {clean.wmse_p99:.2f} ({clean.n} spectra)",
         *_continuum(result.extreme_halpha_continuum),
         f"p-value: macro recall {_share(result.recall_at_1pct[_OURS][MACRO], 3)} "
         f"({_between(result.recall_at_1pct_interval[_OURS][MACRO], 3)})",
+        f"injected spectra flagged by anomaly: {_share(flagged.share, 3)} "
+        f"({_between(flagged.interval, 3)}), {flagged.flagged} of {flagged.n}",
+        _discovered(result.false_discoveries),
     ]
-    lines.append(_discovered(result.false_discoveries))
+
     if missed := result.missed_ratio:
         lines.append(
-            f"it misses {_share(missed.ratio)} times ({_between(missed.interval)}) "
+            f"the p-value misses {_share(missed.ratio)} times ({_between(missed.interval)}) "
             f"what {name_of(missed.score)} misses"
         )
     better = [

@@ -31,7 +31,7 @@ from .canary import make_canary
 from .card import CARD, write_card
 from .config import Config, config_of
 from .dataset import LEAST_CALIBRATION, RestSample, prepare, read_sample
-from .scored import Scored, classwise_wmse, score_rows
+from .scored import SPECTYPES, Scored, classwise_wmse, score_rows
 
 _log = logging.getLogger(__name__)
 
@@ -125,14 +125,20 @@ def decile_shares(latent: NDArray[np.float32], edges: NDArray[np.float32]) -> ND
 def calibration_entry(
     sample: RestSample, index: NDArray[np.intp], faint: NDArray[np.intp] | None = None
 ) -> SampleEntry:
-    """Return the manifest's entry for a calibration sample; its tiles are those of `index`."""
+    """Return the manifest's entry for a calibration sample; its tiles are those of `index`.
+
+    The counts of its spectra by redrock's class are named as ``calibration_STAR``.
+    """
     petals = np.unique(sample.rows["petal"][index])
+    spectype = sample.rows["spectype"][index]
+    classes = {f"calibration_{name}": int((spectype == name).sum()) for name in SPECTYPES}
     return SampleEntry(
         kind="simulated" if sample.simulated else "desi",
         release=sample.release,
         tiles=tuple(sorted({sample.tiles[petal] for petal in petals})),
         counts=sample.counts
-        | {"calibration": len(index), "faint": 0 if faint is None else len(faint)},
+        | {"calibration": len(index), "faint": 0 if faint is None else len(faint)}
+        | classes,
     )
 
 

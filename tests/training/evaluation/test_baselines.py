@@ -172,6 +172,22 @@ def test_the_baselines_share_the_models_sample_and_split(bundle: Path, sky: Path
     assert (scores["pca50"] < scores["pca10"]).all()
 
 
+def test_the_manifest_counts_the_calibration_spectra_of_each_class(bundle: Path, sky: Path) -> None:
+    opened = Bundle.open(bundle)
+    fitted = fit_baselines(opened, [sky])
+    classes: list[str] = []
+    for number, targetids in fitted.calibration.items():
+        petal = fitted.petals[number]
+        spectra = read_spectra(petal.coadd, petal.redrock)
+        assert spectra.spectype is not None
+        classes += spectra.spectype[np.isin(spectra.targetid, targetids)].tolist()
+
+    counts = opened.manifest.calibration.counts
+    for name in ("GALAXY", "QSO", "STAR"):
+        assert counts[f"calibration_{name}"] == classes.count(name)
+    assert counts["calibration_GALAXY"] > 0.9 * counts["calibration"]
+
+
 def test_a_manifest_of_another_version_is_rejected_by_name(bundle: Path, sky: Path) -> None:
     opened = Bundle.open(bundle)
     manifest = opened.manifest.model_copy(update={"configuration": {"colour": "blue"}})

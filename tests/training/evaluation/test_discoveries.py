@@ -28,16 +28,19 @@ def sky(inlier_power: float = 1.0, anomaly: float = 1e-9) -> tuple[PetalScores, 
     unused = np.zeros(count)
     scored = PetalScores(
         targetid=np.arange(count),
+        status=np.zeros(count, np.int32),
         snr=unused,
         spectype=np.full(count, "GALAXY"),
         wmse=unused,
         p_value=p_value,
+        anomaly=p_value < 0.01,
         off_halpha=unused,
         petal=np.repeat(np.arange(PETALS), ROWS),
         anomaly_scores={},
         rows=count,
         ineligible=np.zeros(0, np.int64),
-        in_training=0,
+        ineligible_status=np.zeros(0, np.int32),
+        ineligible_anomaly=np.zeros(0, np.bool_),
         seconds={},
     )
     return scored, kinds

@@ -66,9 +66,20 @@ def test_every_score_has_its_calibrated_form(result: LabelledEvaluation) -> None
         *("wmse", "nof", "expected_wmse", "reconstruction_probability", "pca10", "pca50"),
         *("isolation_forest", "lof", "largest_bin", "join_step", "paper_wmse", "paper_nof"),
     }
-    expected = raw | {f"{name}_calibrated" for name in raw} | {"p_value"}
+    expected = raw | {f"{name}_calibrated" for name in raw} | {"p_value", "p_value_pooled"}
     assert set(result.recall_at_1pct) == expected
     assert set(result.recall_at_1pct_interval) == expected
+
+
+def test_the_class_blind_p_value_is_compared_as_it_is_served(
+    result: LabelledEvaluation, served: Scores, kind: NDArray[np.str_]
+) -> None:
+    score = -served.p_value_pooled
+    threshold = np.quantile(score[served.eligible & (kind == "") & (served.snr > 5)], 0.99)
+    blend = served.eligible & (kind == "blend")
+    expected = np.mean(score[blend] > threshold)
+    assert result.recall_at_1pct["p_value_pooled"]["blend"] == pytest.approx(expected)
+    assert any("class-blind" in note for note in result.notes)
 
 
 def test_the_papers_model_is_evaluated_as_ours_is(result: LabelledEvaluation) -> None:
@@ -98,6 +109,24 @@ def test_injected_spectra_are_all_counted(result: LabelledEvaluation, odd_sky: P
     assert counted == injected
 
 
+def test_injected_spectra_flagged_are_those_the_scorer_flags(
+    result: LabelledEvaluation, served: Scores, kind: NDArray[np.str_]
+) -> None:
+    injected = set(kind) - {"", "unknown", CONTROL}
+    chosen = {name: served.eligible & (kind == name) for name in injected}
+    chosen["all"] = served.eligible & np.isin(kind, sorted(injected))
+    assert set(result.injected_flagged) == set(chosen)
+    for name, found in result.injected_flagged.items():
+        assert found.n == chosen[name].sum()
+        assert found.flagged == served.anomaly[chosen[name]].sum()
+    everything = result.injected_flagged["all"]
+    low, high = everything.interval
+    assert low is not None
+    assert high is not None
+    assert everything.share is not None
+    assert 0 < low < everything.share < high <= 1
+
+
 def test_the_tables_are_printed(
     bundle: Path, odd_sky: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +134,10 @@ def test_the_tables_are_printed(
     printed = capsys.readouterr().out
     assert isinstance(found, LabelledEvaluation)
     assert "p-value, as served" in printed
+    assert f"of {found.counts.rows} spectra {found.counts.eligible} are" in printed.lower()
+    assert (
+        f"{found.injected_flagged['all'].flagged} of {found.injected_flagged['all'].n}" in printed
+    )
     assert f"{found.recall_at_1pct['p_value']['macro']:.2f}" in printed
     # This bundle's eigenspectra are five, and without --train there are no others.
     assert "pca5" in found.recall_at_1pct
@@ -127,9 +160,9 @@ def test_without_a_truth_everything_that_needs_none_is_evaluated(
 
 
 def test_a_note_says_that_the_baselines_have_another_sample(
-    bundle: Path, unlabelled: Path, odd_sky: Path
+    bundle: Path, unlabelled: Path, sky: Path, odd_sky: Path
 ) -> None:
-    found = evaluate(bundle, unlabelled, train=[odd_sky])
+    found = evaluate(bundle, unlabelled, train=[sky, odd_sky])
     assert any("fitted on other spectra" in note for note in found.notes)
 
 

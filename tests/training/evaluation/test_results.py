@@ -12,7 +12,6 @@ from training.evaluation.results import (
     FlaggedShare,
     LabelledEvaluation,
     MissedRatio,
-    Recall,
 )
 
 
@@ -26,6 +25,7 @@ def test_keys_of_the_file_are_those_that_users_store(numbers: Path) -> None:
     common = {
         *("model", "bundle", "folder", "truth", "notes", "counts", "reconstruction_probability"),
         *("p_level", "calibration", "flagged_by_spectype", "wmse_by_spectype"),
+        *("flagged_by_petal", "too_good"),
     }
     metrics = {
         *("recall_at_1pct", "auroc", "auprc_at_1pct_prevalence", "precision_at_100"),
@@ -33,7 +33,15 @@ def test_keys_of_the_file_are_those_that_users_store(numbers: Path) -> None:
     }
     metrics |= {f"{name}_interval" for name in metrics} | {"n_inlier", "n_injected"}
     labelled = {
-        *("clean", "injected", "threshold", "control", "by_snr", "simpler_and_better"),
+        *(
+            "clean",
+            "injected",
+            "injected_flagged",
+            "threshold",
+            "control",
+            "by_snr",
+            "simpler_and_better",
+        ),
         *("missed_ratio", "false_discoveries", "extreme_halpha_continuum"),
     }
     assert set(stored) == common | metrics | labelled
@@ -52,11 +60,6 @@ def test_results_are_frozen() -> None:
     share = FlaggedShare(n=2, flagged=1, share=0.5, interval=(0.1, 0.9))
     with pytest.raises(ValidationError, match="frozen"):
         share.n = 3  # type: ignore[misc]
-
-
-def test_a_file_with_the_old_key_is_read() -> None:
-    text = '{"n_planted": {"blend": 3}, "recall_at_1pct": {"p_value": {"blend": 0.5}}}'
-    assert Recall.model_validate_json(text).n_injected == {"blend": 3}
 
 
 def test_a_file_without_a_truth_is_an_evaluation(result: LabelledEvaluation) -> None:
