@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +150,8 @@ def publish(
     TrainingError
         If it does not agree; no bundle is written.
     """
-    card = write_card(manifest, classes)
+    calibration = cast(Mapping[str, NDArray[np.generic]], files["calibration.npz"])
+    card = write_card(manifest, calibration, classes)
     write_bundle(path, manifest, {**files, CARD: card.encode()}, check=_agree)
 
 
