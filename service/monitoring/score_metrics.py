@@ -19,11 +19,12 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from outcrop import Model, Scores, Spectra
+from scoring.calibration import CLASSES
 from scoring.drift import Drift, decile_counts
 
 FLAGS = ("anomaly", "wmse_anomaly", "nof_anomaly")
 
-SPECTYPES = ("GALAXY", "QSO", "STAR", "unknown")
+SPECTYPES: tuple[str, ...] = (*CLASSES, "unknown")
 
 
 def by_spectype(spectra: Spectra, chosen: NDArray[np.bool_]) -> dict[str, int]:
@@ -32,7 +33,7 @@ def by_spectype(spectra: Spectra, chosen: NDArray[np.bool_]) -> dict[str, int]:
     counts = dict.fromkeys(SPECTYPES, 0)
     if spectra.spectype is not None:
         given = spectra.spectype[chosen]
-        counts |= {name: int(np.count_nonzero(given == name)) for name in SPECTYPES[:-1]}
+        counts |= {name: int(np.count_nonzero(given == name)) for name in CLASSES}
     return counts | {"unknown": total - sum(counts.values())}
 
 

@@ -112,7 +112,7 @@ def test_spectra_are_counted_by_outcome_class_bit_and_petal(
         make_spectra(6), spectype=np.array(["GALAXY", "STAR", "STAR", "GALAXY", "QSO", ""])
     )
     spectra.z[:2] = np.nan
-    spectra.z[2] = 0.9
+    spectra.z[2] = 0.5
     petal = np.array([0, 9, 9, -1, 10, 3], np.int32)
     headers, body = encode_request(replace(spectra, petal=petal))
     assert client.post(INFER, content=body, headers=headers).is_success
