@@ -81,6 +81,7 @@ _SCORING = f"{{{rules.SCORING}}}"
 _OURS = '{job="outcrop"}'
 _SECONDS = "outcrop_request_duration_seconds"
 _MASKED = "outcrop_spectra_masked_ratio"
+_BY_CLASS = f"sum by (spectype) (rate({{}}[{WINDOW}]))".format
 _KNOWN = f'sum(rate(outcrop_targets_total{{target_bits="known"}}[{WINDOW}]))'
 
 ROWS: dict[str, tuple[Chart, ...]] = {
@@ -201,6 +202,34 @@ ROWS: dict[str, tuple[Chart, ...]] = {
             {"{{flag}}": "outcrop:flagged:ratio", "level": "max(outcrop_p_level_ratio)"},
         ),
         Chart(
+            "Flagged by class",
+            "Share of the eligible spectra of each class with the flag anomaly; unknown where the "
+            "request gives no spectype. For inliers it is the level.",
+            "percentunit",
+            {
+                "{{spectype}}": _BY_CLASS('outcrop_anomalies_total{flag="anomaly"}')
+                + " / "
+                + _BY_CLASS('outcrop_spectra_total{outcome="eligible"}'),
+                "level": "max(outcrop_p_level_ratio)",
+            },
+        ),
+        Chart(
+            "Too good",
+            "Share of the eligible spectra of the last hour that fit better than their noise "
+            "allows.",
+            "percentunit",
+            {"too good": "outcrop:too_good:ratio"},
+            rules.TOO_GOOD_RATIO,
+        ),
+        Chart(
+            "Extrapolated",
+            "Share of the spectra of the last hour, if there are at least 2,000, that have no "
+            "p_value only because of their S/N.",
+            "percentunit",
+            {"extrapolated": "outcrop:extrapolated:ratio"},
+            rules.EXTRAPOLATED_RATIO,
+        ),
+        Chart(
             "Drift",
             "Population stability index of each latent over the last hour, if there are at "
             "least 2,000 spectra.",
@@ -210,7 +239,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "p_value",
-            "Quantiles; for inliers each quantile equals its share.",
+            "Quantiles, within the class where it is given; for inliers each equals its share.",
             "short",
             _quantiles("outcrop_spectra_p_value", WINDOW, 0.01, 0.1, 0.5, 0.9),
         ),

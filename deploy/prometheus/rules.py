@@ -4,10 +4,11 @@ The rules exist at any time scale: production is 1, the end-to-end test 1/60, in
 a minute. Thresholds never scale.
 
 The alerts on scores look at one hour. They need at least 2,000 eligible spectra in it, and at least
-40 % of the rows eligible. The first condition ignores a few unusual spectra on a quiet day. The
-second ignores the dark programme: its targets lie beyond the model's redshifts, so that the
-eligible tenth of its rows is standard stars and interlopers, which are another population. In
-bright time 70 % of the rows are eligible.
+40 % of the rows eligible, those of other populations not counted. The first condition ignores a few
+unusual spectra on a quiet day. The second ignores the dark programme where its target bits are not
+sent: its targets lie beyond the model's redshifts, so that the eligible tenth of its rows is
+standard stars and interlopers, which are another population. In bright time 70 % of the rows are
+eligible. Where target bits are sent, such rows have OUT_OF_POPULATION and count nowhere.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ FLAGGED_FACTOR = 5
 # sample of 1,000, and up to 0.1 with one of 400.
 PSI = 0.25
 UNSCORED_RATIO = 0.2
+# 0.01 % of inliers fit so well. An hour has some 30 petals: one of them has 3 % of the spectra, one
+# spectrograph 10 %.
+TOO_GOOD_RATIO = 0.05
+# 0.4 % of a calibration sample are outside its outermost nodes.
+EXTRAPOLATED_RATIO = 0.1
 # Around new moon some 5 % of a night are bright: even then a model of bright targets sees more.
 OUTSIDE_RATIO = 0.99
 ERROR_RATIO = 0.05
@@ -189,15 +195,23 @@ class Rules:
         hour = self._span(HOUR)
         spectra = f"sum by (outcome) (increase(outcrop_spectra_total[{hour}]))"
         eligible = 'sum(outcrop:spectra:increase{outcome="eligible"})'
-        evaluated = (
-            f"{eligible} >= {MIN_SPECTRA}\n"
-            f"and {eligible} >= {MIN_ELIGIBLE_RATIO} * sum(outcrop:spectra:increase)"
-        )
+        other = _with_bit("OUT_OF_POPULATION", hour)
+        least = f"{MIN_ELIGIBLE_RATIO} * (sum(outcrop:spectra:increase)\n  - {other})"
+        evaluated = f"{eligible} >= {MIN_SPECTRA}\nand {eligible} >= {least}"
 
         flagged = (
             f"sum by (flag) (increase(outcrop_anomalies_total[{hour}]))\n"
             f"/ on () group_left () ({eligible} > 0)"
         )
+        too_good = f"{_with_bit('TOO_GOOD', hour)}\n/ ({eligible} > 0)"
+
+        # Of those that are eligible or would be, were it not for their S/N.
+        beyond = f"sum(increase(outcrop_spectra_extrapolated_total[{hour}]))"
+        extrapolated = (
+            f"{beyond}\n/ (({beyond} + {eligible}) >= {MIN_SPECTRA})\n"
+            f"and ({beyond} + {eligible}) >= {least}"
+        )
+
         unscored = (
             f"sum(increase(outcrop_targets_unscored_total[{hour}]))\n"
             f"/ (sum(outcrop:spectra:increase) >= {MIN_SPECTRA})"
@@ -205,7 +219,7 @@ class Rules:
 
         days = self._span(3 * DAY)
         outside = (
-            f'sum(increase(outcrop_spectra_status_total{{bit="OUT_OF_POPULATION"}}[{days}]))\n'
+            f"{_with_bit('OUT_OF_POPULATION', days)}\n"
             f'/ (sum(increase(outcrop_targets_total{{target_bits="known"}}[{days}])) '
             f">= {MIN_SPECTRA})"
         )
@@ -234,6 +248,8 @@ class Rules:
             _record("outcrop:spectra:increase", spectra),
             _record("outcrop:judged_spectra:increase", evaluated),
             _record("outcrop:flagged:ratio", flagged),
+            _record("outcrop:too_good:ratio", too_good),
+            _record("outcrop:extrapolated:ratio", extrapolated),
             _record("outcrop:unscored:ratio", unscored),
             _record("outcrop:outside:ratio", outside),
             _record("outcrop:latent_spectra:increase", latent_spectra),
@@ -253,6 +269,24 @@ class Rules:
             "and outcrop:judged_spectra:increase",
             "{{ $value | humanizePercentage }} of the eligible spectra of the last hour are "
             "anomalies, far from the model's level.",
+        )
+
+        too_good = self._alert(
+            "OutcropTooGood",
+            10,
+            "warning",
+            f"outcrop:too_good:ratio > {TOO_GOOD_RATIO}\nand outcrop:judged_spectra:increase",
+            "{{ $value | humanizePercentage }} of the eligible spectra of the last hour fit better "
+            "than their noise allows.",
+        )
+
+        extrapolated = self._alert(
+            "OutcropExtrapolated",
+            10,
+            "warning",
+            f"outcrop:extrapolated:ratio > {EXTRAPOLATED_RATIO}",
+            "{{ $value | humanizePercentage }} of the spectra of the last hour have no p-value, "
+            "because their S/N is outside the calibrated range.",
         )
 
         drift = self._alert(
@@ -282,7 +316,12 @@ class Rules:
             "the population that the model is fitted on.",
         )
 
-        return [anomaly_share, drift, unscored, outside]
+        return [anomaly_share, too_good, extrapolated, drift, unscored, outside]
+
+
+def _with_bit(bit: str, span: str) -> str:
+    """Return the number of spectra with a status bit in a span of time, as an expression."""
+    return f'sum(increase(outcrop_spectra_status_total{{bit="{bit}"}}[{span}]))'
 
 
 def _record(name: str, expr: str, **labels: str) -> Rule:

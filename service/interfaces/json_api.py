@@ -44,7 +44,7 @@ class JsonApi:
             for index, spectra in groups
         ]
         scores = json_models.join(parts)
-        self._scorer.record(context, scores, petal=None)
+        self._scorer.record(context, scores)
 
         timer = self._scorer.timer()
         response = ScoreAnswer.of(self._name, scores).response()

@@ -61,7 +61,14 @@ def _integer(description: str, default: int) -> Meta:
 
 _VALUE = {"type": ["number", "null"]}
 TargetId = Annotated[Raw, _integer("Echoed, as a string", 0)]
-TargetBits = Annotated[Raw, _integer("DESI's target bits; -1 where unknown", -1)]
+TargetBits = Annotated[
+    Raw,
+    _integer(
+        "DESI's target bits, of all surveys; -1 where unknown, which counts as inside the model's "
+        "population",
+        -1,
+    ),
+]
 Redshift = Annotated[
     Raw, Meta(description="Redshift; null where unknown", extra_json_schema=_VALUE)
 ]
@@ -73,7 +80,10 @@ Wavelength = Annotated[
         minItems=1,
     ),
 ]
-Flux = Annotated[Raw, _numbers(_VALUE, "1e-17 erg / (s cm2 Å); null where missing")]
+Flux = Annotated[
+    Raw,
+    _numbers(_VALUE, "1e-17 erg / (s cm2 Å); null where missing. The service never corrects noise"),
+]
 Ivar = Annotated[Raw, _numbers(_VALUE, "Inverse variance of flux; 0 or null where there is none")]
 Mask = Annotated[
     Raw,
@@ -119,7 +129,8 @@ class Spectrum(msgspec.Struct, forbid_unknown_fields=True):
     bgs_target: TargetBits | UnsetType = UNSET
     mws_target: TargetBits | UnsetType = UNSET
     spectype: Annotated[
-        Literal["GALAXY", "QSO", "STAR"] | UnsetType | None, Meta(description="redrock's class")
+        Literal["GALAXY", "QSO", "STAR"] | UnsetType | None,
+        Meta(description="redrock's class; without it p_value is that among all classes"),
     ] = UNSET
     wavelength: Wavelength | UnsetType = UNSET
     flux: Flux | UnsetType = UNSET

@@ -150,7 +150,7 @@ class OipApi:
         timer.lap("read")
 
         scores = self._scorer.score(request.spectra, reconstruction=request.reconstruction)
-        self._scorer.record(context, scores, request.spectra.petal)
+        self._scorer.record(context, scores)
 
         timer = self._scorer.timer()
         headers, content = encode_response(scores, request)

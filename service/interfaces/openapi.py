@@ -55,12 +55,36 @@ class _Operation:
         The type of the request's body.
     errors : tuple of str
         Statuses that other routes do not have.
+    example : dict, optional
+        A valid JSON body.
     """
 
     summary: str
     response: type[BaseModel] | str | None
     body: type[BaseModel] | type[msgspec.Struct] | None = None
     errors: tuple[str, ...] = ()
+    example: dict[str, Any] | None = None
+
+
+_PIXELS = {
+    "wavelength": [3600.0, 3600.8],
+    "flux": [1.31, None],
+    "ivar": [0.42, 0.0],
+    "mask": [0, 4],
+}
+# Pixels are shortened to two.
+_EXAMPLE = {
+    "spectra": [
+        {
+            "targetid": "39627835576420141",
+            "z": 0.1187,
+            "desi_target": "1152921504606846976",
+            "spectype": "GALAXY",
+            "cameras": {"b": _PIXELS},
+        }
+    ],
+    "reconstruction": False,
+}
 
 
 _MODEL = "/v2/models/{model}"
@@ -75,7 +99,9 @@ _MODEL_OPERATIONS = {
     ),
 }
 _OPERATIONS = {
-    "/score": _Operation("Score spectra given as JSON", responses.ScoreAnswer, ScoreRequest),
+    "/score": _Operation(
+        "Score spectra given as JSON", responses.ScoreAnswer, ScoreRequest, example=_EXAMPLE
+    ),
     "/model": _Operation("The description of the model", responses.ModelCard),
     "/livez": _Operation("Whether the process is alive", State),
     "/readyz": _Operation("Whether to send new requests here", State, errors=("503",)),
@@ -145,6 +171,8 @@ def _path(route: Route, model: Model) -> dict[str, Any]:
     }
     if isinstance(route, PostRoute) and operation.body is not None:
         described["requestBody"] = _request_body(route, operation.body)
+    if operation.example is not None:
+        described["requestBody"]["content"][JSON]["example"] = operation.example
     parameters = _parameters(route, model)
     if parameters:
         described["parameters"] = parameters

@@ -1,8 +1,5 @@
 """RequestScorer: the scoring of one request, whichever interface it came by."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from outcrop import Model, Scores, Spectra
 from scoring.scorer import Scorer
 from scoring.stage_timer import StageTimer
@@ -63,24 +60,13 @@ class RequestScorer:
             )
 
     def score(self, spectra: Spectra, *, reconstruction: bool) -> Scores:
-        """Score some spectra of a request."""
+        """Score and count some spectra of a request."""
         scores = self._scorer.score(
             spectra, reconstruction=reconstruction, observe=self._metrics.observe_stage
         )
-        self._metrics.observe_targets(spectra)
+        self._metrics.observe_scores(spectra, scores)
         return scores
 
-    def record(
-        self, context: RequestContext, scores: Scores, petal: NDArray[np.int32] | None
-    ) -> None:
-        """Count the scores of a whole request, and add the counts to its log line.
-
-        Parameters
-        ----------
-        context : RequestContext
-        scores : Scores
-        petal : (N,) int32 or None
-            None where the request has none.
-        """
-        self._metrics.observe_scores(scores, petal)
+    def record(self, context: RequestContext, scores: Scores) -> None:
+        """Add the counts of a whole request to its log line."""
         context.log_fields = {"n": len(scores), "status": status_counts(scores)}

@@ -27,6 +27,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from outcrop import Model, Scores, Spectra, Status
+from outcrop.scores import INELIGIBLE, MIN_SNR
 from scoring.canary import Disagreement
 from scoring.drift import DECILES, Drift
 from scoring.scorer import STAGES as SCORING_STAGES
@@ -34,7 +35,7 @@ from scoring.scorer import STAGES as SCORING_STAGES
 from ..http.budget import Budget
 from ..http.router import UNKNOWN, RequestContext
 from ..http.work import Work
-from .score_metrics import FLAGS, ScoreMetrics
+from .score_metrics import FLAGS, SPECTYPES, ScoreMetrics, by_spectype
 
 values.ValueClass = values.MutexValue
 # A series with the creation time beside each counter would double what is scraped.
@@ -184,7 +185,7 @@ class Metrics:
         self._spectra = Counter(
             "outcrop_spectra",
             "Spectra answered: eligible, ineligible (scores that do not count) or unscored.",
-            ["outcome"],
+            ["outcome", "spectype"],
             registry=self.registry,
         )
 
@@ -214,6 +215,13 @@ class Metrics:
             "outcrop_targets_unscored",
             "Spectra without scores that should have some: of a target, with a redshift that is "
             "missing or in the model's range, but without data, redshift or half of the bins.",
+            registry=self.registry,
+        )
+
+        self._extrapolated = Counter(
+            "outcrop_spectra_extrapolated",
+            "Spectra that are ineligible only because their S/N, of at least 1, is outside the "
+            "calibrated range.",
             registry=self.registry,
         )
 
@@ -250,13 +258,15 @@ class Metrics:
         for metric, names in (
             (self._stage, STAGES),
             (self._rejected, REASONS),
-            (self._spectra, OUTCOMES),
             (self._spectra_status, _NAMES),
             (self._spectra_petal, PETALS),
             (self._targets, TARGET_BITS),
         ):
             for name in names:
                 metric.labels(name)
+        for outcome in OUTCOMES:
+            for name in SPECTYPES:
+                self._spectra.labels(outcome, name)
 
     def declare_routes(self, routes: Iterable[str]) -> None:
         """Start the series of all routes, given their templates."""
@@ -296,8 +306,28 @@ class Metrics:
         self._canary_flags.set(found.flags)
         self._canary_checked.set_to_current_time()
 
-    def observe_targets(self, spectra: Spectra) -> None:
-        """Count scored targets by whether their target bits are known."""
+    def observe_scores(self, spectra: Spectra, scores: Scores) -> None:
+        """Count scored spectra."""
+        eligible, without = scores.eligible, np.isnan(scores.wmse)
+        outcomes = {"eligible": eligible, "unscored": without}
+        outcomes["ineligible"] = ~(eligible | without)
+        for outcome, chosen in outcomes.items():
+            for name, count in by_spectype(spectra, chosen).items():
+                self._spectra.labels(outcome, name).inc(count)
+
+        should_score = (scores.status & int(Status.NOT_TARGET | Status.Z_OUT_OF_RANGE)) == 0
+        self._targets_unscored.inc(int((without & should_score).sum()))
+        disqualified = (scores.status & int(INELIGIBLE)) == int(Status.EXTRAPOLATED)
+        self._extrapolated.inc(int((disqualified & (scores.snr >= MIN_SNR)).sum()))
+
+        self._scores.observe(spectra, scores)
+        for name, count in status_counts(scores).items():
+            self._spectra_status.labels(name).inc(count)
+        self._observe_targets(spectra)
+        self._observe_petals(spectra)
+
+    def _observe_targets(self, spectra: Spectra) -> None:
+        """Count targets by whether their target bits are known."""
         target = (spectra.status & int(Status.NOT_TARGET)) == 0
         total = int(target.sum())
         known = 0
@@ -306,27 +336,15 @@ class Metrics:
         self._targets.labels("known").inc(known)
         self._targets.labels("unknown").inc(total - known)
 
-    def observe_scores(self, scores: Scores, petal: NDArray[np.int32] | None) -> None:
-        """Count answered spectra; petal numbers outside 0-9 count as none."""
-        eligible = int(scores.eligible.sum())
-        without = np.isnan(scores.wmse)
-        unscored = int(without.sum())
-        self._spectra.labels("eligible").inc(eligible)
-        self._spectra.labels("unscored").inc(unscored)
-        self._spectra.labels("ineligible").inc(len(scores) - eligible - unscored)
-
-        should_score = (scores.status & int(Status.NOT_TARGET | Status.Z_OUT_OF_RANGE)) == 0
-        self._targets_unscored.inc(int((without & should_score).sum()))
-        self._scores.observe(scores)
-        for name, count in status_counts(scores).items():
-            self._spectra_status.labels(name).inc(count)
-
-        known = np.zeros(0, np.int32) if petal is None else petal[(petal >= 0) & (petal < 10)]
+    def _observe_petals(self, spectra: Spectra) -> None:
+        """Count spectra by petal; numbers outside 0-9 count as none."""
+        petal = np.zeros(0, np.int32) if spectra.petal is None else spectra.petal
+        known = petal[(petal >= 0) & (petal < 10)]
         for number, count in enumerate(np.bincount(known, minlength=10).tolist()):
             if count:
                 self._spectra_petal.labels(str(number)).inc(count)
-        if len(scores) > len(known):
-            self._spectra_petal.labels("none").inc(len(scores) - len(known))
+        if len(spectra) > len(known):
+            self._spectra_petal.labels("none").inc(len(spectra) - len(known))
 
     def response(self) -> Response:
         """Return the response of `GET /metrics`."""
@@ -348,6 +366,7 @@ _LABELS = {
     "petal": PETALS,
     "target_bits": TARGET_BITS,
     "flag": FLAGS,
+    "spectype": SPECTYPES,
     "version": "the model's version",
     "sha256": "checksum of the model's manifest",
     "sample": "the model's training sample: `simulated`, or `desi` with the release",

@@ -18,10 +18,23 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from outcrop import Model, Scores
+from outcrop import Model, Scores, Spectra
+from scoring.calibration import CLASSES
 from scoring.drift import Drift, decile_counts
 
 FLAGS = ("anomaly", "wmse_anomaly", "nof_anomaly")
+
+SPECTYPES: tuple[str, ...] = (*CLASSES, "unknown")
+
+
+def by_spectype(spectra: Spectra, chosen: NDArray[np.bool_]) -> dict[str, int]:
+    """Return how many of the chosen spectra (N,) have each of the `SPECTYPES`."""
+    total = int(np.count_nonzero(chosen))
+    counts = dict.fromkeys(SPECTYPES, 0)
+    if spectra.spectype is not None:
+        given = spectra.spectype[chosen]
+        counts |= {name: int(np.count_nonzero(given == name)) for name in CLASSES}
+    return counts | {"unknown": total - sum(counts.values())}
 
 
 @dataclass(eq=False)
@@ -74,7 +87,8 @@ _HISTOGRAMS: tuple[tuple[str, str, _Values, tuple[float, ...]], ...] = (
     ),
     (
         "outcrop_spectra_p_value",
-        "p_value of eligible spectra; uniform between 0 and 1 where all are inliers.",
+        "p_value of eligible spectra, within the class where it is given; uniform between 0 and 1 "
+        "where all are inliers.",
         lambda scores: scores.p_value,
         (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
     ),
@@ -105,17 +119,19 @@ class ScoreMetrics(Collector):
         # Requests are counted in the threads that score them.
         self._lock = threading.Lock()
         self._histograms = [_Histogram(*definition) for definition in _HISTOGRAMS]
-        self._flags = dict.fromkeys(FLAGS, 0)
+        self._flags = {flag: dict.fromkeys(SPECTYPES, 0) for flag in FLAGS}
         self._latents = np.zeros(drift.shares.shape, np.int64)
 
-    def observe(self, scores: Scores) -> None:
-        """Count the eligible ones of some scored spectra."""
+    def observe(self, spectra: Spectra, scores: Scores) -> None:
+        """Count the eligible ones of some spectra, given their scores."""
         counted = scores.eligible
+        flagged = {flag: by_spectype(spectra, counted & getattr(scores, flag)) for flag in FLAGS}
         with self._lock:
             for histogram in self._histograms:
                 histogram.observe(scores, counted)
-            for flag in FLAGS:
-                self._flags[flag] += int(getattr(scores, flag)[counted].sum())
+            for flag, counts in self._flags.items():
+                for name, count in flagged[flag].items():
+                    counts[name] += count
             self._latents += decile_counts(scores.latent[counted], self._drift.edges)
 
     def collect(self) -> Iterator[Metric]:
@@ -123,10 +139,13 @@ class ScoreMetrics(Collector):
         with self._lock:
             families = [histogram.family() for histogram in self._histograms]
             anomalies = CounterMetricFamily(
-                "outcrop_anomalies", "Eligible spectra with each flag.", labels=["flag"]
+                "outcrop_anomalies",
+                "Eligible spectra with each flag, by class.",
+                labels=["flag", "spectype"],
             )
-            for flag, count in self._flags.items():
-                anomalies.add_metric([flag], count)
+            for flag, counts in self._flags.items():
+                for name, count in counts.items():
+                    anomalies.add_metric([flag, name], count)
             spectra = CounterMetricFamily(
                 "outcrop_latent_spectra",
                 "Eligible spectra in each decile of the training sample, for each latent.",

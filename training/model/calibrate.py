@@ -3,7 +3,7 @@
 The calibration sample is not trained on. The command `fit` takes it from its own petals. The
 command `calibrate` takes it from other petals, unlabelled, and leaves the networks, the
 eigenspectra and the density unchanged. A p-value then states how rare a score is among these
-spectra, any anomalies included.
+spectra, without the few that are far beyond all others.
 """
 
 import logging
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +156,8 @@ def publish(
     TrainingError
         If it does not agree; no bundle is written.
     """
-    card = write_card(manifest, classes)
+    calibration = cast(Mapping[str, NDArray[np.generic]], files["calibration.npz"])
+    card = write_card(manifest, calibration, classes)
     write_bundle(path, manifest, {**files, CARD: card.encode()}, check=_agree)
 
 
@@ -260,8 +262,9 @@ def _report_flagged(manifest: Manifest, old: Calibration, scored: Scored, new: C
     if looks_contaminated(before, count, calibrated_on, level):
         _log.warning(
             "warning: the old calibration flags %.1f %% of this sample, expected %g %%: either it "
-            "contains anomalies, or its spectra differ from those of the old calibration. The new "
-            "p-values take all of them for inliers, and anomalies like them are no longer flagged. "
+            "contains anomalies, or its spectra differ from those of the old calibration. A few "
+            "that are far beyond all others are left out of the new one; the rest count as "
+            "inliers, and anomalies like them are no longer flagged. "
             "Look at the flagged spectra (`python -m training figures` with the old bundle); "
             "calibrate without the petals that have anomalies, or keep the old bundle",
             100 * before / count,

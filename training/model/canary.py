@@ -38,7 +38,7 @@ def make_canary(
 
     # Spectra clear of every threshold.
     scores: Mapping[str, tuple[NDArray[np.floating], float]] = {
-        "snr": (scored.rows["snr"], LOW_SNR),
+        **{f"snr {end:g}": (scored.rows["snr"], end) for end in (LOW_SNR, *calibration.snr_range)},
         "coverage": (scored.rows["coverage"], LOW_COVERAGE),
         "wmse": (scored.wmse, thresholds.wmse),
         "nof": (scored.nof, thresholds.nof),

@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model_store.bundle import Manifest, SampleEntry
+from scoring.calibration import CLASSES, Calibration
 
 from ..templates import render
 from .config import Config
@@ -28,18 +32,25 @@ _RECIPE = ("grid", "infill", "network", "fit", "density")
 _TILES_SHOWN = 10
 
 
-def write_card(manifest: Manifest, classes: Mapping[str, Mapping[str, float]]) -> str:
+def write_card(
+    manifest: Manifest,
+    calibration: Mapping[str, NDArray[np.generic]],
+    classes: Mapping[str, Mapping[str, float]],
+) -> str:
     """Return the card in Markdown.
 
     Parameters
     ----------
     manifest : Manifest
+    calibration : mapping
+        The arrays of calibration.npz.
     classes : mapping
         Number, mean and median wmse by redrock class of spectra not trained on, S/N above 5.
     """
     benchmark = _benchmark(manifest)
     recall = {} if benchmark is None else benchmark["recall_at_1pct"]
     by_p_value: dict[str, float] = recall.get("p_value", {})
+    sizes = {name: int(calibration.get(f"{name}_size", np.array(0))) for name in CLASSES}
 
     return render(
         TEMPLATE,
@@ -47,6 +58,10 @@ def write_card(manifest: Manifest, classes: Mapping[str, Mapping[str, float]]) -
         simulated="simulated" in (manifest.sample.kind, manifest.calibration.kind),
         training_sample=_sample(manifest.sample),
         calibration_sample=_sample(manifest.calibration),
+        calibrated_classes=[(name, size) for name, size in sizes.items() if size],
+        pooled_classes=[name for name, size in sizes.items() if not size],
+        snr_range=Calibration.from_arrays(calibration).snr_range,
+        noise_correction=manifest.configuration["sample"]["noise_correction"],
         recipe=[(name, _choices(manifest.configuration[name])) for name in _RECIPE],
         classes=class_rows(classes),
         benchmark=benchmark,

@@ -80,7 +80,11 @@ def figures(
     opened = Bundle.open(bundle)
     scorer = Scorer(opened)
     sample = (
-        score_petals(scorer, Path(folder))
+        score_petals(
+            scorer,
+            Path(folder),
+            corrected=opened.manifest.configuration["sample"]["noise_correction"],
+        )
         if scores is None
         else read_score_table(scorer, Path(folder), Path(scores))
     )
@@ -160,8 +164,13 @@ def _notes(scorer: Scorer, sample: PlotSample) -> list[str]:
     notes = [
         f"Training sample of the model: {scorer.model.sample}. Of the {len(sample)} eligible "
         f"spectra here, {np.count_nonzero(sample.anomaly)} have a p_value below "
-        f"{scorer.model.p_level:g} and are flagged as anomalies."
+        f"{scorer.model.p_level:g} and are flagged as anomalies. A p_value is that among inliers "
+        "of like S/N and class.",
+        "Panels show the robust reconstruction, which an anomaly does not bend; wmse and NOF are "
+        "those of the plain one.",
     ]
+    if scorer.model.finest_p is not None:
+        notes[0] += f" Below {scorer.model.finest_p:.2g} it is extrapolated."
     if scorer.model.simulated or any(sample.kind):
         notes.append(
             "The training sample or the spectra on this page come from a simulated sky: nothing "
@@ -208,7 +217,7 @@ def _scores(bundle: Bundle, wave: NDArray[np.float64], bright: PlotSample) -> It
             wave,
             bright.most_anomalous(score, outliers.TOP),
             f"the most anomalous {label.partition(' (')[0]}",
-            f"As the paper's Fig. {gallery}: S/N of at least 5, not conditioned on S/N.",
+            f"As the paper's Fig. {gallery}: S/N of at least 5, not conditioned on S/N or class.",
         )
         yield Drawing(
             f"histogram_{score}",
@@ -223,7 +232,8 @@ def _scores(bundle: Bundle, wave: NDArray[np.float64], bright: PlotSample) -> It
         "top100",
         "Scores",
         "wmse and NOF against S/N, with the 100 most anomalous by each. Raw wmse favours bright "
-        "spectra and raw NOF faint ones, which is why the p_value is conditioned on S/N.",
+        "spectra and raw NOF faint ones, which is why the p_value is conditioned on S/N; and stars "
+        "and quasars, which is why it is conditioned on the class.",
         lambda: histograms.top_hundred(bright),
     )
 

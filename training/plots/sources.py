@@ -41,8 +41,13 @@ _TABLE = {
 """Columns read from a score table, and their types."""
 
 
-def score_petals(scorer: Scorer, folder: Path) -> PlotSample:
+def score_petals(scorer: Scorer, folder: Path, *, corrected: bool = True) -> PlotSample:
     """Score all petals below a folder, one at a time.
+
+    Parameters
+    ----------
+    corrected : bool
+        Correct the noise of each petal by its sky fibers, as the model's sample was.
 
     Raises
     ------
@@ -51,7 +56,9 @@ def score_petals(scorer: Scorer, folder: Path) -> PlotSample:
     """
     parts: list[dict[str, NDArray[Any]]] = []
     for petal in tqdm(_petals(folder), desc="score", unit="petal"):
-        spectra = correct_noise(read_spectra(petal.coadd, petal.redrock))
+        spectra = read_spectra(petal.coadd, petal.redrock)
+        if corrected:
+            spectra = correct_noise(spectra)
         scores = scorer.score(spectra, reconstruction=True)
         parts.append(_columns(spectra, scores, scores.eligible))
 
@@ -113,8 +120,9 @@ def _sample(columns: dict[str, NDArray[Any]], folder: Path, source: Path) -> Plo
     size = len(columns["targetid"])
     if size == 0:
         raise TrainingError(
-            f"{source} has no eligible spectrum to draw: a target with data, a redshift in the "
-            "model's range, a coverage of 0.9 and an S/N of 1"
+            f"{source} has no eligible spectrum to draw: a target of the model's population with "
+            "data, a redshift in the model's range, a coverage of 0.9, and an S/N of at least 1 in "
+            "the calibrated range"
         )
 
     truth = Truth.below(folder).kind

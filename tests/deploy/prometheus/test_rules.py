@@ -1,7 +1,8 @@
 """promtool evaluates the committed rules: each alert fires for its cause and for no other.
 
 The nights are simulated with the numbers that the rules assume: 15,000 rows an hour. In bright time
-70 % of them are eligible, in dark time 10 %, which are another population.
+50 % of them are eligible and 30 % stars of another survey. In dark time nearly all are outside the
+population, or, where target bits are unknown, 10 % are eligible, which are another population.
 """
 
 import shutil
@@ -94,28 +95,39 @@ class Scenario:
         *,
         eligible: float = 0.0,
         anomaly: float = 0.01,
+        too_good: float = 0.0001,
+        extrapolated: float = 0.0,
         unscored: float = 0.0,
         outside: float = 0.0,
+        known: bool = True,
         shares: Mapping[int, float] = EVEN,
         version: str = "1",
         pod: str = "a",
     ) -> None:
         """Add `each` rows per minute.
 
-        `eligible`, `unscored` (targets without the scores they should have) and `outside` (of the
-        population; all target bits are known) are shares of the rows; `anomaly` and `shares`, by
-        decile of latent 0, are shares of the eligible rows.
+        `eligible`, `extrapolated` (the S/N alone makes them ineligible), `unscored` (targets
+        without the scores they should have) and `outside` (of the population) are shares of the
+        rows; `anomaly`, `too_good` and `shares`, by decile of latent 0, are shares of the eligible
+        rows. `known`: whether the target bits are. A tenth of the rows are sky fibers.
         """
         span = (since, until)
         for outcome, share in (("eligible", eligible), ("unscored", 1 - eligible)):
-            name = f'outcrop_spectra_total{{outcome="{outcome}",pod="{pod}"}}'
+            labels = f'outcome="{outcome}",spectype="GALAXY",pod="{pod}"'
+            name = f"outcrop_spectra_total{{{labels}}}"
             self.count(name, each * share, *span)
         self.count(f'outcrop_targets_unscored_total{{pod="{pod}"}}', each * unscored, *span)
-        self.count(f'outcrop_targets_total{{target_bits="known",pod="{pod}"}}', each, *span)
-        name = f'outcrop_spectra_status_total{{bit="OUT_OF_POPULATION",pod="{pod}"}}'
-        self.count(name, each * outside, *span)
+        bits = "known" if known else "unknown"
+        self.count(f'outcrop_targets_total{{target_bits="{bits}",pod="{pod}"}}', 0.9 * each, *span)
+        for bit, share in (("OUT_OF_POPULATION", outside), ("TOO_GOOD", eligible * too_good)):
+            name = f'outcrop_spectra_status_total{{bit="{bit}",pod="{pod}"}}'
+            self.count(name, each * share, *span)
+        name = f'outcrop_spectra_extrapolated_total{{pod="{pod}"}}'
+        self.count(name, each * extrapolated, *span)
+
         flagged = each * eligible * anomaly
-        self.count(f'outcrop_anomalies_total{{flag="anomaly",pod="{pod}"}}', flagged, *span)
+        name = f'outcrop_anomalies_total{{flag="anomaly",spectype="GALAXY",pod="{pod}"}}'
+        self.count(name, flagged, *span)
         for latent, held in ((0, shares), (1, EVEN)):
             for decile, share in held.items():
                 labels = f'version="{version}",latent="{latent}",decile="{decile}",pod="{pod}"'
@@ -124,18 +136,23 @@ class Scenario:
 
     def bright(self, since: int = 0, until: int | None = None, *, each: float = 250) -> None:
         """Add rows of the bright programme."""
-        self.rows(each, since, until, eligible=0.7, unscored=0.01, outside=0.3)
+        self.rows(each, since, until, eligible=0.5, extrapolated=0.005, unscored=0.01, outside=0.3)
 
-    def dark(self, since: int = 0, until: int | None = None, *, each: float = 250) -> None:
-        """Add rows of the dark programme, whose eligible rows are anomalous."""
+    def dark(
+        self, since: int = 0, until: int | None = None, *, each: float = 250, known: bool = True
+    ) -> None:
+        """Add rows of the dark programme, whose eligible rows are unlike the population's."""
         self.rows(
             each,
             since,
             until,
-            eligible=0.1,
+            eligible=0.002 if known else 0.1,
             anomaly=0.3,
+            too_good=0.3,
+            extrapolated=0.002 if known else 0.05,
             unscored=0.01,
-            outside=1.0,
+            outside=0.898 if known else 0.0,
+            known=known,
             shares=PILED,
         )
 
@@ -317,6 +334,50 @@ def test_far_fewer_anomalies_than_the_level_alert(promtool: Promtool) -> None:
     promtool(scenario, {2 * HOUR: {"OutcropAnomalyShare"}})
 
 
+def test_many_spectra_that_are_too_good_alert_until_they_end(promtool: Promtool) -> None:
+    scenario = Scenario(4 * HOUR)
+    scenario.bright()
+    # One spectrograph of ten, of which every spectrum is too good.
+    scenario.rows(25, since=60, until=120, eligible=0.7, too_good=1)
+    promtool(scenario, {60: (), 115: {"OutcropTooGood"}, 4 * HOUR: ()})
+
+
+def test_a_petal_that_is_too_good_does_not_alert(promtool: Promtool) -> None:
+    scenario = Scenario(4 * HOUR)
+    scenario.bright()
+    scenario.rows(500, since=90, until=91, eligible=0.6, too_good=1)
+    promtool.quiet(scenario)
+
+
+def test_many_spectra_beyond_the_calibrated_range_alert_until_they_end(promtool: Promtool) -> None:
+    scenario = Scenario(4 * HOUR)
+    scenario.bright()
+    scenario.rows(250, since=60, until=120, eligible=0.3, extrapolated=0.3)
+    promtool(scenario, {60: (), 110: {"OutcropExtrapolated"}, 4 * HOUR: ()})
+
+
+def test_a_night_that_is_all_beyond_the_calibrated_range_alerts(promtool: Promtool) -> None:
+    scenario = Scenario(2 * HOUR)
+    scenario.rows(250, eligible=0, extrapolated=0.6, outside=0.3)
+    promtool(scenario, {2 * HOUR: {"OutcropExtrapolated"}})
+
+
+def test_a_few_hundred_spectra_beyond_the_calibrated_range_do_not_alert(promtool: Promtool) -> None:
+    scenario = Scenario(4 * HOUR)
+    scenario.rows(500, since=60, until=62, extrapolated=0.8)
+    scenario.bright(2 * HOUR)
+    scenario.rows(500, since=180, until=181, extrapolated=0.8)
+    promtool.quiet(scenario)
+
+
+def test_stars_of_another_survey_do_not_hide_what_the_population_shows(promtool: Promtool) -> None:
+    scenario = Scenario(3 * HOUR)
+    scenario.dark(each=500)
+    scenario.rows(125, since=60, eligible=0.7, anomaly=0.5, shares=PILED, too_good=0.2)
+    found = {"OutcropAnomalyShare", "OutcropDrift", "OutcropTooGood"}
+    promtool(scenario, {60: (), 3 * HOUR: found})
+
+
 def test_another_population_is_drift_until_it_ends(promtool: Promtool) -> None:
     scenario = Scenario(4 * HOUR)
     scenario.bright()
@@ -387,20 +448,24 @@ def test_a_night_of_sky_fibers_does_not_alert(promtool: Promtool) -> None:
     promtool.quiet(scenario)
 
 
+@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("minute", [2 * HOUR, 2 * HOUR + 30])
 def test_a_change_from_the_bright_to_the_dark_programme_does_not_alert(
-    promtool: Promtool, minute: int
+    promtool: Promtool, minute: int, known: bool
 ) -> None:
     scenario = Scenario(8 * HOUR)
     scenario.bright(0, minute)
-    scenario.dark(minute)
+    scenario.dark(minute, known=known)
     promtool.quiet(scenario)
 
 
-def test_a_night_of_both_programmes_within_half_an_hour_does_not_alert(promtool: Promtool) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_a_night_of_both_programmes_within_half_an_hour_does_not_alert(
+    promtool: Promtool, known: bool
+) -> None:
     scenario = Scenario(3 * HOUR)
     scenario.bright(60, 70, each=5000)
-    scenario.dark(70, 90, each=5000)
+    scenario.dark(70, 90, each=5000, known=known)
     promtool.quiet(scenario)
 
 

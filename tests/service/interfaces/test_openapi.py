@@ -55,6 +55,17 @@ def test_content_types_are_those_that_are_read(content: dict[str, Any]) -> None:
     assert list(infer) == ["application/json", "application/octet-stream"]
 
 
+def test_the_example_of_a_request_is_scored(content: dict[str, Any], client: TestClient) -> None:
+    body = content["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]
+    given = body["example"]["spectra"][0]
+    fields = content["components"]["schemas"]["Spectrum"]["properties"]
+    # It shows what matters besides pixels.
+    assert {"z", "targetid", "desi_target", "spectype", "cameras"} == set(given) <= set(fields)
+    (score,) = client.post("/score", json=body["example"]).json()["scores"]
+    assert score["targetid"] == given["targetid"]
+    assert "OUT_OF_POPULATION" not in score["status_names"]
+
+
 def test_all_references_resolve(content: dict[str, Any]) -> None:
     found = set(references(content))
     assert "#/components/schemas/ScoreRequest" in found

@@ -14,6 +14,7 @@ from outcrop import Status
 from outcrop.wire import encode_request
 from service.application import Application
 from service.monitoring.metrics import OUTCOMES, STAGES, documentation
+from service.monitoring.score_metrics import SPECTYPES
 from tests.service.helpers import INFER, JSON, client_of, encoded, make_spectra, score_request
 
 ROOT = Path(__file__).parents[3]
@@ -104,21 +105,31 @@ def test_requests_are_counted_by_template_and_code(
     assert value(application, "outcrop_requests_in_flight") == 0
 
 
-def test_spectra_are_counted_by_outcome_bit_and_petal(
+def test_spectra_are_counted_by_outcome_class_bit_and_petal(
     application: Application, client: TestClient
 ) -> None:
-    spectra = make_spectra(6)
+    spectra = replace(
+        make_spectra(6), spectype=np.array(["GALAXY", "STAR", "STAR", "GALAXY", "QSO", ""])
+    )
     spectra.z[:2] = np.nan
-    spectra.z[2] = 0.9
+    spectra.z[2] = 0.5
     petal = np.array([0, 9, 9, -1, 10, 3], np.int32)
     headers, body = encode_request(replace(spectra, petal=petal))
     assert client.post(INFER, content=body, headers=headers).is_success
-    outcomes = {
-        name: value(application, "outcrop_spectra_total", outcome=name)
-        for name in ("eligible", "ineligible", "unscored")
+    counts = {
+        (outcome, name): value(application, "outcrop_spectra_total", outcome=outcome, spectype=name)
+        for outcome in OUTCOMES
+        for name in SPECTYPES
     }
-    assert sum(outcomes.values()) == 6
-    assert outcomes["eligible"] == 3
+    assert {key for key, count in counts.items() if count} == {
+        ("eligible", "GALAXY"),
+        ("eligible", "QSO"),
+        ("eligible", "unknown"),
+        ("ineligible", "STAR"),
+        ("unscored", "GALAXY"),
+        ("unscored", "STAR"),
+    }
+    assert set(counts.values()) == {0, 1}
     assert value(application, "outcrop_spectra_status_total", bit="NO_REDSHIFT") == 2
     assert value(application, "outcrop_spectra_status_total", bit="Z_OUT_OF_RANGE") == 1
     petals = {
@@ -146,6 +157,22 @@ def test_targets_are_counted_by_whether_their_bits_are_known(
     assert value(application, "outcrop_spectra_status_total", bit="OUT_OF_POPULATION") == 3
 
 
+def test_only_what_nothing_else_disqualifies_is_counted_as_extrapolated(
+    application: Application, client: TestClient
+) -> None:
+    spectra = make_spectra(6)
+    # Far brighter than any calibration spectrum, except for the last two.
+    for band in spectra.bands.values():
+        band.ivar[:4] *= 1e8
+        band.ivar[4] *= 1e-8
+    bits = np.array([1 << 60, 1 << 60, 1 << 61, 1 << 60, 1 << 60, 1 << 60])
+    spectra.status[3] = int(Status.BAD_FIBER)
+    headers, body = encode_request(replace(spectra, desi_target=bits))
+    assert client.post(INFER, content=body, headers=headers).is_success
+    # Another population's, a bad fiber and an S/N below 1 have no p_value anyway.
+    assert value(application, "outcrop_spectra_extrapolated_total") == 2
+
+
 def test_targets_that_should_have_scores_and_have_none_are_counted(
     application: Application, client: TestClient
 ) -> None:
@@ -156,7 +183,7 @@ def test_targets_that_should_have_scores_and_have_none_are_counted(
     spectra.status[3] = int(Status.NOT_TARGET)
     headers, body = encode_request(spectra)
     assert client.post(INFER, content=body, headers=headers).is_success
-    assert value(application, "outcrop_spectra_total", outcome="unscored") == 4
+    assert value(application, "outcrop_spectra_total", outcome="unscored", spectype="unknown") == 4
     assert value(application, "outcrop_targets_unscored_total") == 2
 
 
@@ -175,7 +202,9 @@ def test_every_stage_is_timed(application: Application, client: TestClient, way:
 
 def test_what_the_start_scores_is_not_counted(application: Application) -> None:
     for outcome in OUTCOMES:
-        assert value(application, "outcrop_spectra_total", outcome=outcome) == 0
+        for name in SPECTYPES:
+            labels = {"outcome": outcome, "spectype": name}
+            assert value(application, "outcrop_spectra_total", **labels) == 0
     for stage in STAGES:
         assert value(application, "outcrop_stage_seconds_count", stage=stage) == 0
     assert value(application, "outcrop_spectra_snr_count") == 0

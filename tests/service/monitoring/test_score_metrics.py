@@ -11,7 +11,7 @@ from model_store.bundle import Bundle
 from outcrop import Scores, Spectra
 from scoring.drift import Drift, decile_counts
 from scoring.scorer import Scorer
-from service.monitoring.score_metrics import FLAGS, ScoreMetrics
+from service.monitoring.score_metrics import FLAGS, SPECTYPES, ScoreMetrics, by_spectype
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,11 @@ def scores(scorer: Scorer, spectra: Spectra) -> Scores:
 
 
 @pytest.fixture
-def registry(scorer: Scorer, drift: Drift, scores: Scores) -> CollectorRegistry:
+def registry(scorer: Scorer, drift: Drift, spectra: Spectra, scores: Scores) -> CollectorRegistry:
     """The metrics after the same petal was scored twice."""
     metrics = ScoreMetrics(scorer.model, drift)
-    metrics.observe(scores)
-    metrics.observe(scores)
+    metrics.observe(spectra, scores)
+    metrics.observe(spectra, scores)
     registry = CollectorRegistry()
     registry.register(metrics)
     return registry
@@ -64,20 +64,34 @@ def test_buckets_hold_what_is_at_most_their_bound(
 
 
 def test_a_coverage_at_the_eligible_limit_is_in_the_last_bucket(
-    scorer: Scorer, drift: Drift, scores: Scores
+    scorer: Scorer, drift: Drift, spectra: Spectra, scores: Scores
 ) -> None:
     metrics = ScoreMetrics(scorer.model, drift)
-    metrics.observe(replace(scores, coverage=np.full(len(scores), 0.9, np.float32)))
+    metrics.observe(spectra, replace(scores, coverage=np.full(len(scores), 0.9, np.float32)))
     registry = CollectorRegistry()
     registry.register(metrics)
     found = registry.get_sample_value("outcrop_spectra_masked_ratio_bucket", {"le": "0.1"})
     assert found == scores.eligible.sum()
 
 
-def test_anomalies_are_counted_by_flag(registry: CollectorRegistry, scores: Scores) -> None:
+def test_anomalies_are_counted_by_flag_and_class(
+    registry: CollectorRegistry, spectra: Spectra, scores: Scores
+) -> None:
+    assert spectra.spectype is not None
     for flag in FLAGS:
-        found = registry.get_sample_value("outcrop_anomalies_total", {"flag": flag})
-        assert found == 2 * getattr(scores, flag).sum()
+        for spectype in SPECTYPES:
+            labels = {"flag": flag, "spectype": spectype}
+            found = registry.get_sample_value("outcrop_anomalies_total", labels)
+            expected = getattr(scores, flag) & (spectra.spectype == spectype)
+            assert found == 2 * expected.sum()
+
+
+def test_spectra_of_another_or_no_class_are_of_an_unknown_one(spectra: Spectra) -> None:
+    some = replace(spectra[:6], spectype=np.array(["GALAXY", "STAR", "STAR", "", "BAD", "QSO"]))
+    chosen = np.array([True, True, True, True, True, False])
+    assert by_spectype(some, chosen) == {"GALAXY": 1, "QSO": 0, "STAR": 2, "unknown": 2}
+    without = replace(some, spectype=None)
+    assert by_spectype(without, chosen) == {"GALAXY": 0, "QSO": 0, "STAR": 0, "unknown": 5}
 
 
 def test_deciles_are_counted_beside_the_models_shares(

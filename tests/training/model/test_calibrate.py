@@ -1,7 +1,9 @@
 """Recalibration keeps the networks and takes thresholds and p-values from other petals."""
 
+import json
 import logging
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -9,9 +11,11 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from model_store.bundle import Bundle
+from model_store.bundle import Bundle, BundleError
 from outcrop import Scores, Status, correct_noise, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE, MIN_SNR
+from scoring.calibration import Calibration
+from scoring.canary import MARGIN, Canary
 from scoring.drift import Drift
 from scoring.scorer import Scorer
 from training import TrainingError
@@ -158,6 +162,43 @@ def test_an_existing_output_is_not_overwritten(bundle: Path, own: Path, own_sky:
     with pytest.raises(TrainingError, match="exists already"):
         calibrate_bundle(bundle, [own_sky], own)
     assert Bundle.open(own).sha256 == before
+
+
+def test_a_bundle_of_an_earlier_format_is_refused_with_the_remedy(
+    bundle: Path, own_sky: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(bundle, old)
+    manifest = json.loads((old / "manifest.json").read_text()) | {"format_version": 2}
+    (old / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(
+        BundleError, match=r"format_version 2; this software reads 3: .* train again"
+    ):
+        calibrate_bundle(old, [own_sky], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_description_of_the_new_bundle_is_that_of_its_own_calibration(
+    bundle: Path, own: Path
+) -> None:
+    before, after = Bundle.open(bundle), Bundle.open(own)
+    calibration = Calibration.from_arrays(after.arrays("calibration.npz"))
+    assert after.manifest.finest_p == calibration.finest
+    assert after.manifest.finest_p != before.manifest.finest_p
+    assert after.manifest.population == before.manifest.population
+    low, high = calibration.snr_range
+    assert f"S/N from {low:.3g} to {high:.3g}: " in after.bytes(CARD).decode()
+
+
+def test_the_canary_keeps_away_from_the_ends_of_the_calibrated_range(
+    bundle: Path, own: Path
+) -> None:
+    for path in (bundle, own):
+        scorer, opened = Scorer.open(path), Bundle.open(path)
+        canary = Canary.from_arrays(opened.arrays("canary.npz"))
+        snr = scorer.score(canary.spectra).snr
+        low, high = scorer.calibration.snr_range
+        assert low * (1 + MARGIN) < snr.min() <= snr.max() < high * (1 - MARGIN)
 
 
 def test_a_folder_without_petals_is_named(bundle: Path, tmp_path: Path) -> None:

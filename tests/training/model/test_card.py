@@ -1,19 +1,33 @@
 """The card states sample, recipe, errors and blind spots, and no recall of another recipe."""
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from model_store.bundle import Bundle, Manifest
+from outcrop import Spectra, Status
+from scoring.scorer import Scorer
 from training.model import card
 from training.model.card import BENCHMARK, CARD, PAPER_WMSE, class_rows, write_card
 from training.model.config import Config
+
+Arrays = Mapping[str, Any]
 
 
 @pytest.fixture
 def manifest(bundle: Path) -> Manifest:
     return Bundle.open(bundle).manifest
+
+
+@pytest.fixture
+def calibration(bundle: Path) -> Arrays:
+    """The arrays of calibration.npz."""
+    return Bundle.open(bundle).arrays("calibration.npz")
 
 
 @pytest.fixture
@@ -53,30 +67,81 @@ def test_every_bundle_has_its_card(bundle: Path, manifest: Manifest) -> None:
     assert "\n\n\n" not in text
 
 
-def test_the_card_says_which_p_values_are_extrapolated(manifest: Manifest) -> None:
-    extrapolated = "A p_value below 0.00025 is extrapolated"
-    text = write_card(manifest.model_copy(update={"finest_p": 1 / 4000}), {})
-    assert extrapolated in text
-    assert "\n\n\n" not in text
-    assert extrapolated not in write_card(manifest.model_copy(update={"finest_p": None}), {})
+def test_the_card_says_which_p_values_are_extrapolated(
+    manifest: Manifest, calibration: Arrays
+) -> None:
+    def card_of(finest: float | None) -> str:
+        return write_card(manifest.model_copy(update={"finest_p": finest}), calibration, {})
+
+    assert "A p_value below 0.00025 is extrapolated" in card_of(1 / 4000)
+    assert "is extrapolated" not in card_of(None)
+    rests = "The flag therefore rests on extrapolated p-values"
+    assert rests not in card_of(1 / 4000)
+    assert rests in card_of(1 / 50)
+    for finest in (1 / 4000, 1 / 50, None):
+        assert "\n\n\n" not in card_of(finest)
 
 
-def test_a_recipe_that_was_not_benchmarked_gets_no_recall(manifest: Manifest) -> None:
-    text = write_card(manifest, {})
+def test_the_card_says_how_many_spectra_of_each_class_the_p_values_rest_on(
+    manifest: Manifest, calibration: Arrays
+) -> None:
+    counted = {**calibration, "STAR_size": np.array(123), "STAR_parameters": np.array([0, 2, 0.0])}
+    text = write_card(manifest, counted, {})
+    galaxies = int(calibration["GALAXY_size"])
+    assert f"| GALAXY | {galaxies} |\n| STAR | 123 |\n" in text
+    assert "ranked among all classes: QSO." in text
+    assert 0 < galaxies <= manifest.calibration.counts["calibration"]
+
+
+def test_the_card_gives_the_range_of_snr_in_which_the_scorer_gives_p_values(
+    bundle: Path, manifest: Manifest, calibration: Arrays, spectra: Spectra
+) -> None:
+    text = write_card(manifest, calibration, {})
+    told = re.search(r"Calibrated for S/N from (\S+) to (\S+): ", text)
+    assert told is not None
+    scores = Scorer.open(bundle).score(spectra)
+    has_p = np.isfinite(scores.p_value)
+    assert has_p.any()
+    assert float(told[1]) <= scores.snr[has_p].min() * 1.01
+    assert float(told[2]) >= scores.snr[has_p].max() * 0.99
+    beyond = (scores.status & int(Status.EXTRAPOLATED)) != 0
+    outside = (scores.snr < float(told[1]) * 1.01) | (scores.snr > float(told[2]) * 0.99)
+    assert beyond.any()
+    assert outside[beyond].all()
+
+
+def test_the_card_says_whether_corrected_spectra_are_expected(
+    manifest: Manifest, calibration: Arrays
+) -> None:
+    assert "the service corrects nothing" in write_card(manifest, calibration, {})
+    sample = manifest.configuration["sample"] | {"noise_correction": False}
+    configuration = manifest.configuration | {"sample": sample}
+    uncorrected = manifest.model_copy(update={"configuration": configuration})
+    text = write_card(uncorrected, calibration, {})
+    assert "with `--no-noise-correction`" in text
+    assert "outcrop.correct_noise" not in text
+
+
+def test_a_recipe_that_was_not_benchmarked_gets_no_recall(
+    manifest: Manifest, calibration: Arrays
+) -> None:
+    text = write_card(manifest, calibration, {})
     assert "not part of the published benchmark" in text
     assert "found in the benchmark" not in text
 
 
 @pytest.mark.usefixtures("benchmark")
-def test_another_recipe_than_that_of_the_benchmark_gets_no_recall(manifest: Manifest) -> None:
-    assert "not part of the published benchmark" in write_card(manifest, {})
+def test_another_recipe_than_that_of_the_benchmark_gets_no_recall(
+    manifest: Manifest, calibration: Arrays
+) -> None:
+    assert "not part of the published benchmark" in write_card(manifest, calibration, {})
 
 
 def test_a_recipe_that_was_benchmarked_gets_its_recall_and_blind_spots(
-    manifest: Manifest, benchmark: Config
+    manifest: Manifest, calibration: Arrays, benchmark: Config
 ) -> None:
     configuration = benchmark.model_dump(mode="json")
-    text = write_card(manifest.model_copy(update={"configuration": configuration}), {})
+    text = write_card(manifest.model_copy(update={"configuration": configuration}), calibration, {})
     assert "The same recipe on 3 simulated skies of 40 petals" in text
     assert "| kind | wmse | p_value |\n|---|---|---|\n| blend | 0.25 | 0.50 |\n" in text
     assert "| macro | 0.38 | 0.75 |" in text
@@ -84,20 +149,26 @@ def test_a_recipe_that_was_benchmarked_gets_its_recall_and_blind_spots(
     assert missed == ["- blend: 50% found in the benchmark."]
 
 
-def test_the_published_benchmark_is_that_of_recipes_one_can_fit(manifest: Manifest) -> None:
+def test_the_published_benchmark_is_that_of_recipes_one_can_fit(
+    manifest: Manifest, calibration: Arrays
+) -> None:
     known = json.loads(BENCHMARK.read_text())
     assert known
     for entry in known.values():
         configuration = Config.model_validate(entry["configuration"]).model_dump(mode="json")
-        text = write_card(manifest.model_copy(update={"configuration": configuration}), {})
+        text = write_card(
+            manifest.model_copy(update={"configuration": configuration}), calibration, {}
+        )
         assert "| macro | " in text
         assert f" {entry['recall_at_1pct']['p_value']['macro']:.2f} |" in text
 
 
-def test_a_recalibrated_model_names_the_bundle_it_came_from(manifest: Manifest) -> None:
-    assert "Recalibrated" not in write_card(manifest, {})
+def test_a_recalibrated_model_names_the_bundle_it_came_from(
+    manifest: Manifest, calibration: Arrays
+) -> None:
+    assert "Recalibrated" not in write_card(manifest, calibration, {})
     recalibrated = manifest.model_copy(update={"calibrated_from": "f" * 64})
-    text = write_card(recalibrated, {})
+    text = write_card(recalibrated, calibration, {})
     assert f"the networks are those of the bundle with sha256 {'f' * 64}." in text
     assert text.count("| rows left after |  |") == 2
 

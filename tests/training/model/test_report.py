@@ -121,6 +121,8 @@ def test_a_report_replaces_an_earlier_one(
     )
     assert "2 epochs, last validation\nloss -11.5 nats." in text
     assert "**Trained on a simulated sky: these numbers are not DESI performance.**" in text
+    assert f"Population: {manifest.population.name}. Of the sample, " in text
+    assert f"that is a rank among them is {manifest.finest_p:.2g}; smaller ones" in text
     assert "| STAR | 1 | 3.000 | 3.000 | 1.87 |" in text
     assert "| in the paper | 2.55 | -1.44 |" in text
     assert "Damaged petals that were left out: 1.\n\n- a.fits: cut off\n" in text

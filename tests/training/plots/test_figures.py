@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 from PIL import Image
 
+from model_store.bundle import Bundle
 from outcrop import find_petals, read_spectra
 from scoring.scorer import Scorer
 from training.plots import style
@@ -50,6 +51,16 @@ def test_a_figure_that_cannot_be_drawn_is_explained(drawn: list[Path]) -> None:
     # A petal holds fewer quasars than a track needs.
     assert "track_quasars.png" not in {path.name for path in drawn}
     assert "No track of quasars: " in drawn[0].read_text(encoding="utf-8")
+
+
+def test_the_page_says_what_a_p_value_and_a_reconstruction_are(
+    drawn: list[Path], bundle: Path
+) -> None:
+    page = drawn[0].read_text(encoding="utf-8")
+    finest = Bundle.open(bundle).manifest.finest_p
+    assert "A p_value is that among inliers of like S/N and class." in page
+    assert f"Below {finest:.2g} it is extrapolated." in page
+    assert "Panels show the robust reconstruction" in page
 
 
 def test_a_petal_of_one_spectrum_has_its_figures_too(

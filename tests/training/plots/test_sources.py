@@ -30,6 +30,15 @@ def test_a_score_table_gives_the_same_sample_as_scoring(
     assert set(scored.kind) > {"inlier"}
 
 
+def test_a_model_of_uncorrected_petals_is_shown_uncorrected_ones(
+    scorer: Scorer, odd_sky: Path, spectra: Spectra
+) -> None:
+    scores = scorer.score(spectra)
+    drawn = score_petals(scorer, odd_sky, corrected=False)
+    np.testing.assert_array_equal(drawn.wmse, scores.wmse[scores.eligible])
+    assert (score_petals(scorer, odd_sky).wmse.mean() / drawn.wmse.mean()) != 1
+
+
 def test_a_table_without_spectra_or_of_another_model_is_refused(
     scorer: Scorer, odd_sky: Path, spectra: Spectra, tmp_path: Path
 ) -> None:

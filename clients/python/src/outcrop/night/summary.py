@@ -311,10 +311,12 @@ class Summary:
             _discovered(totals["discoveries"], found.basis),
             model.describe(totals["outside"], totals["unknown"]),
         ]
+
         if noise := _corrections([e.noise for e in self.entries if "SKYCORR" in e.noise]):
             lines.insert(-1, noise)
         if totals[UNPAIRED]:
             lines.insert(1, f"{totals[UNPAIRED]} coadds have no redrock file and are not scored")
+
         most = max(self.entries, key=lambda entry: entry.flagged, default=None)
         if most is not None and most.flagged:
             coadd = most.coadd.relative_to(self.root)
