@@ -127,10 +127,14 @@ def test_the_paper_flags_start_at_snr_5(scores: Scores, scorer: Scorer) -> None:
 
 
 def test_training_spectra_get_their_bit(scorer: Scorer, sky: Path) -> None:
-    petal = find_petals(sky)[0]
-    trained = scorer.score(read_spectra(petal.coadd, petal.redrock))
-    inside = (trained.status & int(Status.IN_TRAINING)) != 0
-    assert 100 < inside.sum() < 500
+    numbers = []
+    for petal in find_petals(sky):
+        scores = scorer.score(read_spectra(petal.coadd, petal.redrock))
+        numbers.append(np.count_nonzero(scores.status & int(Status.IN_TRAINING)))
+
+    # Whole petals are held out for the calibration; a few targets lie on more than one petal.
+    assert min(numbers) < 50
+    assert 100 < max(numbers) < 500
 
 
 @pytest.mark.parametrize("factor", [1e-4, 1e6])
