@@ -106,7 +106,7 @@ def test_every_row_is_eligible_or_left_out_for_a_reason(
     for name, found in counts.left_out.items():
         if name != TOO_FAINT:
             assert found.n == ((left.status & int(Status[name])) != 0).sum()
-    # The odd sky has stars of another survey.
+    # The odd sky has targets of another survey.
     assert counts.left_out["OUT_OF_POPULATION"].n > 0
     assert {found.flagged for found in counts.left_out.values()} == {0}
 
