@@ -171,6 +171,7 @@ def some_scores(
         wmse_anomaly=np.zeros(n, np.bool_),
         nof_anomaly=spectra.targetid % 2 == 0,
         p_value=np.where(spectra.targetid % 5 == 0, np.nan, 1 / (1.0 + spectra.targetid)),
+        p_value_pooled=np.where(spectra.targetid % 5 == 0, np.nan, 1 / (2.0 + spectra.targetid)),
         anomaly=spectra.targetid % 3 == 0,
         **(dict.fromkeys(("reconstruction", "rest_flux", "rest_ivar"), spectrum))
         if reconstruction

@@ -53,6 +53,7 @@ FORMATS = {
     "NOF_ANOMALY": "L",
     "P_VALUE": "D",
     "ANOMALY": "L",
+    "P_VALUE_POOLED": "D",
     "TARGET_RA": "D",
     "TARGET_DEC": "D",
     "TILEID": "J",

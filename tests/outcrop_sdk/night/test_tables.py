@@ -75,8 +75,9 @@ def test_a_table_says_how_the_noise_was_corrected(
     header = read_header(table, "PRIMARY")
     for camera in "BRZ":
         assert header[f"NOISE_{camera}"] == pytest.approx(1.44, rel=0.05)
+    assert (header["OFFSET_B"], header["OFFSET_Z"]) == (0, 0)
     assert (header["NSKY"], header["SKYCORR"]) == (12, True)
-    names = ("NOISE_B", "NOISE_R", "NOISE_Z", "NSKY", "SKYCORR")
+    names = ("NOISE_B", "NOISE_R", "NOISE_Z", "OFFSET_B", "OFFSET_Z", "NSKY", "SKYCORR")
     assert read_noise(table) == {name: header[name] for name in names}
 
 

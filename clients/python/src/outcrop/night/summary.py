@@ -328,6 +328,7 @@ class Summary:
                 f"set apart: {found.set_apart} spectra of {count} petals (SET_APART in {SUMMARY}); "
                 "they are no discoveries",
             )
+
         return "\n".join(lines)
 
 
