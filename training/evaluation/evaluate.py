@@ -246,7 +246,7 @@ def _notes(scorers: Scorers, scored: PetalScores, truth: Truth | None) -> list[s
     else:
         notes.append(
             "scores 'by S/N' are compared with all classes, the p-value with the spectrum's own; "
-            "the class-blind p-value is the one to compare them with"
+            "the pooled p-value is the one to compare them with"
         )
         if not scorers.baselines.same_sample:
             notes.append("the baselines were fitted on other spectra than the model was trained on")

@@ -54,7 +54,7 @@ def numbers(result: LabelledEvaluation) -> Numbers:
     classes, recall = result.flagged_by_spectype, result.recall_at_1pct
     found: dict[str, float | None] = {
         "macro recall at 1 %": recall["p_value"][MACRO],
-        "the same, class-blind": recall["p_value_pooled"][MACRO],
+        "the same, pooled p-value": recall["p_value_pooled"][MACRO],
         "injected flagged by anomaly": result.injected_flagged[ALL].share,
     }
 

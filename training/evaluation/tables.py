@@ -21,7 +21,7 @@ from .results import (
 
 NAMES = {
     "p_value": "p-value, as served",
-    "p_value_pooled": "p-value, class-blind",
+    "p_value_pooled": "pooled p-value",
     "wmse": "weighted MSE",
     "nof": "negative outlier factor",
     "expected_wmse": "expected weighted MSE",

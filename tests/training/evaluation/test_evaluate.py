@@ -71,7 +71,7 @@ def test_every_score_has_its_calibrated_form(result: LabelledEvaluation) -> None
     assert set(result.recall_at_1pct_interval) == expected
 
 
-def test_the_class_blind_p_value_is_compared_as_it_is_served(
+def test_the_pooled_p_value_is_compared_as_it_is_served(
     result: LabelledEvaluation, served: Scores, kind: NDArray[np.str_]
 ) -> None:
     score = -served.p_value_pooled
@@ -79,7 +79,7 @@ def test_the_class_blind_p_value_is_compared_as_it_is_served(
     blend = served.eligible & (kind == "blend")
     expected = np.mean(score[blend] > threshold)
     assert result.recall_at_1pct["p_value_pooled"]["blend"] == pytest.approx(expected)
-    assert any("class-blind" in note for note in result.notes)
+    assert any("pooled p-value" in note for note in result.notes)
 
 
 def test_the_papers_model_is_evaluated_as_ours_is(result: LabelledEvaluation) -> None:
