@@ -40,6 +40,13 @@ def scores(bundle: Path, sky: Path) -> Scores:
     return scores_of(bundle, sky)
 
 
+def best_per_target(scores: Scores) -> Scores:
+    """Leave the spectrum with the highest S/N of each target."""
+    order = np.argsort(-scores.snr, kind="stable")
+    _, first = np.unique(scores.targetid[order], return_index=True)
+    return scores[order[first]]
+
+
 def history(bundle: Path) -> list[dict[str, float]]:
     report = bundle.with_name(f"{bundle.name}-report") / "report.json"
     return json.loads(report.read_text())["history"]
@@ -54,7 +61,7 @@ def test_the_manifest_describes_the_fit(bundle: Path, sky: Path) -> None:
     assert manifest.redshift_range == (-0.002, 0.3)
 
     counts = manifest.sample.counts
-    assert counts["rows"] == 1000
+    assert counts["rows"] == 2000
     parts = ("training", "validation", "calibration", "faint")
     assert all(counts[part] > 0 for part in parts)
     assert sum(counts[part] for part in parts) <= counts["unique"]
@@ -64,11 +71,13 @@ def test_the_manifest_describes_the_fit(bundle: Path, sky: Path) -> None:
 
 
 def test_every_eligible_spectrum_gets_scores(scores: Scores, bundle: Path) -> None:
-    assert scores.eligible.sum() > 600
+    assert scores.eligible.sum() > 1200
     for name in ("wmse", "nof", "p_value"):
         assert np.isfinite(getattr(scores, name)[scores.eligible]).all()
     trained = (scores.status & Status.IN_TRAINING) != 0
-    assert trained.sum() == Bundle.open(bundle).manifest.sample.counts["training"]
+    # A few targets lie on more than one petal.
+    targets = np.unique(scores.targetid[trained])
+    assert len(targets) == Bundle.open(bundle).manifest.sample.counts["training"]
 
 
 def test_thresholds_are_quantiles_of_spectra_that_were_not_trained_on(
@@ -85,8 +94,9 @@ def test_thresholds_are_quantiles_of_spectra_that_were_not_trained_on(
         # A few training spectra are brighter than all calibration spectra.
         bits = int(INELIGIBLE & ~Status.EXTRAPOLATED)
         chosen &= ((scores.status & bits) == 0) & (scores.snr >= 5)
-        assert thresholds.wmse == pytest.approx(np.quantile(scores.wmse[chosen], 0.99), rel=1e-4)
-        assert thresholds.nof == pytest.approx(np.quantile(scores.nof[chosen], 0.01), rel=1e-4)
+        best = best_per_target(scores[chosen])
+        assert thresholds.wmse == pytest.approx(np.quantile(best.wmse, 0.99), rel=1e-4)
+        assert thresholds.nof == pytest.approx(np.quantile(best.nof, 0.01), rel=1e-4)
 
 
 def test_the_report_stands_beside_the_bundle(bundle: Path) -> None:
@@ -168,7 +178,7 @@ def test_another_redshift_range_grid_and_latent_size(sky: Path, tmp_path: Path) 
 
     scores = scores_of(bundle, far)
     assert scores.latent.shape == (1000, 8)
-    assert scores.eligible.sum() > 600
+    assert scores.eligible.sum() > 1200
     assert np.isfinite(scores.p_value[scores.eligible]).all()
     near = scores_of(bundle, sky)
     assert ((near.status & Status.Z_OUT_OF_RANGE) != 0).sum() > 700
