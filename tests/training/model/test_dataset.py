@@ -19,6 +19,9 @@ from training.model.cache import cache_root
 from training.model.config import Config, Cuts, load_config
 from training.model.dataset import RestSample, Split, prepare, read_sample, split
 
+PER_PETAL = 1000
+"""Spectra of a petal that exists in name only."""
+
 
 def column(sky: Path, kind: str, hdu: str, name: str) -> NDArray[Any]:
     """Read a column of all petals with astropy alone."""
@@ -137,11 +140,11 @@ def test_rows_are_taken_from_their_petals(sample: RestSample) -> None:
 
 
 def parts_of(sample: RestSample, tiles: list[str], petals: int, **shares: float) -> Split:
-    """Split a sample of 100 spectra per petal that exist in name only."""
-    rows = np.zeros(100 * petals, sample.rows.dtype)
+    """Split a sample of spectra that exist in name only."""
+    rows = np.zeros(PER_PETAL * petals, sample.rows.dtype)
     rows["targetid"] = np.arange(len(rows))
-    rows["petal"] = np.repeat(np.arange(petals), 100)
-    rows["snr"] = np.tile(np.linspace(1, 20, 100), petals)
+    rows["petal"] = np.repeat(np.arange(petals), PER_PETAL)
+    rows["snr"] = np.tile(np.linspace(1, 20, PER_PETAL), petals)
     imagined = replace(sample, rows=rows, index=np.arange(len(rows)), tiles=tuple(tiles))
     config = Config()
     return split(
@@ -153,11 +156,11 @@ def test_without_a_calibration_part_the_validation_part_calibrates(sample: RestS
     parts = parts_of(sample, ["one"] * 4, 4, validation=0.25)
     assert set(parts.validation) < set(parts.calibration)
     assert not set(parts.training) & set(parts.calibration)
-    snr = np.tile(np.linspace(1, 20, 100), 4)
+    snr = np.tile(np.linspace(1, 20, PER_PETAL), 4)
     assert (snr[parts.training] > 5).all()
     assert (snr[parts.validation] > 5).all()
     assert (snr[parts.calibration] < 5).any()
-    assert len(parts.calibration) == pytest.approx(100, abs=30)
+    assert len(parts.calibration) == pytest.approx(PER_PETAL, abs=100)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +172,9 @@ def test_calibration_is_held_out_in_the_largest_units_there_are_enough_of(
 ) -> None:
     names = [f"tile {i * tiles // petals}" for i in range(petals)]
     parts = parts_of(sample, names, petals, validation=0.1, calibration=0.2)
-    assert len(parts.calibration) == pytest.approx(20 * petals, rel=0.01)
-    held_out = np.unique(parts.calibration // 100)
-    fitted = np.unique(np.concatenate([parts.training, parts.validation]) // 100)
+    assert len(parts.calibration) == pytest.approx(0.2 * PER_PETAL * petals, rel=0.01)
+    held_out = np.unique(parts.calibration // PER_PETAL)
+    fitted = np.unique(np.concatenate([parts.training, parts.validation]) // PER_PETAL)
     if whole == "spectrum":
         assert set(held_out) == set(fitted)
     else:
@@ -185,11 +188,11 @@ def test_faint_spectra_that_are_not_held_out_calibrate_too(
     sample: RestSample, shares: dict[str, float]
 ) -> None:
     parts = parts_of(sample, ["one"] * 10, 10, validation=0.1, **shares)
-    snr = np.tile(np.linspace(1, 20, 100), 10)
+    snr = np.tile(np.linspace(1, 20, PER_PETAL), 10)
     assert (snr[parts.faint] <= 5).all()
     used = np.concatenate([parts.training, parts.validation, parts.calibration])
     assert not set(parts.faint) & set(used)
-    np.testing.assert_array_equal(np.union1d(used, parts.faint), np.arange(1000))
+    np.testing.assert_array_equal(np.union1d(used, parts.faint), np.arange(10 * PER_PETAL))
 
 
 def test_the_split_follows_from_the_seed(sample: RestSample) -> None:
@@ -201,14 +204,14 @@ def test_the_split_follows_from_the_seed(sample: RestSample) -> None:
 
 
 def test_an_empty_validation_part_is_named(sample: RestSample) -> None:
-    with pytest.raises(TrainingError, match=r"0 of the 200 spectra .* are left for validation"):
+    with pytest.raises(TrainingError, match=r"0 of the 2000 spectra .* are left for validation"):
         parts_of(sample, ["one"] * 2, 2, validation=1e-6, calibration=0.5)
 
 
 def test_too_small_a_calibration_part_is_named_before_anything_is_fitted(
     sample: RestSample,
 ) -> None:
-    with pytest.raises(TrainingError, match="left for calibration, at least 50 needed"):
+    with pytest.raises(TrainingError, match="left for calibration, at least 500 needed"):
         parts_of(sample, ["one"] * 2, 2, validation=0.1)
 
 
@@ -220,7 +223,7 @@ def test_a_folder_without_petals_is_named(tmp_path: Path) -> None:
 def test_a_sample_that_cuts_leave_empty_says_where_the_rows_went(sky: Path, tiny: Path) -> None:
     config = load_config(tiny)
     far = config.model_copy(update={"sample": Cuts(redshift_range=(4, 5))})
-    with pytest.raises(TrainingError, match=r"rows 1000, .*in_redshift_range 0"):
+    with pytest.raises(TrainingError, match=r"rows 2000, .*in_redshift_range 0"):
         read_sample([sky], far, cache_root())
 
 

@@ -171,17 +171,18 @@ def test_another_redshift_range_grid_and_latent_size(sky: Path, tmp_path: Path) 
     config.write_text(
         "[grid]\nfirst = 2800.0\nlast = 6500.0\nbins = 300\n"
         "[sample]\nredshift_range = [0.3, 0.5]\n"
+        "[split]\ncalibration = 0.5\n"
         "[network]\nlatents = 8\nhidden = [24]\nlinear_path = true\ndropout = 0.0\n"
         "[fit]\nepochs = 1\nbatch_size = 64\n"
     )
     bundle = fit_bundle([far], tmp_path / "far", load_config(config))
 
     scores = scores_of(bundle, far)
-    assert scores.latent.shape == (1000, 8)
-    assert scores.eligible.sum() > 1200
+    assert scores.latent.shape == (2000, 8)
+    assert scores.eligible.sum() > 1000
     assert np.isfinite(scores.p_value[scores.eligible]).all()
     near = scores_of(bundle, sky)
-    assert ((near.status & Status.Z_OUT_OF_RANGE) != 0).sum() > 700
+    assert ((near.status & Status.Z_OUT_OF_RANGE) != 0).sum() > 1400
 
 
 def test_an_existing_bundle_is_not_overwritten(bundle: Path, sky: Path, tiny: Path) -> None:
