@@ -96,7 +96,8 @@ class Evidence:
         scores = np.vstack(
             [wmse, -self.nof.astype(np.float64), self.boxcar_significance.T, self.camera_offset]
         )
-        return np.log(np.maximum(scores, np.finfo(np.float64).tiny))
+        # In this order, so that each score is contiguous whatever the number of spectra.
+        return np.ascontiguousarray(np.log(np.maximum(scores, np.finfo(np.float64).tiny)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -148,7 +148,8 @@ class ConditionalTail:
         offset = log_snr[members] - nodes[:, None]
         trends = _trends(offset, scores[members])
         kept = int(np.ceil(trusted * window))
-        samples = np.sort(scores[members] - trends[:, None] * offset, axis=1)[:, :kept]
+        ascending = np.sort(scores[members] - trends[:, None] * offset, axis=1)
+        samples = np.ascontiguousarray(ascending[:, :kept])
 
         # Hill's estimate from the upper end of these.
         first = kept - max(5, int(_TAIL_SHARE * window))
