@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from .conditional_tail import log_tails
 
 _TAIL_SHARE = 0.05
-# The largest values of a sample are too few to be ranks of anything.
+# The largest values of a sample are too few to be ranks of anything: ten, or one in 300 if fewer.
 _BEYOND = 10
+_ONE_IN = 300
 # Below 0 the tail would end; above, it would hardly fall.
 _SHAPES = (0.0, 0.5)
 
@@ -45,10 +46,11 @@ class Rank:
         """Fit to the scores (n,) of inliers."""
         ascending = np.sort(scores)
         size = len(ascending)
+        beyond = max(1, min(_BEYOND, size // _ONE_IN))
         above = max(2 * _BEYOND, int(_TAIL_SHARE * size))
         threshold = float(ascending[-above - 1])
         shape, scale = _pareto(ascending[-above:] - threshold)
-        return Rank(ascending[: size - _BEYOND], size, threshold, shape, scale)
+        return Rank(ascending[: size - beyond], size, threshold, shape, scale)
 
     @property
     def finest(self) -> float:

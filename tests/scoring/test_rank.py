@@ -19,6 +19,10 @@ def test_a_p_value_is_the_rank_among_the_sample(sample: np.ndarray) -> None:
         assert np.exp(-rank(np.array([value])))[0] == pytest.approx(expected, rel=0.01)
 
 
+def test_of_a_small_sample_fewer_are_beyond_the_ranks(sample: np.ndarray) -> None:
+    assert Rank.fit(sample[:900]).finest == pytest.approx(4 / 901)
+
+
 def test_ranks_end_before_the_largest_of_the_sample(sample: np.ndarray) -> None:
     rank = Rank.fit(sample)
     assert rank.finest == pytest.approx(11 / 5001)
