@@ -10,8 +10,8 @@ Every stage is fitted to values that the stages before it gave when they were fi
 spectra, so that a p-value is that of a new spectrum. No calibration spectrum is trained on.
 
 A calibration sample may contain anomalies. Spectra that are far beyond any inlier are therefore
-left out, and the rest is calibrated again, until none is left out. Odd inliers are left out with
-them; a fixed small share of such is put back.
+left out, and the rest is calibrated again. Odd inliers are left out with them; a fixed small share
+of such is put back.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,8 @@ _TRUSTED_MEAN = (0.97, 0.99)
 """The same for the mean of the scores, with all spectra, and once some are left out."""
 _LEFT_OUT = 0.3
 """Share of inliers, at most, among the spectra that are left out of a sample."""
-_ROUNDS = 8
+_RARE = 20
+"""A class of fewer spectra keeps all of them."""
 _ODD = (3e-3, 1e-3, 0.2)
 """Share of odd inliers, the p-value below which they lie, and the power of p of their tail."""
 _TOO_GOOD = 1e-4
@@ -317,20 +318,23 @@ def _without_outliers(sample: _Sample) -> _Sample:
     """Return the sample without the spectra that are far beyond its inliers.
 
     Of a smaller tail probability p there should be p times the number of spectra. Where there are
-    several times as many, most of them are no inliers (Benjamini & Hochberg 1995).
+    several times as many, most of them are no inliers (Benjamini & Hochberg 1995). Classes of few
+    spectra keep all of them: what is usual there is not known.
     """
-    trusted, trusted_again = _TRUSTED_MEAN
-    for _ in range(_ROUNDS):
-        within, _ = _out_of_fold(sample, trusted)
-        order = np.argsort(-within)
-        number = np.arange(1, len(within) + 1)
-        beyond = np.flatnonzero(np.exp(-within[order]) * len(within) <= _LEFT_OUT * number)
-        if len(beyond) == 0:
-            break
-        kept = np.ones(len(within), np.bool_)
+    trusted, _ = _TRUSTED_MEAN
+    within, _ = _out_of_fold(sample, trusted)
+    spectype = sample.evidence.spectype
+    for name in CLASSES:
+        if np.count_nonzero(sample.own & (spectype == name)) < _RARE:
+            within[spectype == name] = 0
+
+    order = np.argsort(-within)
+    number = np.arange(1, len(within) + 1)
+    beyond = np.flatnonzero(np.exp(-within[order]) * len(within) <= _LEFT_OUT * number)
+    kept = np.ones(len(within), np.bool_)
+    if len(beyond):
         kept[order[: beyond[-1] + 1]] = False
-        sample, trusted = sample.rows(kept), trusted_again
-    return sample
+    return sample.rows(kept)
 
 
 def _harmonic_mean(

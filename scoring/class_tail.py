@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-_FEWEST = 10
+_FEWEST = 5
 # More spectra do not change the parameters of a class.
 _MOST = 4000
 _PIVOT = np.log(10.0)

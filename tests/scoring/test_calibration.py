@@ -207,6 +207,18 @@ def test_anomalies_in_the_calibration_sample_do_not_hide_others(
     assert (p_value(contaminated, inliers(20000, 3)) < 0.01).mean() > 0.005
 
 
+def test_a_class_of_few_spectra_is_not_taken_for_outliers() -> None:
+    sample = inliers(900, 21)
+    few = np.arange(900) < 8
+    worse = np.where(few, np.float32(2), np.float32(1))
+    spectype = np.where(few, "QSO", "GALAXY")
+    calibration = Calibration.fit(replace(sample, wmse=sample.wmse * worse, spectype=spectype))
+
+    found = calibration.p_values(one(1, wmse=2.0))
+    known = calibration.p_values(replace(one(1, wmse=2.0), spectype=np.array(["QSO"])))
+    assert found.within_class[0] < 0.01 < known.within_class[0]
+
+
 def test_a_sample_that_is_too_small_is_rejected() -> None:
     with pytest.raises(ValueError, match="499 calibration spectra"):
         Calibration.fit(inliers(499, 6))

@@ -49,7 +49,7 @@ def test_a_rare_object_among_two_hundred_of_its_class_is_found() -> None:
 
 
 def test_too_few_are_no_class() -> None:
-    assert ClassTail.fit(np.full(9, 2.5), np.ones(9)) is None
+    assert ClassTail.fit(np.full(4, 2.5), np.ones(4)) is None
 
 
 def test_arrays_hold_it() -> None:
