@@ -22,6 +22,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "clients/python/src",
+    "explanation",
     "scoring",
     "model_store",
     "training",

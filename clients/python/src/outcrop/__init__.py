@@ -30,6 +30,16 @@ from .errors import (
     UnsupportedMediaType,
     WireError,
 )
+from .explanations import (
+    CAUSES,
+    INSTRUMENTAL,
+    Evidence,
+    Explanation,
+    Explanations,
+    Neighbour,
+    Segment,
+    Tag,
+)
 from .model import Model, ModelIdentity
 from .noise import PetalNoise, correct_noise
 from .petals import Petal, find_petals, require_petals
@@ -38,26 +48,34 @@ from .spectra import WAVE, Band, Spectra
 from .table import write_scores
 
 __all__ = [
+    "CAUSES",
+    "INSTRUMENTAL",
     "WAVE",
     "AsyncClient",
     "BadRequest",
     "Band",
     "Client",
     "ConnectionFailed",
+    "Evidence",
+    "Explanation",
+    "Explanations",
     "FolderInUse",
     "InputError",
     "Model",
     "ModelChanged",
     "ModelIdentity",
+    "Neighbour",
     "OutcropError",
     "Petal",
     "PetalNoise",
     "RateLimited",
     "Scores",
+    "Segment",
     "ServerError",
     "Spectra",
     "Status",
     "StatusError",
+    "Tag",
     "Timeout",
     "TooLarge",
     "Unauthorized",
