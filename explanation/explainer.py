@@ -17,11 +17,11 @@ from scoring.robust import robust_reconstruction
 from scoring.scorer import Scorer
 
 from .case import Case, Reconstructor
-from .competition import Candidates, Weights
+from .competition import UNEXPLAINED, Candidates, Weights
 from .hypotheses.camera_calibration import CameraCalibration
 from .hypotheses.continuum import Continuum
 from .hypotheses.cosmic_ray import CosmicRay
-from .hypotheses.lines import Absorption, BroadLine, EmissionLine
+from .hypotheses.lines import Absorption, BroadLine, EmissionLine, StellarEmission
 from .hypotheses.other_class import OtherClass
 from .hypotheses.proposal import Hypothesis, Proposal
 from .hypotheses.redshifts import OtherRedshift
@@ -61,6 +61,7 @@ class Explainer:
             CosmicRay(),
             EmissionLine(),
             BroadLine(),
+            StellarEmission(),
             Absorption(),
             SkyResidual(),
             SecondSpectrum(self._templates(), self._wave, redshift_range),
@@ -119,7 +120,7 @@ class Explainer:
         )
 
     def competitors(self, case: Case) -> tuple[list[Proposal], Candidates]:
-        """Return the best proposal of each cause, and what competes: those, then ``rare``."""
+        """Return the best proposal of each cause, and what competes: those, or also ``rare``."""
         found = [one.fit(case, self._reconstruct) for one in self._hypotheses]
         proposals = [one for one in found if one is not None]
         proposals += self._redshift.fit(case, self._reconstruct)
@@ -131,7 +132,7 @@ class Explainer:
             if cause not in best or gain > candidates.penalised[best[cause]]:
                 best[cause] = k
         chosen = sorted(best.values())
-        return [proposals[k] for k in chosen[:-1]], candidates.choose(chosen)
+        return [proposals[k] for k in chosen if k < len(proposals)], candidates.choose(chosen)
 
     def _explanation(self, case: Case, targetid: int, status: int, p_value: float) -> Explanation:
         proposals, candidates = self.competitors(case)
@@ -165,7 +166,6 @@ def _evidence(
 ) -> tuple[Evidence, ...]:
     """Return the evidence for each cause, the most probable first."""
     probability = Weights.committed().probabilities(candidates)
-    rare, unexplained = len(proposals), len(proposals) + 1
     evidence = [
         Evidence(
             one.cause,
@@ -179,9 +179,10 @@ def _evidence(
         )
         for k, one in enumerate(proposals)
     ]
-    for name, k, p, sentence in (
-        ("rare", rare, float(candidates.p_value[rare]), _RARE),
-        ("unexplained", unexplained, p_value, _UNEXPLAINED),
-    ):
-        evidence.append(Evidence(name, 0.0, 0, float(probability[k]), p, math.nan, (), sentence))
+    for k in range(len(proposals), len(candidates.cause)):
+        p_rare, p_rest = float(probability[k]), float(candidates.p_value[k])
+        evidence.append(Evidence("rare", 0.0, 0, p_rare, p_rest, math.nan, (), _RARE))
+
+    rest = float(probability[-1])
+    evidence.append(Evidence(UNEXPLAINED, 0.0, 0, rest, p_value, math.nan, (), _UNEXPLAINED))
     return tuple(sorted(evidence, key=lambda one: -one.probability))
