@@ -7,7 +7,8 @@ and S/N, because the residuals of inliers are correlated, and those of bright on
 errors more than noise.
 
 The scan is the likelihood ratio selection of Jeng, Cai & Li (2010), with thresholds from inliers in
-place of those for independent noise.
+place of those for independent noise. The error of a bin is its noise and the scatter of inliers
+there.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,10 @@ from model_store.grid import RestGrid
 from outcrop.explanations import Segment
 from scoring.conditional_tail import ConditionalTail
 
-LEVEL = 0.01
-"""Share of the inliers that have a segment at all."""
+from .scatter import InlierScatter
+
+LEVEL = 0.006
+"""Share of the inliers that have a segment; they have less than two on average."""
 MOST = 20
 """Segments of a spectrum."""
 # The thresholds follow from this share of the sample, its least significant windows, so that a few
@@ -183,60 +186,129 @@ def largest_significances(
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentThresholds:
-    """The significances beyond which a window is a segment, by S/N and width.
+class SegmentScan:
+    """What a residual of inliers is like, and so which windows are segments.
 
     Attributes
     ----------
+    grid : RestGrid
+    scatter : InlierScatter
     log_snr : (J,) float64
-        Nodes, ascending; linear between them, constant beyond.
-    significance : (J, W) float64
+        Nodes, ascending; thresholds are linear between them and constant beyond.
+    thresholds : (J, W) float64
+        Significances of inliers' windows, by width; a segment is more significant.
     """
 
+    grid: RestGrid
+    scatter: InlierScatter
     log_snr: NDArray[np.float64]
-    significance: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
 
     @staticmethod
-    def fit(snr: NDArray[np.floating], largest: NDArray[np.float64]) -> "SegmentThresholds":
-        """Find thresholds that 1 % of inliers of any S/N are beyond.
+    def fit(
+        flux: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        model: NDArray[np.float32],
+        z: NDArray[np.float64],
+        snr: NDArray[np.floating],
+        grid: RestGrid,
+    ) -> "SegmentScan":
+        """Find the thresholds that `LEVEL` of the inliers of any S/N are beyond.
 
         Parameters
         ----------
-        snr : (C,) float
-            Of inliers that were not trained on; a few anomalies among them do no harm.
-        largest : (C, W) float64
-            As `largest_significances` gives them.
+        flux, ivar, model : (C, M) float32
+            Prepared spectra that were not trained on, and their robust reconstructions; a few
+            anomalies among them do no harm.
+        z, snr : (C,) float
+            S/N is the median of flux·√ivar, at least 1.
+        grid : RestGrid
         """
+        scatter = InlierScatter.fit(flux, ivar, model, z, grid)
+        largest = largest_significances(flux, scatter.reduced(ivar, model, z), model)
         log_snr = np.log(snr.astype(np.float64))
         values = np.log(np.maximum(largest, np.finfo(np.float64).tiny))
         tails = [ConditionalTail.fit(log_snr, one, _TRUSTED) for one in values.T]
 
         # Each tail probability is exponential: that of the smallest of them falls as they do.
-        smallest = np.max(
-            [tail(log_snr, one) for tail, one in zip(tails, values.T, strict=True)], 0
-        )
-        least = float(np.quantile(smallest, 1 - _BODY)) + np.log(_BODY / LEVEL)
+        smallest = [tail(log_snr, one) for tail, one in zip(tails, values.T, strict=True)]
+        body = np.quantile(np.max(smallest, axis=0), 1 - _BODY)
+        wanted = float(body) + np.log(_BODY / LEVEL)
 
         nodes = tails[0].log_snr
-        return SegmentThresholds(
-            nodes, np.exp(np.stack([_value_at(tail, nodes, least) for tail in tails], axis=1))
-        )
+        thresholds = np.exp([_value_at(tail, nodes, wanted) for tail in tails])
+        return SegmentScan(grid, scatter, nodes, np.ascontiguousarray(thresholds.T))
 
-    def at(self, snr: float) -> NDArray[np.float64]:
+    def thresholds_at(self, snr: float) -> NDArray[np.float64]:
         """Return the thresholds (W,) at a S/N."""
         log_snr = np.log(max(snr, np.finfo(np.float64).tiny))
-        return np.array([np.interp(log_snr, self.log_snr, one) for one in self.significance.T])
+        return np.array([np.interp(log_snr, self.log_snr, one) for one in self.thresholds.T])
+
+    def segments(
+        self,
+        flux: NDArray[np.float32],
+        ivar: NDArray[np.float32],
+        model: NDArray[np.float32],
+        z: float,
+        snr: float,
+    ) -> tuple[Segment, ...]:
+        """Find the segments of a spectrum, at most 20; the most significant first, without tags.
+
+        Parameters
+        ----------
+        flux, ivar, model : (M,) float32
+            Prepared spectrum and its robust reconstruction; bins with ivar = 0 do not count.
+        z : float
+            That the spectrum was prepared with.
+        snr : float
+            Median of flux·√ivar.
+        """
+        reduced = self.scatter.reduced(ivar[None], model[None], np.array([z]))[0]
+        good = reduced > 0
+        places, values = _scan(
+            _residual(flux, reduced, model), good, widths(len(flux)), self.thresholds_at(snr), MOST
+        )
+
+        edges, found = self.grid.edges, []
+        for i in np.argsort(-np.abs(values), kind="stable"):
+            first, end = places[i]
+            rest = float(edges[first]), float(edges[end])
+            here = first + np.flatnonzero(good[first:end])
+            continuum = np.mean(model[here], dtype=np.float64)
+            difference = np.mean(flux[here], dtype=np.float64) - continuum
+            found.append(
+                Segment(
+                    rest=rest,
+                    observed=(rest[0] * (1 + z), rest[1] * (1 + z)),
+                    significance=abs(float(values[i])),
+                    sign=1 if values[i] > 0 else -1,
+                    continuum_share=float(difference / continuum) if continuum > 0 else np.nan,
+                )
+            )
+        return tuple(found)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the arrays of an .npz file."""
-        return {"segments_log_snr": self.log_snr, "segments_significance": self.significance}
+        """Return the arrays of an .npz file; their names begin with ``segments_``."""
+        return {
+            "segments_log_snr": self.log_snr,
+            "segments_thresholds": self.thresholds,
+            "segments_sky_scatter": self.scatter.sky,
+            "segments_model_scatter": self.scatter.model,
+        }
 
     @staticmethod
-    def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> "SegmentThresholds":
-        """Read what `to_arrays` returned."""
-        return SegmentThresholds(
+    def from_arrays(arrays: Mapping[str, NDArray[np.generic]], grid: RestGrid) -> "SegmentScan":
+        """Read what `to_arrays` returned, for the same grid."""
+        scatter = InlierScatter(
+            grid.wave,
+            arrays["segments_sky_scatter"].astype(np.float64),
+            arrays["segments_model_scatter"].astype(np.float64),
+        )
+        return SegmentScan(
+            grid,
+            scatter,
             arrays["segments_log_snr"].astype(np.float64),
-            arrays["segments_significance"].astype(np.float64),
+            arrays["segments_thresholds"].astype(np.float64),
         )
 
 
@@ -250,49 +322,3 @@ def _value_at(
         beyond = tail(log_snr, middle) > wanted
         low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
     return (low + high) / 2
-
-
-def find_segments(
-    flux: NDArray[np.float32],
-    ivar: NDArray[np.float32],
-    model: NDArray[np.float32],
-    grid: RestGrid,
-    z: float,
-    snr: float,
-    thresholds: SegmentThresholds,
-) -> tuple[Segment, ...]:
-    """Find the segments of a spectrum, at most 20; the most significant first, without tags.
-
-    Parameters
-    ----------
-    flux, ivar, model : (M,) float32
-        Prepared spectrum and its robust reconstruction; bins with ivar = 0 do not count.
-    grid : RestGrid
-    z : float
-        That the spectrum was prepared with.
-    snr : float
-        Median of flux·√ivar.
-    thresholds : SegmentThresholds
-    """
-    residual = _residual(flux, ivar, model)
-    good = ivar > 0
-    places, values = _scan(residual, good, widths(len(flux)), thresholds.at(snr), MOST)
-
-    edges, found = grid.edges, []
-    for i in np.argsort(-np.abs(values), kind="stable"):
-        first, end = places[i]
-        rest = float(edges[first]), float(edges[end])
-        inside = slice(first, end)
-        here = good[inside]
-        difference = np.mean(flux[inside][here] - model[inside][here], dtype=np.float64)
-        continuum = np.mean(model[inside][here], dtype=np.float64)
-        found.append(
-            Segment(
-                rest=rest,
-                observed=(rest[0] * (1 + z), rest[1] * (1 + z)),
-                significance=abs(float(values[i])),
-                sign=1 if values[i] > 0 else -1,
-                continuum_share=float(difference / continuum) if continuum > 0 else np.nan,
-            )
-        )
-    return tuple(found)

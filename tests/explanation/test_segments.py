@@ -1,16 +1,11 @@
 """Segments are found where they are, with their sign and width, and rarely where there are none."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from explanation.segments import (
-    LEVEL,
-    MOST,
-    SegmentThresholds,
-    find_segments,
-    largest_significances,
-    widths,
-)
+from explanation.segments import LEVEL, MOST, SegmentScan, largest_significances, widths
 from model_store.grid import RestGrid
 
 GRID = RestGrid()
@@ -25,12 +20,16 @@ def noise(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray, 
     return flux, ivar, model
 
 
+def fit(flux: np.ndarray, ivar: np.ndarray, model: np.ndarray, snr: np.ndarray) -> SegmentScan:
+    return SegmentScan.fit(flux, ivar, model, np.full(len(flux), Z), snr, GRID)
+
+
 @pytest.fixture(scope="module")
-def thresholds() -> SegmentThresholds:
+def scan() -> SegmentScan:
     """Of independent noise."""
     rng = np.random.default_rng(1)
-    largest = largest_significances(*noise(rng, 3000))
-    return SegmentThresholds.fit(np.exp(rng.uniform(0, 4, len(largest))), largest)
+    sample = noise(rng, 3000)
+    return fit(*sample, np.exp(rng.uniform(0, 4, 3000)))
 
 
 def test_widths_are_the_powers_of_two_below_the_grid() -> None:
@@ -54,24 +53,23 @@ def test_largest_significances_are_those_of_all_windows() -> None:
         np.testing.assert_allclose(found[:, i], expected, rtol=1e-9)
 
 
-def test_one_inlier_in_a_hundred_has_a_segment(thresholds: SegmentThresholds) -> None:
-    flux, ivar, model = noise(np.random.default_rng(3), 4000)
+def test_few_inliers_have_a_segment(scan: SegmentScan) -> None:
+    rng = np.random.default_rng(3)
     some = [
-        bool(find_segments(*one, GRID, Z, 10.0, thresholds))
-        for one in zip(flux, ivar, model, strict=True)
+        bool(scan.segments(*one, Z, np.exp(rng.uniform(0, 4))))
+        for one in zip(*noise(rng, 6000), strict=True)
     ]
     assert LEVEL / 2 < np.mean(some) < 2 * LEVEL
 
 
 def test_a_few_anomalies_in_the_sample_do_not_raise_the_thresholds(
-    thresholds: SegmentThresholds,
+    scan: SegmentScan,
 ) -> None:
     rng = np.random.default_rng(1)
     flux, ivar, model = noise(rng, 3000)
     flux[::100, 500:540] *= 3
-    largest = largest_significances(flux, ivar, model)
-    other = SegmentThresholds.fit(np.exp(rng.uniform(0, 4, len(largest))), largest)
-    np.testing.assert_allclose(other.significance, thresholds.significance, rtol=0.3)
+    other = fit(flux, ivar, model, np.exp(rng.uniform(0, 4, 3000)))
+    np.testing.assert_allclose(other.thresholds, scan.thresholds, rtol=0.3)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +77,11 @@ def test_a_few_anomalies_in_the_sample_do_not_raise_the_thresholds(
     [(700, 701, 2.0), (300, 305, -1.5), (100, 147, 0.5), (0, 480, -0.2), (600, 1000, 0.15)],
 )
 def test_segments_have_the_place_the_sign_and_the_depth_of_what_is_there(
-    thresholds: SegmentThresholds, first: int, end: int, share: float
+    scan: SegmentScan, first: int, end: int, share: float
 ) -> None:
     flux, ivar, model = (one[0] for one in noise(np.random.default_rng(4), 1))
     flux[first:end] += share * model[first:end]
-    segment, *others = find_segments(flux, ivar, model, GRID, Z, 10.0, thresholds)
+    segment, *others = scan.segments(flux, ivar, model, Z, 10.0)
 
     step = GRID.edges[1] - GRID.edges[0]
     tolerance = step * (2 if end - first < 10 else 0.05 * (end - first) + 4)
@@ -96,53 +94,57 @@ def test_segments_have_the_place_the_sign_and_the_depth_of_what_is_there(
 
 
 def test_segments_do_not_overlap_and_the_most_significant_is_first(
-    thresholds: SegmentThresholds,
+    scan: SegmentScan,
 ) -> None:
     rng = np.random.default_rng(5)
     flux, ivar, model = (one[0] for one in noise(rng, 1))
     flux[rng.choice(GRID.bins, 60, replace=False)] *= rng.uniform(3, 9, 60)
     flux[400:500] *= 1.5
-    found = find_segments(flux, ivar, model, GRID, Z, 10.0, thresholds)
+    found = scan.segments(flux, ivar, model, Z, 10.0)
 
     assert len(found) == MOST
     order = [one.significance for one in found]
     assert order == sorted(order, reverse=True)
     edges = sorted(one.rest for one in found)
-    assert all(before[1] <= after[0] for before, after in zip(edges, edges[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(edges))
 
 
 def test_bad_bins_are_neither_found_nor_at_the_ends_of_a_segment(
-    thresholds: SegmentThresholds,
+    scan: SegmentScan,
 ) -> None:
     flux, ivar, model = (one[0] for one in noise(np.random.default_rng(6), 1))
     flux[200:210] += 50 * model[200:210]
     ivar[200:210] = 0
-    assert not find_segments(flux, ivar, model, GRID, Z, 10.0, thresholds)
+    assert not scan.segments(flux, ivar, model, Z, 10.0)
 
     flux[210:220] += 2 * model[210:220]
-    (segment,) = find_segments(flux, ivar, model, GRID, Z, 10.0, thresholds)
+    (segment,) = scan.segments(flux, ivar, model, Z, 10.0)
     assert segment.rest[0] == GRID.edges[210]
 
 
-def test_a_spectrum_without_a_good_bin_has_no_segments(thresholds: SegmentThresholds) -> None:
+def test_a_spectrum_without_a_good_bin_has_no_segments(scan: SegmentScan) -> None:
     flux, _, model = (one[0] for one in noise(np.random.default_rng(7), 1))
-    assert find_segments(flux, np.zeros_like(flux), model, GRID, Z, 10.0, thresholds) == ()
+    assert scan.segments(flux, np.zeros_like(flux), model, Z, 10.0) == ()
 
 
-def test_thresholds_rise_where_residuals_do() -> None:
+def test_thresholds_rise_with_errors_that_neighbours_share() -> None:
     rng = np.random.default_rng(8)
     flux, ivar, model = noise(rng, 4000)
     snr = np.exp(rng.uniform(0, 4, len(flux)))
-    flux = model + (flux - model) * np.maximum(snr / 10, 1)[:, None].astype(np.float32)
-    fitted = SegmentThresholds.fit(snr, largest_significances(flux, ivar, model))
-    assert np.all(fitted.at(40.0) > 3 * fitted.at(5.0))
-    assert fitted.at(5.0) == pytest.approx(fitted.at(4.0), rel=0.1)
-    assert np.array_equal(fitted.at(0.01), fitted.significance[0])
+    tilt = rng.normal(0, 0.01, (len(flux), 1)) * np.linspace(-1, 1, GRID.bins)
+    flux += model * (tilt * snr[:, None]).astype(np.float32)
+    fitted = fit(flux, ivar, model, snr)
+    assert np.all(fitted.thresholds_at(40.0)[-3:] > 1.5 * fitted.thresholds_at(5.0)[-3:])
+    assert np.array_equal(fitted.thresholds_at(0.01), fitted.thresholds[0])
 
 
-def test_thresholds_are_read_as_they_were_written(thresholds: SegmentThresholds) -> None:
-    arrays = thresholds.to_arrays()
+def test_a_scan_is_read_as_it_was_written(scan: SegmentScan) -> None:
+    arrays = scan.to_arrays()
     assert all(name.startswith("segments_") for name in arrays)
-    read = SegmentThresholds.from_arrays(arrays)
+    read = SegmentScan.from_arrays(arrays, GRID)
     for snr in (0.5, 7.0, 1e4):
-        np.testing.assert_array_equal(read.at(snr), thresholds.at(snr))
+        np.testing.assert_array_equal(read.thresholds_at(snr), scan.thresholds_at(snr))
+
+    flux, ivar, model = (one[0] for one in noise(np.random.default_rng(9), 1))
+    flux[300:320] *= 2
+    assert read.segments(flux, ivar, model, Z, 10.0) == scan.segments(flux, ivar, model, Z, 10.0)
