@@ -24,8 +24,11 @@ from scoring.conditional_tail import ConditionalTail
 
 from .scatter import InlierScatter
 
-LEVEL = 0.006
-"""Share of the inliers that have a segment; they have less than two on average."""
+LEVELS = (0.005, 0.05)
+"""Share of the inliers that have a segment: by itself, and if the flag were set for all of them.
+
+What is flagged has something, most probably; 1 % of the inliers are flagged.
+"""
 MOST = 20
 """Segments of a spectrum."""
 # The thresholds follow from this share of the sample, its least significant windows, so that a few
@@ -195,8 +198,9 @@ class SegmentScan:
     scatter : InlierScatter
     log_snr : (J,) float64
         Nodes, ascending; thresholds are linear between them and constant beyond.
-    thresholds : (J, W) float64
-        Significances of inliers' windows, by width; a segment is more significant.
+    thresholds : (2, J, W) float64
+        Significances of inliers' windows, by width, for each of `LEVELS`; a segment is more
+        significant.
     """
 
     grid: RestGrid
@@ -213,7 +217,7 @@ class SegmentScan:
         snr: NDArray[np.floating],
         grid: RestGrid,
     ) -> "SegmentScan":
-        """Find the thresholds that `LEVEL` of the inliers of any S/N are beyond.
+        """Find the thresholds that these `LEVELS` of the inliers of any S/N are beyond.
 
         Parameters
         ----------
@@ -233,16 +237,18 @@ class SegmentScan:
         # Each tail probability is exponential: that of the smallest of them falls as they do.
         smallest = [tail(log_snr, one) for tail, one in zip(tails, values.T, strict=True)]
         body = np.quantile(np.max(smallest, axis=0), 1 - _BODY)
-        wanted = float(body) + np.log(_BODY / LEVEL)
-
         nodes = tails[0].log_snr
-        thresholds = np.exp([_value_at(tail, nodes, wanted) for tail in tails])
-        return SegmentScan(grid, scatter, nodes, np.ascontiguousarray(thresholds.T))
+        thresholds = np.empty((len(LEVELS), len(nodes), len(tails)))
+        for i, level in enumerate(LEVELS):
+            wanted = float(body) + np.log(_BODY / level)
+            thresholds[i] = np.exp([_value_at(tail, nodes, wanted) for tail in tails]).T
+        return SegmentScan(grid, scatter, nodes, thresholds)
 
-    def thresholds_at(self, snr: float) -> NDArray[np.float64]:
+    def thresholds_at(self, snr: float, flagged: bool) -> NDArray[np.float64]:
         """Return the thresholds (W,) at a S/N."""
         log_snr = np.log(max(snr, np.finfo(np.float64).tiny))
-        return np.array([np.interp(log_snr, self.log_snr, one) for one in self.thresholds.T])
+        table = self.thresholds[int(flagged)]
+        return np.array([np.interp(log_snr, self.log_snr, one) for one in table.T])
 
     def segments(
         self,
@@ -251,6 +257,7 @@ class SegmentScan:
         model: NDArray[np.float32],
         z: float,
         snr: float,
+        flagged: bool,
     ) -> tuple[Segment, ...]:
         """Find the segments of a spectrum, at most 20; the most significant first, without tags.
 
@@ -262,11 +269,17 @@ class SegmentScan:
             That the spectrum was prepared with.
         snr : float
             Median of flux·√ivar.
+        flagged : bool
+            Whether the spectrum is flagged as an anomaly: the thresholds are lower then.
         """
         reduced = self.scatter.reduced(ivar[None], model[None], np.array([z]))[0]
         good = reduced > 0
         places, values = _scan(
-            _residual(flux, reduced, model), good, widths(len(flux)), self.thresholds_at(snr), MOST
+            _residual(flux, reduced, model),
+            good,
+            widths(len(flux)),
+            self.thresholds_at(snr, flagged),
+            MOST,
         )
 
         edges, found = self.grid.edges, []
