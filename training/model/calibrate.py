@@ -9,7 +9,7 @@ spectra, without the few that are far beyond all others.
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -17,9 +17,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from explanation.reference import Reference, nearest_percentiles
 from model_store.bundle import Bundle, Content, Manifest, SampleEntry, Thresholds, write_bundle
 from scoring.calibration import Calibration
 from scoring.canary import Canary
+from scoring.density import LocalOutlierFactor
 from scoring.drift import DECILES, Drift, decile_counts
 from scoring.preprocess import LOW_SNR
 from scoring.scorer import Scorer
@@ -96,6 +98,12 @@ class Calibrated:
             "drift.npz": self.drift.to_arrays(),
             "canary.npz": self.canary.to_arrays(),
         }
+
+
+def percentiles_of_nearest(density: LocalOutlierFactor, scored: Scored) -> NDArray[np.float64]:
+    """Return the percentiles (101,) of the distance to the nearest reference spectrum."""
+    distance, _ = density.nearest(scored.latent, 1)
+    return nearest_percentiles(distance[:, 0])
 
 
 def quantile_thresholds(scored: Scored, share: float) -> Thresholds:
@@ -210,6 +218,10 @@ def calibrate_bundle(
     scored = score_rows(scorer.raw_scorer, prepared, sample.rows, index)
     edges = Drift.from_arrays(source.arrays("drift.npz")).edges
     calibrated = Calibrated.of(scored, None, sample, edges, config)
+    reference = replace(
+        Reference.from_arrays(source.arrays("explanation.npz")),
+        nearest=percentiles_of_nearest(scorer.density, scored),
+    )
     _report_flagged(
         source.manifest,
         Calibration.from_arrays(source.arrays("calibration.npz")),
@@ -223,6 +235,7 @@ def calibrate_bundle(
         "eigenspectra.npz": scorer.preprocessor.eigenspectra.to_arrays(),
         "density.npz": scorer.density.to_arrays(),
         "training_targetids.npz": targetids.to_arrays(),
+        "explanation.npz": reference.to_arrays(),
         **calibrated.files(),
     }
     manifest = _recalibrated(source, sample, index, calibrated)
