@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from explanation.neighbours import Neighbours, Vote, vote
 from explanation.reference import Reference
 from model_store.bundle import Bundle
-from outcrop import Petal, correct_noise, find_petals, read_spectra
+from outcrop import correct_noise, find_petals, read_spectra
 from outcrop.explanations import Neighbour
 from scoring.density import LocalOutlierFactor
 from scoring.scorer import Scorer
@@ -123,31 +123,32 @@ def test_the_reference_spectra_of_a_bundle_are_who_they_are_said_to_be(
     opened = Bundle.open(bundle)
     scorer = Scorer(opened)
     neighbours = Neighbours(scorer.density, opened.arrays("explanation.npz"))
-    petal: Petal = find_petals(sky)[0]
-    spectra = correct_noise(read_spectra(petal.coadd, petal.redrock))
-    latent = scorer.score(spectra).latent
+    petals = [correct_noise(read_spectra(p.coadd, p.redrock)) for p in find_petals(sky)]
+    latent = np.concatenate([scorer.score(petal).latent for petal in petals])
+    targetid, z, spectype = (
+        np.concatenate([getattr(petal, name) for petal in petals])
+        for name in ("targetid", "z", "spectype")
+    )
 
     # Encoded again and sent without their TARGETIDs, they find themselves.
-    known = np.flatnonzero(np.isin(spectra.targetid, neighbours.reference.targetid))
+    known = np.flatnonzero(np.isin(targetid, neighbours.reference.targetid))
     assert len(known) > 100
     found = neighbours.of(latent[known], np.zeros(len(known), np.int64))
-    itself = np.array([one[0].targetid for one in found]) == spectra.targetid[known]
+    itself = np.array([one[0].targetid for one in found]) == targetid[known]
     # The targets that another petal observed better are there with that spectrum.
     assert itself.mean() > 0.98
     for row, near in zip(known[itself], np.array(found, object)[itself], strict=True):
         assert near[0].distance < 1e-4
-        assert near[0].z == spectra.z[row]
-        assert near[0].spectype == spectra.spectype[row]
+        assert near[0].z == z[row]
+        assert near[0].spectype == spectype[row]
 
     place = neighbours.place(latent[known])[itself]
     order = np.argsort(neighbours.reference.targetid)
-    rows = np.searchsorted(neighbours.reference.targetid[order], spectra.targetid[known[itself]])
+    rows = np.searchsorted(neighbours.reference.targetid[order], targetid[known[itself]])
     expected = neighbours.reference.place[order[rows]]
     np.testing.assert_allclose(place, expected, atol=0.05)
 
     # Of inliers not trained on, half lie nearer than the median.
-    others = np.flatnonzero(~np.isin(spectra.targetid, neighbours.reference.targetid))
-    quantile = [
-        one[0].quantile for one in neighbours.of(latent[others], spectra.targetid[others]) if one
-    ]
+    others = np.flatnonzero(~np.isin(targetid, neighbours.reference.targetid))
+    quantile = [one[0].quantile for one in neighbours.of(latent[others], targetid[others]) if one]
     assert 0.35 < np.median(quantile) < 0.65
