@@ -17,11 +17,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from explanation.reference import Reference, nearest_percentiles
+from explanation.reference import Reference
 from model_store.bundle import Bundle, Content, Manifest, SampleEntry, Thresholds, write_bundle
 from scoring.calibration import Calibration
 from scoring.canary import Canary
-from scoring.density import LocalOutlierFactor
 from scoring.drift import DECILES, Drift, decile_counts
 from scoring.preprocess import LOW_SNR
 from scoring.scorer import Scorer
@@ -34,6 +33,7 @@ from .canary import make_canary
 from .card import CARD, write_card
 from .config import Config, config_of
 from .dataset import LEAST_CALIBRATION, RestSample, prepare, read_sample
+from .inliers import percentiles_of_nearest, scan_of_segments
 from .scored import SPECTYPES, Scored, classwise_wmse, score_rows
 
 _log = logging.getLogger(__name__)
@@ -98,12 +98,6 @@ class Calibrated:
             "drift.npz": self.drift.to_arrays(),
             "canary.npz": self.canary.to_arrays(),
         }
-
-
-def percentiles_of_nearest(density: LocalOutlierFactor, scored: Scored) -> NDArray[np.float64]:
-    """Return the percentiles (101,) of the distance to the nearest reference spectrum."""
-    distance, _ = density.nearest(scored.latent, 1)
-    return nearest_percentiles(distance[:, 0])
 
 
 def quantile_thresholds(scored: Scored, share: float) -> Thresholds:
@@ -222,6 +216,7 @@ def calibrate_bundle(
         Reference.from_arrays(source.arrays("explanation.npz")),
         nearest=percentiles_of_nearest(scorer.density, scored),
     )
+    scan = scan_of_segments(scorer.vae, config.grid, prepared, scored)
     _report_flagged(
         source.manifest,
         Calibration.from_arrays(source.arrays("calibration.npz")),
@@ -235,7 +230,7 @@ def calibrate_bundle(
         "eigenspectra.npz": scorer.preprocessor.eigenspectra.to_arrays(),
         "density.npz": scorer.density.to_arrays(),
         "training_targetids.npz": targetids.to_arrays(),
-        "explanation.npz": reference.to_arrays(),
+        "explanation.npz": reference.to_arrays() | scan.to_arrays(),
         **calibrated.files(),
     }
     manifest = _recalibrated(source, sample, index, calibrated)

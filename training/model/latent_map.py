@@ -17,6 +17,7 @@ from explanation.neighbours import COUNT, mean_place
 LARGEST: Final = 20_000
 """Points of a map; more are placed between them."""
 _NEIGHBOURS = 15
+_EPOCHS = 200
 _SEED = 0
 
 
@@ -47,6 +48,7 @@ def _umap(points: NDArray[np.float32], search: NearestNeighbors) -> NDArray[np.f
         init="pca",
         precomputed_knn=(near, distance),
         random_state=_SEED,
+        n_epochs=_EPOCHS,
         n_jobs=1,
         tqdm_kwds={"disable": False, "desc": "map", "unit": "epoch"},
     )

@@ -33,7 +33,6 @@ from .calibrate import (
     Calibrated,
     calibration_entry,
     decile_edges,
-    percentiles_of_nearest,
     publish,
     quantile_thresholds,
 )
@@ -49,6 +48,7 @@ from .density import (
 from .eigenspectra import iterative_pca, noise_weighted_pca
 from .export import export
 from .fit import Epoch, Rows, fit
+from .inliers import percentiles_of_nearest, scan_of_segments
 from .latent_map import latent_map
 from .report import to_draw, typical, write_report
 from .scored import Scored, classwise_wmse, score_rows
@@ -138,6 +138,7 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     calibrated, held_out = calibrate(networks, density, edges, sample, parts, config)
     calibrating = held_out.choose(np.isin(held_out.index, parts.calibration))
     reference = describe_reference(density, members, calibrating)
+    scan = scan_of_segments(networks.vae, config.grid, networks.prepared, calibrating)
 
     manifest = _manifest(config, sample, parts, training, calibrated)
     targetids = TrainingTargetids(np.sort(sample.rows["targetid"][parts.training]))
@@ -147,7 +148,7 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
         "eigenspectra.npz": networks.eigenspectra.to_arrays(),
         "density.npz": density.to_arrays(),
         "training_targetids.npz": targetids.to_arrays(),
-        "explanation.npz": reference.to_arrays(),
+        "explanation.npz": reference.to_arrays() | scan.to_arrays(),
         **calibrated.files(),
     }
     bright = held_out.choose(held_out.rows["snr"] > config.sample.min_snr)

@@ -17,7 +17,7 @@ def test_the_rarest_class_is_drawn_on_top_and_all_spectra_are_shown() -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert len(legend.get_texts()) == 3
-    assert {line.get_marker() for line in axes.lines} == {"o", "^", "D"}
+    assert {str(line.get_marker()) for line in axes.lines} == {"o", "^", "D"}
 
 
 def test_a_class_without_spectra_is_not_in_the_legend() -> None:
