@@ -216,7 +216,7 @@ def some_explanation(targetid: int, cause: str = "sky_residual") -> Explanation:
     )
 
 
-def some_explanations(
+def explained_flags(
     scores: Scores, cause: str = "sky_residual", model: ModelIdentity | None = None
 ) -> Explanations:
     """Explanations of the flagged rows, as `explain_flagged` returns them."""

@@ -27,10 +27,10 @@ from outcrop.inputs import Inputs
 from tests.outcrop_sdk.sample import (
     BINS,
     LATENTS,
+    explained_flags,
     open_fits,
     read_header,
     read_table,
-    some_explanations,
     some_model,
     some_scores,
     some_spectra,
@@ -233,7 +233,7 @@ def test_astropy_reads_the_units(tmp_path: Path) -> None:
 def test_explanations_are_columns_and_two_tables(tmp_path: Path) -> None:
     spectra = with_redrock(4)
     scores = some_scores(spectra)
-    explanations = some_explanations(scores)
+    explanations = explained_flags(scores)
     write_scores(tmp_path / "o.fits", spectra, scores, some_model(), explanations=explanations)
     with open_fits(tmp_path / "o.fits", checksum=True) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "OUTLIERS", "EXPLANATIONS", "SEGMENTS"]
@@ -255,7 +255,7 @@ def test_explanations_are_columns_and_two_tables(tmp_path: Path) -> None:
 def test_every_evidence_and_segment_has_its_row(tmp_path: Path) -> None:
     spectra = some_spectra(6)
     scores = some_scores(spectra)
-    explanations = some_explanations(scores)
+    explanations = explained_flags(scores)
     write_scores(tmp_path / "o.fits", spectra, scores, some_model(), explanations=explanations)
     table = read_table(tmp_path / "o.fits", "EXPLANATIONS")
     assert table["TARGETID"].tolist() == [3, 3, 6, 6]
@@ -288,7 +288,7 @@ def test_vstack_joins_explanations_of_different_causes_without_a_warning(tmp_pat
         spectra = some_spectra(4 if cause else 2)
         scores = some_scores(spectra)
         path = tmp_path / f"o{number}.fits"
-        explained = some_explanations(scores, cause)
+        explained = explained_flags(scores, cause)
         write_scores(path, spectra, scores, some_model(), explanations=explained)
         for name, tables in found.items():
             tables.append(Table.read(path, hdu=name))
@@ -313,7 +313,7 @@ def test_vstack_joins_explanations_of_different_causes_without_a_warning(tmp_pat
 def test_sentences_are_spelt_in_ascii(tmp_path: Path, text: str, written: str) -> None:
     spectra = some_spectra(1)
     scores = some_scores(spectra)
-    explanations = some_explanations(scores)
+    explanations = explained_flags(scores)
     rows = (dataclasses.replace(explanations[0], sentence=text),)
     explained = dataclasses.replace(explanations, rows=rows)
     write_scores(tmp_path / "o.fits", spectra, scores, some_model(), explanations=explained)
@@ -321,11 +321,11 @@ def test_sentences_are_spelt_in_ascii(tmp_path: Path, text: str, written: str) -
 
 
 def test_explanations_of_other_spectra_or_another_model_are_refused(tmp_path: Path) -> None:
-    other = some_explanations(some_scores(some_spectra(2, first=2)))
+    other = explained_flags(some_scores(some_spectra(2, first=2)))
     with pytest.raises(InputError, match="explanations of 2 rows do not belong to these 2 spectra"):
         write_some(tmp_path / "o.fits", explanations=other)
     changed = dataclasses.replace(some_model(), version="20260202").identity
-    explanations = some_explanations(some_scores(some_spectra(2)), model=changed)
+    explanations = explained_flags(some_scores(some_spectra(2)), model=changed)
     with pytest.raises(ModelChanged):
         write_some(tmp_path / "o.fits", explanations=explanations)
     assert list(tmp_path.iterdir()) == []
