@@ -16,6 +16,7 @@ from outcrop import (
     Explanations,
     Model,
     ModelIdentity,
+    Neighbour,
     Petal,
     Scores,
     Segment,
@@ -229,6 +230,36 @@ def explained_flags(
             else Explanation(int(one), int(bits), float(p))
             for one, bits, p, flagged in each
         ),
+    )
+
+
+def some_explanations(spectra: Spectra, model: ModelIdentity | None = None) -> Explanations:
+    """Explanations whose values identify the target and its redshift; every fifth has no cause."""
+    rows = map(_explanation, spectra.targetid.tolist(), spectra.z.tolist())
+    return Explanations(some_model().identity if model is None else model, tuple(rows))
+
+
+def _explanation(targetid: int, z: float) -> Explanation:
+    if targetid % 5 == 0:
+        return Explanation(targetid, 1, float("nan"))
+    span = (6500.0, 6600.0)
+    evidence = Evidence("emission_line", 90.0, 2, 0.75, 0.25, z, (span,), "Hα stands out")
+    segment = Segment((5900.0, 6000.0), span, 9.5, 1, float("nan"), (Tag("Hα", 0.01),))
+
+    return Explanation(
+        targetid,
+        status=32,
+        p_value=0.001,
+        cause="emission_line",
+        cause_probability=0.75,
+        p_explained=0.25,
+        z_best=z,
+        p_best=0.001,
+        sentence=f"Hα stands out in {targetid}",
+        place=(z, float("nan")),
+        evidence=(evidence,),
+        segments=(segment,),
+        neighbours=(Neighbour(2**62 + targetid, z, "GALAXY", "", 1.5, 0.25),),
     )
 
 
