@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from explanation.explainer import Explainer
 from model_store.bundle import Bundle
 from scoring.canary import Canary
 from scoring.drift import Drift
@@ -11,6 +12,7 @@ from .http.app import HttpApp
 from .http.budget import Budget
 from .http.router import GetRoute, Route, Router
 from .http.work import Work
+from .interfaces.explain_api import ExplainApi
 from .interfaces.json_api import JsonApi
 from .interfaces.oip import OipApi
 from .interfaces.openapi import document
@@ -30,8 +32,9 @@ class Application:
     settings : Settings
     bundle : Bundle
     scorer : Scorer
-        Of the bundle. It scores a flat spectrum of each layout here, so that the first request
-        waits for no compilation, and the canary, without which the service is not ready.
+        Of the bundle. A flat spectrum of each layout is scored and explained here, so that the
+        first request waits for no compilation, and the canary is scored, without which the
+        service is not ready.
 
     Attributes
     ----------
@@ -56,19 +59,24 @@ class Application:
         budget = Budget(settings.max_inflight_bytes)
         self.metrics.observe_load(self.work, budget)
 
-        routes = self._routes(RequestScorer(scorer, self.metrics, settings.max_spectra))
+        explainer = Explainer(bundle, scorer)
+        routes = self._routes(
+            RequestScorer(scorer, self.metrics, settings.max_spectra),
+            ExplainApi(explainer, self.metrics, settings.max_explained),
+        )
         self.metrics.declare_routes(route.path for route in routes)
         self.http = HttpApp(settings, Router(routes), self.work, budget, self.metrics)
 
-        warm_up(scorer)
+        warm_up(explainer)
         canary = Canary.from_arrays(bundle.arrays("canary.npz"))
         self._monitor = CanaryMonitor(canary, scorer, self.metrics, settings.canary_seconds)
         self.health.fault = self._monitor.start()
         self.health.warm = True
 
-    def _routes(self, scorer: RequestScorer) -> list[Route]:
+    def _routes(self, scorer: RequestScorer, explain: ExplainApi) -> list[Route]:
         routes: list[Route] = [
             *JsonApi(scorer).routes(),
+            *explain.routes(),
             *OipApi(scorer, self.health.check).routes(),
             *self.health.routes(),
             GetRoute("/metrics", lambda _: self.metrics.response(), is_open=True),

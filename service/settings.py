@@ -47,11 +47,17 @@ class Settings(BaseSettings):
     max_spectra: int = Field(
         default=1000, ge=1, description="Maximum number of spectra in one request; beyond it 413."
     )
+    max_explained: int = Field(
+        default=100,
+        ge=1,
+        description="Maximum number of spectra in one request to explain; beyond it 413. One takes "
+        "up to 80 ms, so that as many must fit into the deadline.",
+    )
     max_in_work: int = Field(
         default=2,
         ge=1,
-        description="Requests scored at the same time, each by a thread of its own. Two keep "
-        "the cores busy while one request is read or written.",
+        description="Requests scored or explained at the same time, each by a thread of its own. "
+        "Two keep the cores busy while one request is read or written.",
     )
     max_waiting: int = Field(
         default=64,

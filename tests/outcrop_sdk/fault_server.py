@@ -1,4 +1,4 @@
-"""An HTTP server that scores without a model, and injects the faults that a test lists."""
+"""An HTTP server that answers without a model, and injects the faults that a test lists."""
 
 import contextlib
 import json
@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from outcrop.explanation_json import encode_explanations
 from outcrop.wire import HEADER_LENGTH, decode_request, encode_response
-from tests.outcrop_sdk.sample import some_model, some_scores
+from tests.outcrop_sdk.sample import some_explanations, some_model, some_scores
 
 Fault = Callable[[BaseHTTPRequestHandler, bytes], bool]
 """Called with a request and its body; True where it has answered, or broken, the request."""
@@ -84,6 +85,11 @@ class FaultInjectingServer:
             scores = some_scores(request.spectra, request.reconstruction, self.model.identity)
             headers, content = encode_response(scores, request)
             reply(handler, 200, content, **headers)
+        elif handler.path == "/explain":
+            request = decode_request(body, int(handler.headers[HEADER_LENGTH]))
+            self.sizes.append(len(request.spectra))
+            explanations = some_explanations(request.spectra, self.model.identity)
+            reply(handler, 200, encode_explanations(explanations, self.model.sample))
         else:
             reply(handler, 404, b'{"error": "no such path"}')
 
