@@ -1,6 +1,7 @@
 """Labels: what people have said that spectra are, from a CSV file."""
 
 import csv
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,19 +51,21 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each line below the header and its fields."""
     try:
         # Spreadsheets begin UTF-8 with a mark.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = [field.strip() for field in next(reader, [])]
-            if tuple(header) != HEADER:
-                raise InputError(f"{path}, line 1: {','.join(header)!r}; {_REMEDY}")
-            for fields in reader:
-                stripped = [field.strip() for field in fields]
-                if any(stripped):
-                    yield reader.line_num, stripped
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); name a label file") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
+
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        header = [field.strip() for field in next(reader, [])]
+        if tuple(header) != HEADER:
+            raise InputError(f"{path}, line 1: {','.join(header)!r}; {_REMEDY}")
+        for fields in reader:
+            stripped = [field.strip() for field in fields]
+            if any(stripped):
+                yield reader.line_num, stripped
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}; {_REMEDY}") from error
 

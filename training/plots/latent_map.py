@@ -34,7 +34,6 @@ def draw_map(place: NDArray[np.float32], spectype: NDArray[np.str_]) -> Figure:
     axes.set_xlabel("map, first coordinate")
     axes.set_ylabel("map, second coordinate")
     axes.set_aspect("equal", adjustable="datalim")
-    legend = axes.legend(loc="best", markerscale=1.5)
-    for line in legend.get_lines():
-        line.set_alpha(1)
+    for line in axes.legend(loc="best").get_lines():
+        line.set(markersize=6, alpha=1)
     return figure
