@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
     parser.add_argument("-i", "--coadd", type=Path, required=True, help="coadd FITS file")
     parser.add_argument("--redrock", type=Path, required=True, help="redrock FITS file")
     parser.add_argument("--model", required=True, help="bundle folder, or a tag of the model store")

@@ -1,6 +1,6 @@
 """Neighbours: the training spectra that are most like a spectrum, and what they are.
 
-Likeness is distance in the latents in which the density is measured. How far is far is told by the
+Likeness is distance in the latents in which the density is measured. How far is far follows from the
 calibration sample: the quantile of a distance is the share of inliers that lie nearer to their own
 nearest reference spectrum.
 """

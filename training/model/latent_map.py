@@ -41,7 +41,7 @@ def latent_map(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _umap(points: NDArray[np.float32], search: NearestNeighbors) -> NDArray[np.float32]:
     # Each point is the first of its own neighbours.
-    distance, near = search.kneighbors(points, min(_NEIGHBOURS, len(points)))
+    distance, near = search.kneighbors(points, min(_NEIGHBOURS, len(points) - 1))
     umap = UMAP(
         n_neighbors=distance.shape[1],
         # The two directions in which latents differ most: unlike spectral ones, never degenerate.
