@@ -1,8 +1,8 @@
 """Neighbours: the training spectra that are most like a spectrum, and what they are.
 
-Likeness is distance in the latents in which the density is measured. How far is far follows from the
-calibration sample: the quantile of a distance is the share of inliers that lie nearer to their own
-nearest reference spectrum.
+Likeness is distance in the latents in which the density is measured. The calibration sample says
+what is far: the quantile of a distance is the share of inliers that lie nearer to their own nearest
+reference spectrum.
 """
 
 from collections import Counter
