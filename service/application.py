@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from explanation.explainer import Explainer
+from explanation.labels import read_labels
 from model_store.bundle import Bundle
 from scoring.canary import Canary
 from scoring.drift import Drift
@@ -42,12 +43,13 @@ class Application:
         The ASGI application.
     health : Health
     metrics : Metrics
-    work : Work
+    work, slow_work : Work
+        Of requests to score, and of requests to explain.
 
     Raises
     ------
-    SettingsError, BundleError
-        If the service cannot start with these settings or this model.
+    SettingsError, BundleError, InputError
+        If the service cannot start with these settings, this model or these labels.
     """
 
     def __init__(self, settings: Settings, bundle: Bundle, scorer: Scorer) -> None:
@@ -55,17 +57,22 @@ class Application:
         self.health = Health(settings.drain_file)
         self.metrics.ready.set_function(lambda: self.health.trouble is None)
 
+        # Apart, so that a request to score never waits for seconds behind explanations.
         self.work = Work(settings.max_in_work, settings.max_waiting)
+        self.slow_work = Work(settings.max_in_work, settings.max_waiting)
         budget = Budget(settings.max_inflight_bytes)
         self.metrics.observe_load(self.work, budget)
 
-        explainer = Explainer(bundle, scorer)
+        labels = read_labels(settings.labels_file) if settings.labels_file else None
+        explainer = Explainer(bundle, scorer, labels)
         routes = self._routes(
             RequestScorer(scorer, self.metrics, settings.max_spectra),
             ExplainApi(explainer, self.metrics, settings.max_explained),
         )
         self.metrics.declare_routes(route.path for route in routes)
-        self.http = HttpApp(settings, Router(routes), self.work, budget, self.metrics)
+        self.http = HttpApp(
+            settings, Router(routes), self.work, self.slow_work, budget, self.metrics
+        )
 
         warm_up(explainer)
         canary = Canary.from_arrays(bundle.arrays("canary.npz"))
@@ -89,3 +96,4 @@ class Application:
         """Finish the requests in work, then stop."""
         self._monitor.close()
         self.work.close()
+        self.slow_work.close()

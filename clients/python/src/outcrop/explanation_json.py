@@ -6,7 +6,7 @@ is NaN. targetid is a string, because JSON readers round large integers.
 
 import math
 from dataclasses import fields
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 import numpy as np
@@ -177,9 +177,10 @@ def _fields(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def _python_number(value: Any) -> Any:
+def _python_number(value: object) -> object:
     if isinstance(value, np.generic):
-        return value.item()
+        number: object = value.item()
+        return number
     raise TypeError(f"{value!r} has no form in JSON")
 
 
@@ -190,7 +191,7 @@ def _read(found: Any) -> Any:
     if isinstance(found, str) and not found.isprintable():
         raise WireError(f"an explanation holds the text {found[:60]!r}; expected printable ones")
     if isinstance(found, tuple):
-        return tuple(map(_read, found))
+        return tuple(map(_read, cast(tuple[Any, ...], found)))
     if not isinstance(found, _Object):
         return found
 
