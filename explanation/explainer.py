@@ -2,8 +2,9 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from .hypotheses.redshifts import OtherRedshift
 from .hypotheses.second_spectrum import SecondSpectrum
 from .hypotheses.sky_residual import SkyResidual
 from .judge import Judge
+from .neighbours import Neighbours
 from .redshift import RedshiftScan
 from .rest_frame import resample_at
 
@@ -44,10 +46,18 @@ class Explainer:
     bundle : Bundle
     scorer : Scorer, optional
         Of the same bundle; default: a new one.
+    labels : mapping, optional
+        Label of each TARGETID that has one, for neighbours.
     """
 
-    def __init__(self, bundle: Bundle, scorer: Scorer | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        scorer: Scorer | None = None,
+        labels: Mapping[int, str] | None = None,
+    ) -> None:
         self.scorer = scorer or Scorer(bundle)
+        self._neighbours = Neighbours(self.scorer.density, bundle.arrays("explanation.npz"), labels)
         preprocessor = self.scorer.preprocessor
         self._edges, self._wave = preprocessor.grid.edges, preprocessor.grid.wave
         self._reconstruct = Reconstructor(self.scorer)
@@ -86,8 +96,16 @@ class Explainer:
             case = self.case(spectra[row]) if np.isfinite(scores.wmse[row]) else None
             return Explanation(*known) if case is None else self._explanation(case, *known)
 
-        rows = tuple(self._pool.map(explain, range(len(spectra))))
-        return Explanations(self.scorer.model.identity, rows)
+        rows = zip(
+            self._pool.map(explain, range(len(spectra))),
+            self._neighbours.of(scores.latent, scores.targetid),
+            self._neighbours.place(scores.latent).tolist(),
+            strict=True,
+        )
+        return Explanations(
+            self.scorer.model.identity,
+            tuple(replace(one, neighbours=near, place=(x, y)) for one, near, (x, y) in rows),
+        )
 
     def case(self, spectrum: Spectra) -> Case:
         """Return one spectrum that can be scored, with all that hypotheses look at."""
