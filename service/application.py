@@ -42,7 +42,8 @@ class Application:
         The ASGI application.
     health : Health
     metrics : Metrics
-    work : Work
+    work, slow_work : Work
+        Of requests to score, and of requests to explain.
 
     Raises
     ------
@@ -55,7 +56,9 @@ class Application:
         self.health = Health(settings.drain_file)
         self.metrics.ready.set_function(lambda: self.health.trouble is None)
 
+        # Apart, so that a request to score never waits for seconds behind explanations.
         self.work = Work(settings.max_in_work, settings.max_waiting)
+        self.slow_work = Work(settings.max_in_work, settings.max_waiting)
         budget = Budget(settings.max_inflight_bytes)
         self.metrics.observe_load(self.work, budget)
 
@@ -65,7 +68,9 @@ class Application:
             ExplainApi(explainer, self.metrics, settings.max_explained),
         )
         self.metrics.declare_routes(route.path for route in routes)
-        self.http = HttpApp(settings, Router(routes), self.work, budget, self.metrics)
+        self.http = HttpApp(
+            settings, Router(routes), self.work, self.slow_work, budget, self.metrics
+        )
 
         warm_up(explainer)
         canary = Canary.from_arrays(bundle.arrays("canary.npz"))
@@ -89,3 +94,4 @@ class Application:
         """Finish the requests in work, then stop."""
         self._monitor.close()
         self.work.close()
+        self.slow_work.close()

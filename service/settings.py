@@ -56,13 +56,14 @@ class Settings(BaseSettings):
     max_in_work: int = Field(
         default=2,
         ge=1,
-        description="Requests scored or explained at the same time, each by a thread of its own. "
-        "Two keep the cores busy while one request is read or written.",
+        description="Requests scored at the same time, each by a thread of its own, and as many "
+        "explained. Two keep the cores busy while one request is read or written.",
     )
     max_waiting: int = Field(
         default=64,
         ge=0,
-        description="Complete requests that may wait for a thread; beyond it 429 with Retry-After.",
+        description="Complete requests to score that may wait for a thread, and as many to "
+        "explain; beyond it 429 with Retry-After.",
     )
     max_inflight_bytes: int = Field(
         default=640 * _MIB,

@@ -35,7 +35,15 @@ class ExplainApi:
 
     def routes(self) -> list[Route]:
         """Return the route of this API."""
-        return [PostRoute("/explain", (BINARY, JSON), self.explain, check_header=self.check_header)]
+        return [
+            PostRoute(
+                "/explain",
+                (BINARY, JSON),
+                self.explain,
+                check_header=self.check_header,
+                is_slow=True,
+            )
+        ]
 
     def check_header(self, context: RequestContext, header: bytes) -> int:
         """Read and check the JSON header of a binary body, as `OipApi.check_header`."""

@@ -150,13 +150,13 @@ class Metrics:
     def _register_load(self) -> None:
         self._work = Gauge(
             "outcrop_work_requests",
-            "Complete requests in work or waiting for a thread.",
+            "Complete requests to score in work or waiting for a thread.",
             registry=self.registry,
         )
 
         self._work_max = Gauge(
             "outcrop_work_requests_max",
-            "Maximum number of requests in work or waiting; beyond it 429.",
+            "Maximum number of requests to score in work or waiting; beyond it 429.",
             registry=self.registry,
         )
 

@@ -1,10 +1,13 @@
 """`POST /explain`: one explanation for each spectrum, in order, the same as in process."""
 
+import http.client
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -17,12 +20,17 @@ from outcrop.wire import encode_request
 from scoring.scorer import Scorer
 from service.application import Application
 from tests.service.helpers import (
+    INFER,
     JSON,
+    URL,
+    FaultyScorer,
     assert_error,
     client_of,
     encoded,
+    listening,
     make_spectra,
     score_request,
+    wait_for,
 )
 
 
@@ -185,3 +193,54 @@ def test_the_log_line_has_counts(
     assert (fields["route"], fields["n"]) == ("/explain", 2)
     assert fields["status"]["NO_REDSHIFT"] == 1
     assert isinstance(fields["causes"], dict)
+
+
+def post(port: int, path: str, spectra: Spectra) -> httpx2.Response:
+    headers, body = encode_request(spectra)
+    return httpx2.post(f"{URL}:{port}{path}", content=body, headers=headers, timeout=60)
+
+
+def test_explanations_wait_for_each_other_and_take_no_slot_of_scores(
+    make_application: Callable[..., Application], faulty_scorer: FaultyScorer
+) -> None:
+    application = make_application(faulty_scorer, max_in_work=1, max_waiting=0)
+    spectra = make_spectra(1)
+    with listening(application) as port, ThreadPoolExecutor(2) as callers:
+        faulty_scorer.pause()
+        explained = callers.submit(post, port, "/explain", spectra)
+        wait_for(lambda: application.slow_work.taken == 1)
+        busy = post(port, "/explain", spectra)
+        assert_error(busy, 429, "try again later")
+        assert int(busy.headers["retry-after"]) >= 1
+
+        scored = callers.submit(post, port, INFER, spectra)
+        wait_for(lambda: application.work.taken == 1)
+        faulty_scorer.resume()
+        assert scored.result().is_success
+        assert explained.result().is_success
+
+
+def test_a_late_explanation_is_a_504_and_an_abandoned_one_a_499(
+    make_application: Callable[..., Application], faulty_scorer: FaultyScorer
+) -> None:
+    application = make_application(faulty_scorer, max_in_work=1, max_waiting=1, deadline_seconds=2)
+    headers, body = encode_request(make_spectra(1))
+
+    def counted(code: str) -> float:
+        labels = {"route": "/explain", "code": code}
+        return application.metrics.registry.get_sample_value("outcrop_requests_total", labels) or 0
+
+    with listening(application) as port:
+        faulty_scorer.pause()
+        assert_error(post(port, "/explain", make_spectra(1)), 504, "the deadline passed")
+        # It waits behind the first one's thread.
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("POST", "/explain", body, headers)
+        wait_for(lambda: application.slow_work.taken == 2)
+        connection.close()
+        wait_for(lambda: counted("499") == 1)
+        faulty_scorer.resume()
+        wait_for(lambda: application.slow_work.taken == 0)
+        assert post(port, "/explain", make_spectra(1)).is_success
+    assert (counted("504"), counted("200")) == (1, 1)
+    assert application.metrics.registry.get_sample_value("outcrop_body_held_bytes") == 0

@@ -6,7 +6,7 @@ is NaN. targetid is a string, because JSON readers round large integers.
 
 import math
 from dataclasses import fields
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 import numpy as np
@@ -190,7 +190,7 @@ def _read(found: Any) -> Any:
     if isinstance(found, str) and not found.isprintable():
         raise WireError(f"an explanation holds the text {found[:60]!r}; expected printable ones")
     if isinstance(found, tuple):
-        return tuple(map(_read, found))
+        return tuple(map(_read, cast(tuple[Any, ...], found)))
     if not isinstance(found, _Object):
         return found
 
