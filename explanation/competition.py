@@ -2,7 +2,7 @@
 
 The probability of a cause is the conditional logit (McFadden 1974) of four numbers: a constant of
 the cause, the share of the excess χ² that it explains beyond a penalty for its parameters, the
-logarithm of what it explains, and that of the p-value of what remains. ``unexplained`` has the
+logarithm of the p-value of what remains, and by how much that is above the p-value before. ``unexplained`` has the
 constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies by
 ``python -m training causes --fit``.
 """
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from outcrop.explanations import CAUSES
 
 WEIGHTS = Path(__file__).with_name("weights.json")
-FEATURES = ("share", "gain", "p_value", "parameters")
+FEATURES = ("share", "p_value", "improvement")
 _PENALTY = 2.0
 _LEAST_EXCESS = 30.0
 _LEAST_P = 1e-10
+_MOST_IMPROVEMENT = 2.0
+"""Orders of magnitude of the p-value beyond which no cause is more probable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,8 @@ class Candidates:
     parameters : (K,) int64
     p_value : (K,) float64
         Of what remains.
+    before : float
+        p-value of the spectrum as it is.
     excess : float
         χ² of the spectrum beyond what an inlier has.
     """
@@ -44,6 +48,7 @@ class Candidates:
     delta_chi2: NDArray[np.float64]
     parameters: NDArray[np.int64]
     p_value: NDArray[np.float64]
+    before: float
     excess: float
 
     def choose(self, index: Sequence[int]) -> "Candidates":
@@ -54,6 +59,7 @@ class Candidates:
             self.delta_chi2[rows],
             self.parameters[rows],
             self.p_value[rows],
+            self.before,
             self.excess,
         )
 
@@ -64,12 +70,12 @@ class Candidates:
 
     @property
     def features(self) -> NDArray[np.float64]:
-        """(K, 4) float64: in the order of `FEATURES`."""
-        penalised = self.penalised
-        share = np.clip(penalised / max(self.excess, _LEAST_EXCESS), -0.5, 1.1)
-        gain = np.log10(1 + np.maximum(penalised, 0) / _LEAST_EXCESS)
-        p_value = np.log10(np.maximum(np.nan_to_num(self.p_value, nan=_LEAST_P), _LEAST_P))
-        return np.stack([share, gain, p_value, np.log10(1.0 + self.parameters)], axis=1)
+        """(K, 3) float64: in the order of `FEATURES`."""
+        share = np.clip(self.penalised / max(self.excess, _LEAST_EXCESS), -0.5, 1.1)
+        p_value = np.log10(np.maximum(self.p_value, _LEAST_P))
+        before = np.log10(max(self.before, _LEAST_P))
+        improvement = np.clip(p_value - before, 0.0, _MOST_IMPROVEMENT)
+        return np.stack([share, p_value, improvement], axis=1)
 
 
 @dataclass(frozen=True)

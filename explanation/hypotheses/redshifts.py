@@ -38,10 +38,11 @@ class OtherRedshift:
                 flux[0],
                 ivar[0],
                 1,
-                ((float(case.observed[0]), float(case.observed[-1])),),
+                (case.window,),
                 f"At z = {z:.4f}, not {case.z:.4f}, this is {better} that the model knows",
-                float(z),
-                float(z),
+                z,
+                (float(self._edges[0] * (1 + z)), float(self._edges[-1] * (1 + z))),
+                z,
                 "STAR" if star else "GALAXY" if case.spectype == "STAR" else "",
             )
         return list(found.values())

@@ -8,13 +8,15 @@ from .proposal import Proposal
 
 _STEP = 4e-4
 _SIZE = 8192
-_SMOOTH = 81
+_SMOOTH = 320.0  # Å
+_BEYOND = 0.1
+"""The second object may lie beyond the model's range by this much."""
 # The second object is at another redshift than the first.
 _APART = 5e-3
 _CANDIDATES = 3
 _SHARES = (0.2, 0.45)
 _ROUNDS = 6
-_LEAST_BINS = 50
+_LEAST_OVERLAP = 0.05
 _LEAST_SHARE = 0.2
 
 
@@ -32,18 +34,19 @@ class SecondSpectrum:
     cause = "second_spectrum"
 
     def __init__(
-        self, templates, wave: NDArray[np.float64], redshift_range: tuple[float, float]
+        self,
+        templates: NDArray[np.float32],
+        wave: NDArray[np.float64],
+        redshift_range: tuple[float, float],
     ) -> None:
         self._wave = wave
         self._log = np.arange(np.log(wave[0]), np.log(wave[-1]), _STEP)
-        features = np.stack([_features(one, np.ones(len(wave))) for one in templates])
+        features = np.stack([_features(one, np.ones(len(wave)), wave) for one in templates])
         shapes = np.stack([np.interp(self._log, np.log(wave), one) for one in features])
         shapes /= np.linalg.norm(shapes, axis=1)[:, None]
         self._templates = np.conj(np.fft.rfft(shapes, _SIZE))
         self._squares = np.conj(np.fft.rfft(shapes**2, _SIZE))
-        low, high = np.log1p(redshift_range)
-        self._range = float(low), float(np.log1p(0.42))
-        del high
+        self._range = np.log1p(redshift_range[0]), np.log1p(redshift_range[1] + _BEYOND)
 
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
         """Fit; None where no second redshift stands out."""
@@ -64,16 +67,17 @@ class SecondSpectrum:
             (case.flux - second).astype(np.float32),
             case.ivar,
             3,
-            ((float(case.observed[0]), float(case.observed[-1])),),
+            (case.window,),
             f"A second spectrum at z = {z:.4f} gives {100 * share:.0f} % of the flux",
             case.z,
+            case.window,
             z,
         )
 
     def _candidates(self, case: Case) -> list[float]:
         """Return the shifts in ln λ at which the residual looks most like a spectrum."""
         weight = case.ivar.astype(np.float64)
-        residual = _features(case.flux - case.robust, weight)
+        residual = _features(case.flux - case.robust, weight, case.wave)
         grid = np.log(case.wave)
         weight = np.interp(self._log, grid, weight)
         signal = np.fft.rfft(weight * np.interp(self._log, grid, residual), _SIZE)
@@ -116,7 +120,7 @@ class SecondSpectrum:
         firsts = (1 - shares)[:, None] * case.robust
         seconds = np.zeros(firsts.shape)
         chi2 = np.full(len(shifts), np.inf)
-        possible = np.count_nonzero(weights, axis=1) > _LEAST_BINS
+        possible = np.count_nonzero(weights, axis=1) > _LEAST_OVERLAP * len(wave)
         for _ in range(_ROUNDS):
             left = np.stack([np.interp(others[k], wave, case.flux - firsts[k]) for k in rows])
             possible &= (left * weights).sum(axis=1) > 0
@@ -135,10 +139,10 @@ class SecondSpectrum:
         return np.where(possible, chi2, np.inf), seconds
 
 
-def _features(flux: NDArray[np.floating], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _features(
+    flux: NDArray[np.floating], weight: NDArray[np.float64], wave: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return flux (M,) without its running mean."""
-    kernel = np.ones(_SMOOTH)
-    mean = np.convolve(flux * weight, kernel, "same") / np.maximum(
-        np.convolve(weight, kernel, "same"), 1e-30
-    )
-    return flux - mean
+    kernel = np.ones(max(round(_SMOOTH / (wave[1] - wave[0])), 1))
+    total = np.convolve(weight, kernel, "same")
+    return flux - np.convolve(flux * weight, kernel, "same") / np.maximum(total, 1e-30)
