@@ -22,7 +22,7 @@ from training.sky.files import BGS_ANY, SimulatedPetal, magnitudes, structured, 
 from training.sky.frame import OBSERVED
 from training.sky.grid import Array
 from training.sky.noise import NO_DATA, observe, scaled_to
-from training.sky.nuisances import Repeats, add_other_surveys, dim, draw_systematics
+from training.sky.nuisances import RepeatedTargets, add_other_surveys, dim, draw_systematics
 from training.sky.targets import Targets, draw_targets
 from training.truth import FILE as TRUTH
 from training.truth import write_truth
@@ -142,7 +142,7 @@ def make_petal(
     if nuisances:
         dim(own, targets, nuisances)
         add_other_surveys(own, targets, number, nuisances)
-        repeats = Repeats.of(seed, petal)
+        repeats = RepeatedTargets.of(seed, petal)
         rows = repeats.place(own, targets, nuisances)
         objects[fibre[rows[rows >= 0]]] = repeats.objects[rows >= 0]
 

@@ -37,6 +37,7 @@ from .explanations import (
     Explanation,
     Explanations,
     Neighbour,
+    Repeats,
     Segment,
     Tag,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "Petal",
     "PetalNoise",
     "RateLimited",
+    "Repeats",
     "Scores",
     "Segment",
     "ServerError",
