@@ -113,7 +113,7 @@ def read_spectra(
         fibermap = file.table("FIBERMAP")
         targetid = fibermap.integers("TARGETID")
         _check_one_row_per_target(file, fibermap, targetid)
-        bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
+        bands = read_bands(file, len(targetid))
         status = _fiber_status(fibermap) | _bit(repeated(targetid), Status.DUPLICATE)
         columns = _fiber_columns(file, fibermap, targetid) | _targeting(fibermap)
         inputs = Inputs(files, _cards(file))
@@ -179,16 +179,38 @@ def _band_names(file: FitsFile) -> list[str]:
     return ["brz"] if "brz" in present else [band for band in CAMERAS if band in present]
 
 
-def _band(file: FitsFile, band: str, rows: int) -> Band:
+def read_bands(
+    file: FitsFile, rows: int, chosen: NDArray[np.intp] | None = None
+) -> dict[str, Band]:
+    """Read the spectra of all bands that a file has.
+
+    Parameters
+    ----------
+    file : FitsFile
+    rows : int
+        Of its FIBERMAP.
+    chosen : (n,) int, optional
+        The rows to read, in this order; all by default.
+
+    Raises
+    ------
+    InputError
+        Where there are no spectra, they are damaged or on another grid.
+    """
+    return {name: _band(file, name, rows, chosen) for name in _band_names(file)}
+
+
+def _band(file: FitsFile, band: str, rows: int, chosen: NDArray[np.intp] | None) -> Band:
     prefix = band.upper()
     _check_wave(file, f"{prefix}_WAVELENGTH", WAVE[band])
-    flux = file.image(f"{prefix}_FLUX", "f", np.float32, 2)
-    ivar = file.image(f"{prefix}_IVAR", "f", np.float32, 2)
+    flux = file.image(f"{prefix}_FLUX", "f", np.float32, 2, chosen)
+    ivar = file.image(f"{prefix}_IVAR", "f", np.float32, 2, chosen)
     mask = None
     if f"{prefix}_MASK" in file:
-        mask = file.image(f"{prefix}_MASK", "iu", np.int32, 2)
+        mask = file.image(f"{prefix}_MASK", "iu", np.int32, 2, chosen)
+
     for kind, array in (("FLUX", flux), ("IVAR", ivar), ("MASK", mask)):
-        expected = (rows, len(WAVE[band]))
+        expected = (rows if chosen is None else len(chosen), len(WAVE[band]))
         if array is not None and array.shape != expected:
             raise InputError(
                 f"{file.path}: HDU {prefix}_{kind} has shape {array.shape}; expected {expected}, "
