@@ -44,6 +44,7 @@ from .explanations import (
 from .model import Model, ModelIdentity
 from .noise import PetalNoise, correct_noise
 from .petals import Petal, find_petals, require_petals
+from .repeats import with_repeats
 from .scores import Scores, Status, eligible
 from .spectra import WAVE, Band, Spectra
 from .table import write_scores
@@ -91,5 +92,6 @@ __all__ = [
     "is_simulated",
     "read_spectra",
     "require_petals",
+    "with_repeats",
     "write_scores",
 ]

@@ -60,7 +60,7 @@ class Repeats:
     p_value : float
         Of amplitudes that are equal; NaN where there are fewer than two.
     significance : float
-        Of the exposure that differs most, against all others; NaN where there are none.
+        Of the exposure that has most of it, above all others; NaN where there are none.
     expid, night : int
         Of the only exposure or night; −1 where it is in others too.
     sentence : str
