@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ._bands import read_bands
 from ._fits import FitsFile
-from .desi import HARMLESS_FIBERSTATUS, read_bands
+from .desi import HARMLESS_FIBERSTATUS
 from .index import Index, to_rows
 from .spectra import Band
 
