@@ -41,6 +41,7 @@ from .explanations import (
     Segment,
     Tag,
 )
+from .flagged import explain_flagged
 from .model import Model, ModelIdentity
 from .noise import PetalNoise, correct_noise
 from .petals import Petal, find_petals, require_petals
@@ -88,6 +89,7 @@ __all__ = [
     "check_output",
     "correct_noise",
     "eligible",
+    "explain_flagged",
     "find_petals",
     "is_simulated",
     "read_spectra",

@@ -1,0 +1,54 @@
+"""Lines: rest wavelengths of the strongest lines, vacuum Å."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    wave: float
+
+
+EMISSION = tuple(
+    Line(*x)
+    for x in [
+        ("[O II] 3729", 3728.5),
+        ("[Ne III] 3870", 3869.86),
+        ("Hδ", 4102.892),
+        ("Hγ", 4341.692),
+        ("Hβ", 4862.71),
+        ("[O III] 4960", 4960.295),
+        ("[O III] 5008", 5008.240),
+        ("He I 5877", 5877.249),
+        ("[O I] 6302", 6302.046),
+        ("[N II] 6550", 6549.861),
+        ("Hα", 6564.60),
+        ("[N II] 6585", 6585.273),
+        ("[S II] 6718", 6718.294),
+        ("[S II] 6733", 6732.674),
+        ("[Ar III] 7138", 7137.77),
+    ]
+)
+ABSORPTION = tuple(
+    Line(*x)
+    for x in [
+        ("Ca K", 3934.777),
+        ("Ca H", 3969.588),
+        ("G band", 4305.61),
+        ("Mg b", 5176.7),
+        ("Na D", 5895.6),
+    ]
+)
+BALMER = tuple(
+    Line(name, wave)
+    for name, wave in [
+        ("Hε", 3971.2),
+        ("Hδ", 4102.892),
+        ("Hγ", 4341.692),
+        ("He II 4687", 4687.02),
+        ("Hβ", 4862.71),
+        ("He I 5877", 5877.249),
+        ("Hα", 6564.60),
+        ("He I 7067", 7067.14),
+    ]
+)
