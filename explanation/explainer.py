@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model_store.bundle import Bundle
 from outcrop import Spectra
-from outcrop.explanations import Evidence, Explanation, Explanations
+from outcrop.explanations import Evidence, Explanation, Explanations, Segment
 from scoring.coadd import coadd
 from scoring.resample import fill_row
 from scoring.robust import robust_reconstruction
@@ -32,6 +32,9 @@ from .judge import Judge
 from .neighbours import Neighbours
 from .redshift import RedshiftScan
 from .rest_frame import resample_at
+from .segment_reference import reference_reconstruction
+from .segments import SegmentScan
+from .tags import tagged
 
 _TEMPLATES = 16
 _UNEXPLAINED = "None of the known causes explains it"
@@ -57,8 +60,10 @@ class Explainer:
         labels: Mapping[int, str] | None = None,
     ) -> None:
         self.scorer = scorer or Scorer(bundle)
-        self._neighbours = Neighbours(self.scorer.density, bundle.arrays("explanation.npz"), labels)
+        arrays = bundle.arrays("explanation.npz")
+        self._neighbours = Neighbours(self.scorer.density, arrays, labels)
         preprocessor = self.scorer.preprocessor
+        self._scan = SegmentScan.from_arrays(arrays, preprocessor.grid)
         self._edges, self._wave = preprocessor.grid.edges, preprocessor.grid.wave
         self._reconstruct = Reconstructor(self.scorer)
         self._judge = Judge(self.scorer, self._reconstruct)
@@ -165,6 +170,7 @@ class Explainer:
         proposals, candidates = self.competitors(case)
         evidence = _evidence(proposals, candidates, p_value)
 
+        flagged = p_value < self.scorer.model.p_level
         cause = evidence[0]
         moved = cause.cause in ("wrong_redshift", "other_class") and not math.isnan(cause.z)
         return Explanation(
@@ -178,7 +184,16 @@ class Explainer:
             cause.p_value if moved else p_value,
             cause.sentence,
             evidence=evidence,
+            segments=self._segments(case, flagged),
         )
+
+    def _segments(self, case: Case, flagged: bool) -> tuple[Segment, ...]:
+        """Return the segments of a spectrum with their tags."""
+        model = reference_reconstruction(
+            self.scorer.vae, case.flux, case.ivar, case.robust, case.z, case.wave
+        )
+        found = self._scan.segments(case.flux, case.ivar, model, case.z, case.snr, flagged)
+        return tagged(found, self._scan.grid, case.z, case.pixel_flux, case.pixel_ivar)
 
     def _templates(self) -> NDArray[np.float32]:
         """Return reconstructions (T, M) from all over the reference sample."""
