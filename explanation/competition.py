@@ -3,7 +3,7 @@
 The probability of a cause is the conditional logit (McFadden 1974) of six numbers: a constant of
 the cause, the share of the excess χ² that it explains beyond a penalty for its parameters, the
 logarithms of the χ² and of the p-value of what is left, by how much that is above the p-value
-before, and the p-value before: what is an inlier already needs no cause. ``unexplained`` has the
+before, and by how much the p-value before is above 1 %: an inlier needs no cause. ``unexplained`` has the
 constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies by
 ``python -m training causes --fit``.
 """
@@ -21,10 +21,11 @@ from outcrop.explanations import CAUSES
 
 UNEXPLAINED = "unexplained"
 WEIGHTS = Path(__file__).with_name("weights.json")
-FEATURES = ("share", "left", "p_value", "improvement", "before")
+FEATURES = ("share", "left", "p_value", "improvement", "inlier")
 _PENALTY = 2.0
 _LEAST_EXCESS = 30.0
 _LEAST_P = 1e-10
+_ORDINARY = -2.0
 _MOST_IMPROVEMENT = 2.0
 """Orders of magnitude of the p-value beyond which no cause is more probable."""
 
@@ -78,7 +79,8 @@ class Candidates:
         p_value = np.log10(np.maximum(self.p_value, _LEAST_P))
         before = np.log10(max(self.before, _LEAST_P))
         improvement = np.clip(p_value - before, 0.0, _MOST_IMPROVEMENT)
-        columns = [share, left, p_value, improvement, np.full(len(share), before)]
+        inlier = np.full(len(share), max(before - _ORDINARY, 0.0))
+        columns = [share, left, p_value, improvement, inlier]
         return np.stack(columns, axis=1)
 
 

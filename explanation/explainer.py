@@ -38,6 +38,7 @@ from .tags import tagged
 
 _TEMPLATES = 16
 _UNEXPLAINED = "None of the known causes explains it"
+_INLIER = "It is an inlier: there is nothing to explain"
 _RARE = "The model reconstructs it, but few spectra are like it"
 
 
@@ -168,9 +169,9 @@ class Explainer:
 
     def _explanation(self, case: Case, targetid: int, status: int, p_value: float) -> Explanation:
         proposals, candidates = self.competitors(case)
-        evidence = _evidence(proposals, candidates, p_value)
-
         flagged = p_value < self.scorer.model.p_level
+        evidence = _evidence(proposals, candidates, p_value, _UNEXPLAINED if flagged else _INLIER)
+
         cause = evidence[0]
         moved = cause.cause in ("wrong_redshift", "other_class") and not math.isnan(cause.z)
         return Explanation(
@@ -204,9 +205,9 @@ class Explainer:
 
 
 def _evidence(
-    proposals: Sequence[Proposal], candidates: Candidates, p_value: float
+    proposals: Sequence[Proposal], candidates: Candidates, p_value: float, otherwise: str
 ) -> tuple[Evidence, ...]:
-    """Return the evidence for each cause, the most probable first."""
+    """Return the evidence for each cause, the most probable first; otherwise is a sentence."""
     probability = Weights.committed().probabilities(candidates)
     evidence = [
         Evidence(
@@ -226,5 +227,5 @@ def _evidence(
         evidence.append(Evidence("rare", 0.0, 0, p_rare, p_rest, math.nan, (), _RARE))
 
     rest = float(probability[-1])
-    evidence.append(Evidence(UNEXPLAINED, 0.0, 0, rest, p_value, math.nan, (), _UNEXPLAINED))
+    evidence.append(Evidence(UNEXPLAINED, 0.0, 0, rest, p_value, math.nan, (), otherwise))
     return tuple(sorted(evidence, key=lambda one: -one.probability))
