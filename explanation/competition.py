@@ -3,9 +3,9 @@
 The probability of a cause is the conditional logit (McFadden 1974) of six numbers: a constant of
 the cause, the share of the excess χ² that it explains beyond a penalty for its parameters, the
 logarithms of the χ² and of the p-value of what is left, by how much that is above the p-value
-before, and by how much the p-value before is above 1 %: an inlier needs no cause. ``unexplained`` has the
-constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies by
-``python -m training causes --fit``.
+before, and by how much the p-value before is above 1 %: an inlier needs no cause. ``unexplained``
+has the constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies
+by ``python -m training.evaluation.causes --fit``.
 """
 
 import json
