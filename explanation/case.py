@@ -13,6 +13,8 @@ from scoring.preprocess import Prepared, Preprocessor, RestFrame
 from scoring.scorer import Scorer
 
 OBSERVED = WAVE["brz"]
+STELLAR = 2.5e-3
+"""Stars have redshifts nearer 0 than this."""
 JOINS = (5780.0, 7570.0)
 """Middles of the wavelengths that two cameras share, observed frame, Å."""
 
@@ -58,9 +60,19 @@ class Case:
         return self.ivar > 0
 
     @property
+    def step(self) -> float:
+        """Width of a bin, rest frame, Å."""
+        return float(self.wave[1] - self.wave[0])
+
+    @property
     def observed(self) -> NDArray[np.float64]:
         """(M,) float64: observed wavelengths of the bins, Å."""
         return self.wave * (1 + self.z)
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Observed wavelengths of the first and the last bin, Å."""
+        return float(self.observed[0]), float(self.observed[-1])
 
     @property
     def chi2(self) -> float:

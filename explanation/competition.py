@@ -1,10 +1,11 @@
 """Competition: from what each cause explains to the probability of each.
 
-The probability of a cause is the conditional logit (McFadden 1974) of four numbers: a constant of
+The probability of a cause is the conditional logit (McFadden 1974) of six numbers: a constant of
 the cause, the share of the excess χ² that it explains beyond a penalty for its parameters, the
-logarithm of what it explains, and that of the p-value of what remains. ``unexplained`` has the
-constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies by
-``python -m training causes --fit``.
+logarithms of the χ² and of the p-value of what is left, by how much that is above the p-value
+before, and by how much the p-value before is above 1 %: an inlier needs no cause. ``unexplained``
+has the constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies
+by ``python -m training.evaluation.causes --fit``.
 """
 
 import json
@@ -18,11 +19,15 @@ from numpy.typing import NDArray
 
 from outcrop.explanations import CAUSES
 
+UNEXPLAINED = "unexplained"
 WEIGHTS = Path(__file__).with_name("weights.json")
-FEATURES = ("share", "gain", "p_value", "parameters")
+FEATURES = ("share", "left", "p_value", "improvement", "inlier")
 _PENALTY = 2.0
 _LEAST_EXCESS = 30.0
 _LEAST_P = 1e-10
+_ORDINARY = -2.0
+_MOST_IMPROVEMENT = 2.0
+"""Orders of magnitude of the p-value beyond which no cause is more probable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,8 @@ class Candidates:
     parameters : (K,) int64
     p_value : (K,) float64
         Of what remains.
+    before : float
+        p-value of the spectrum as it is.
     excess : float
         χ² of the spectrum beyond what an inlier has.
     """
@@ -44,6 +51,7 @@ class Candidates:
     delta_chi2: NDArray[np.float64]
     parameters: NDArray[np.int64]
     p_value: NDArray[np.float64]
+    before: float
     excess: float
 
     def choose(self, index: Sequence[int]) -> "Candidates":
@@ -54,6 +62,7 @@ class Candidates:
             self.delta_chi2[rows],
             self.parameters[rows],
             self.p_value[rows],
+            self.before,
             self.excess,
         )
 
@@ -64,12 +73,15 @@ class Candidates:
 
     @property
     def features(self) -> NDArray[np.float64]:
-        """(K, 4) float64: in the order of `FEATURES`."""
-        penalised = self.penalised
-        share = np.clip(penalised / max(self.excess, _LEAST_EXCESS), -0.5, 1.1)
-        gain = np.log10(1 + np.maximum(penalised, 0) / _LEAST_EXCESS)
-        p_value = np.log10(np.maximum(np.nan_to_num(self.p_value, nan=_LEAST_P), _LEAST_P))
-        return np.stack([share, gain, p_value, np.log10(1.0 + self.parameters)], axis=1)
+        """(K, 5) float64: in the order of `FEATURES`."""
+        share = np.clip(self.penalised / max(self.excess, _LEAST_EXCESS), -0.5, 1.1)
+        left = np.log10(1 + np.maximum(self.excess - self.penalised, 0) / _LEAST_EXCESS)
+        p_value = np.log10(np.maximum(self.p_value, _LEAST_P))
+        before = np.log10(max(self.before, _LEAST_P))
+        improvement = np.clip(p_value - before, 0.0, _MOST_IMPROVEMENT)
+        inlier = np.full(len(share), max(before - _ORDINARY, 0.0))
+        columns = [share, left, p_value, improvement, inlier]
+        return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)
@@ -105,4 +117,4 @@ class Weights:
 
 def known_causes() -> Sequence[str]:
     """Return the causes that have a constant."""
-    return [one for one in CAUSES if one != "unexplained"]
+    return [one for one in CAUSES if one != UNEXPLAINED]

@@ -19,6 +19,8 @@ from .hypotheses.proposal import Proposal
 
 INLIER_NOF, INLIER_OFFSET = -1.0, 1.0
 """In place of those of a spectrum that no latent describes."""
+_RARE = 10.0
+"""How many times larger the p-value of a rare spectrum would be with the NOF of an inlier."""
 
 
 class Judge:
@@ -29,7 +31,10 @@ class Judge:
         self._reconstruct = reconstruct
 
     def __call__(self, case: Case, proposals: Sequence[Proposal]) -> Candidates:
-        """Return the candidates of a competition, in the order of the proposals; then ``rare``."""
+        """Return the candidates of a competition, in the order of the proposals.
+
+        ``rare`` follows where the p-value would be much larger with the NOF of an inlier.
+        """
         flux = np.stack([case.flux, *(one.flux for one in proposals)])
         ivar = np.stack([case.ivar, *(one.ivar for one in proposals)])
         frame = np.array([case.z, *(one.frame for one in proposals)])
@@ -43,10 +48,10 @@ class Judge:
         bins = len(case.wave)
         good = np.count_nonzero(ivar, axis=1)
         chi2 = raw.wmse.astype(np.float64) * bins
-        # In another frame, or with a model of its own, other bins count.
+        gain = chi2[0] - chi2[1:]
         for k, one in enumerate(proposals, 1):
             if one.frame != case.z or one.model is not None:
-                chi2[k] *= good[0] / max(good[k], 1)
+                gain[k - 1] = _gain_elsewhere(case, one, chi2[k] / max(good[k], 1))
 
         spectype = [case.spectype, *(one.spectype or case.spectype for one in proposals)]
         rows = [*range(len(flux)), 0]
@@ -61,13 +66,17 @@ class Judge:
             np.array([*spectype, case.spectype]),
         )
         p_value = self._scorer.calibration.p_values(evidence).within_class
-        return Candidates(
+        candidates = Candidates(
             (*(one.cause for one in proposals), "rare"),
-            np.append(chi2[0] - chi2[1:], 0.0),
+            np.append(gain, 0.0),
             np.array([*(one.parameters for one in proposals), 0]),
             p_value[1:],
+            float(p_value[0]),
             float(chi2[0] - good[0]),
         )
+        if p_value[-1] < _RARE * p_value[0]:
+            return candidates.choose(range(len(proposals)))
+        return candidates
 
     @staticmethod
     def _by_model(raw: RawScores, k: int, proposal: Proposal) -> None:
@@ -78,3 +87,14 @@ class Judge:
         raw.boxcar_significance[k] = boxcar_significance(flux, ivar, model)[0]
         raw.camera_offset[k] = INLIER_OFFSET
         raw.nof[k] = INLIER_NOF
+
+
+def _gain_elsewhere(case: Case, proposal: Proposal, chi2: float) -> float:
+    """Return Δχ² of a proposal in other bins than the case's, given its χ² per good bin.
+
+    Only bins that both observe count: what the other ones leave out is not explained.
+    """
+    first, last = proposal.window
+    common = case.good & (case.observed >= first) & (case.observed <= last)
+    residual = (case.flux - case.plain.astype(np.float64))[common]
+    return float(np.sum(case.ivar[common] * residual**2) - chi2 * np.count_nonzero(common))

@@ -1,21 +1,22 @@
-"""Warm-up: a flat spectrum of each layout, scored before a request is."""
+"""Warm-up: a flat spectrum of each layout, scored and explained before a request is."""
 
 import numpy as np
 
+from explanation.explainer import Explainer
 from model_store.bundle import BundleError
 from outcrop import Band, Spectra
 from outcrop.spectra import CAMERAS, WAVE
-from scoring.scorer import Scorer
 
 
-def warm_up(scorer: Scorer) -> None:
-    """Score flat spectra, so that all code is compiled, or loaded from numba's cache.
+def warm_up(explainer: Explainer) -> None:
+    """Score and explain flat spectra, so that all code is compiled, or loaded from numba's cache.
 
     Raises
     ------
     BundleError
         If their scores are not finite.
     """
+    scorer = explainer.scorer
     for names in (("brz",), CAMERAS):
         bands = {name: np.ones((1, len(WAVE[name])), np.float32) for name in names}
         spectra = Spectra(
@@ -29,3 +30,4 @@ def warm_up(scorer: Scorer) -> None:
                 f"model {scorer.model.version} gives a flat spectrum wmse {scores.wmse[0]} and "
                 f"nof {scores.nof[0]}, so it cannot score; train it again"
             )
+        explainer.explain(spectra)

@@ -8,8 +8,8 @@ from .proposal import Proposal
 
 _FACTORS = np.exp(np.linspace(-0.7, 0.7, 29))
 _FINER = (np.exp(np.linspace(-0.04, 0.04, 9)), np.exp(np.linspace(-0.008, 0.008, 9)))
-# A camera with fewer good bins has no factor of its own.
-_LEAST_BINS = 30
+# A camera with a smaller share of the good bins has no factor of its own.
+_LEAST_SHARE = 0.03
 
 
 class CameraCalibration:
@@ -23,7 +23,7 @@ class CameraCalibration:
         cameras = {
             name: bins
             for name, bins in cameras.items()
-            if np.count_nonzero(bins & case.good) >= _LEAST_BINS
+            if np.count_nonzero(bins & case.good) >= _LEAST_SHARE * len(bins)
         }
         if len(cameras) < 2:
             return None
@@ -35,16 +35,17 @@ class CameraCalibration:
 
         flux, ivar = _divided(case, cameras[name], best)
         observed = case.observed[cameras[name]]
-        percent = 100 * (best - 1)
+        percent, side = abs(100 * (best - 1)), "high" if best > 1 else "low"
         return Proposal(
             self.cause,
             flux,
             ivar,
             1,
             ((float(observed[0]), float(observed[-1])),),
-            f"The flux of camera {name} is {abs(percent):.0f} % too {'high' if best > 1 else 'low'} "
-            f"against the other cameras ({observed[0]:.0f}-{observed[-1]:.0f} Å)",
+            f"The flux of camera {name} is {percent:.0f} % too {side} against the other cameras "
+            f"({observed[0]:.0f}-{observed[-1]:.0f} Å)",
             case.z,
+            case.window,
         )
 
 

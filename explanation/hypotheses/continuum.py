@@ -41,8 +41,9 @@ class Continuum:
             (case.flux / factor).astype(np.float32),
             (case.ivar * factor**2).astype(np.float32),
             _DEGREE,
-            ((float(case.observed[0]), float(case.observed[-1])),),
+            (case.window,),
             f"The continuum is {'redder' if red else 'bluer'} than the model allows, by "
             f"{100 * share:.0f} % from end to end: dust or throughput",
             case.z,
+            case.window,
         )

@@ -53,6 +53,7 @@ class CosmicRay:
             f"{len(spikes)} spike{'s' * (len(spikes) > 1)} narrower than the instrument's "
             f"resolution: {named}",
             case.z,
+            case.window,
         )
 
 

@@ -16,7 +16,7 @@ _AROUND = 2.5
 
 def profiles(
     wave: NDArray[np.float64],
-    centres: Sequence[float],
+    centres: Sequence[float] | NDArray[np.float64],
     widths: Sequence[float],
     winged: bool = False,
 ) -> NDArray[np.float64]:

@@ -84,6 +84,7 @@ class OtherClass:
             places,
             f"{len(lines)} lines at z = {z:.3f} are those of {kind.name}",
             0.0,
+            (float(self._edges[0]), float(self._edges[-1])),
             z,
             kind.spectype,
             model.astype(np.float32),

@@ -30,6 +30,8 @@ class Proposal:
         The redshift of the cause's object; NaN where it has none of its own.
     frame : float
         Redshift of the rest frame of flux.
+    window : (float, float)
+        Wavelengths that the bins of flux span, observed frame, Å.
     spectype : str
         The class of the cause's object; empty where it is that of the spectrum.
     model : (M,) float32, optional
@@ -43,6 +45,7 @@ class Proposal:
     wavelengths: tuple[tuple[float, float], ...]
     sentence: str
     frame: float
+    window: tuple[float, float]
     z: float = math.nan
     spectype: str = ""
     model: NDArray[np.float32] | None = None

@@ -3,13 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Case, Reconstructor
+from ..case import STELLAR, Case, Reconstructor
 from ..redshift import RedshiftScan
 from ..rest_frame import resample_at
 from .proposal import Proposal
 
-STELLAR = 2.5e-3
-"""Stars have redshifts nearer 0 than this."""
 # A redshift nearer the given one is no other redshift.
 _SAME = 3e-3
 
@@ -38,10 +36,11 @@ class OtherRedshift:
                 flux[0],
                 ivar[0],
                 1,
-                ((float(case.observed[0]), float(case.observed[-1])),),
+                (case.window,),
                 f"At z = {z:.4f}, not {case.z:.4f}, this is {better} that the model knows",
-                float(z),
-                float(z),
+                z,
+                (float(self._edges[0] * (1 + z)), float(self._edges[-1] * (1 + z))),
+                z,
                 "STAR" if star else "GALAXY" if case.spectype == "STAR" else "",
             )
         return list(found.values())

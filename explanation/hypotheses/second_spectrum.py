@@ -8,14 +8,18 @@ from .proposal import Proposal
 
 _STEP = 4e-4
 _SIZE = 8192
-_SMOOTH = 81
+_SMOOTH = 320.0  # Å
+_BEYOND = 0.1
+"""The second object may lie beyond the model's range by this much."""
 # The second object is at another redshift than the first.
 _APART = 5e-3
 _CANDIDATES = 3
-_SHARES = (0.2, 0.45)
-_ROUNDS = 6
-_LEAST_BINS = 50
-_LEAST_SHARE = 0.2
+# Of the flux, in the second spectrum, to begin with.
+_SHARE = 0.3
+_ROUNDS = 4
+_LEAST_OVERLAP = 0.05
+# The first spectrum, at the given redshift, has at least this share of the flux.
+_LEAST_SHARE = 0.4
 
 
 class SecondSpectrum:
@@ -32,31 +36,33 @@ class SecondSpectrum:
     cause = "second_spectrum"
 
     def __init__(
-        self, templates, wave: NDArray[np.float64], redshift_range: tuple[float, float]
+        self,
+        templates: NDArray[np.float32],
+        wave: NDArray[np.float64],
+        redshift_range: tuple[float, float],
     ) -> None:
         self._wave = wave
         self._log = np.arange(np.log(wave[0]), np.log(wave[-1]), _STEP)
-        features = np.stack([_features(one, np.ones(len(wave))) for one in templates])
+        features = np.stack([_features(one, np.ones(len(wave)), wave) for one in templates])
         shapes = np.stack([np.interp(self._log, np.log(wave), one) for one in features])
         shapes /= np.linalg.norm(shapes, axis=1)[:, None]
         self._templates = np.conj(np.fft.rfft(shapes, _SIZE))
         self._squares = np.conj(np.fft.rfft(shapes**2, _SIZE))
-        low, high = np.log1p(redshift_range)
-        self._range = float(low), float(np.log1p(0.42))
-        del high
+        self._range = np.log1p(redshift_range[0]), np.log1p(redshift_range[1] + _BEYOND)
 
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
         """Fit; None where no second redshift stands out."""
         shifts = self._candidates(case)
-        if not shifts:
+        if len(shifts) == 0:
             return None
-        trials = [(shift, share) for shift in shifts for share in _SHARES]
-        chi2, seconds = self._both(case, reconstruct, *np.array(trials).T)
+        chi2, _ = self._both(case, reconstruct, shifts)
+        finer = shifts[int(chi2.argmin())] + _STEP * np.linspace(-0.75, 0.75, 7)
+        chi2, seconds = self._both(case, reconstruct, finer)
         best = int(chi2.argmin())
         if not np.isfinite(chi2[best]):
             return None
 
-        second, (shift, _) = seconds[best], trials[best]
+        second, shift = seconds[best], finer[best]
         z = float((1 + case.z) * np.exp(shift) - 1)
         share = float(second.sum() / max(case.flux.sum(), 1e-30))
         return Proposal(
@@ -64,16 +70,17 @@ class SecondSpectrum:
             (case.flux - second).astype(np.float32),
             case.ivar,
             3,
-            ((float(case.observed[0]), float(case.observed[-1])),),
+            (case.window,),
             f"A second spectrum at z = {z:.4f} gives {100 * share:.0f} % of the flux",
             case.z,
+            case.window,
             z,
         )
 
-    def _candidates(self, case: Case) -> list[float]:
+    def _candidates(self, case: Case) -> NDArray[np.float64]:
         """Return the shifts in ln λ at which the residual looks most like a spectrum."""
         weight = case.ivar.astype(np.float64)
-        residual = _features(case.flux - case.robust, weight)
+        residual = _features(case.flux - case.robust, weight, case.wave)
         grid = np.log(case.wave)
         weight = np.interp(self._log, grid, weight)
         signal = np.fft.rfft(weight * np.interp(self._log, grid, residual), _SIZE)
@@ -94,16 +101,15 @@ class SecondSpectrum:
                 break
             shifts.append(float(lags[k]))
             gain[np.abs(lags - lags[k]) < _APART] = 0
-        return shifts
+        return np.array(shifts)
 
     def _both(
         self,
         case: Case,
         reconstruct: Reconstructor,
         shifts: NDArray[np.float64],
-        shares: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Fit sums of two spectra in turns, from K starts.
+        """Fit sums of two spectra in turns, at K shifts in ln λ.
 
         Return χ² (K,), infinite where one of the two has no light, and the second spectra (K, M).
         """
@@ -113,10 +119,10 @@ class SecondSpectrum:
         weights = np.stack([np.interp(other, wave, case.ivar, 0, 0) for other in others])
         weights = weights.astype(np.float32)
 
-        firsts = (1 - shares)[:, None] * case.robust
+        firsts = np.repeat((1 - _SHARE) * case.robust[None].astype(np.float64), len(shifts), axis=0)
         seconds = np.zeros(firsts.shape)
         chi2 = np.full(len(shifts), np.inf)
-        possible = np.count_nonzero(weights, axis=1) > _LEAST_BINS
+        possible = np.count_nonzero(weights, axis=1) > _LEAST_OVERLAP * len(wave)
         for _ in range(_ROUNDS):
             left = np.stack([np.interp(others[k], wave, case.flux - firsts[k]) for k in rows])
             possible &= (left * weights).sum(axis=1) > 0
@@ -135,10 +141,10 @@ class SecondSpectrum:
         return np.where(possible, chi2, np.inf), seconds
 
 
-def _features(flux: NDArray[np.floating], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _features(
+    flux: NDArray[np.floating], weight: NDArray[np.float64], wave: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return flux (M,) without its running mean."""
-    kernel = np.ones(_SMOOTH)
-    mean = np.convolve(flux * weight, kernel, "same") / np.maximum(
-        np.convolve(weight, kernel, "same"), 1e-30
-    )
-    return flux - mean
+    kernel = np.ones(max(round(_SMOOTH / (wave[1] - wave[0])), 1))
+    total = np.convolve(weight, kernel, "same")
+    return flux - np.convolve(flux * weight, kernel, "same") / np.maximum(total, 1e-30)

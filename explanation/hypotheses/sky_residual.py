@@ -7,13 +7,15 @@ from numpy.typing import NDArray
 from ..case import Case, Reconstructor
 from .proposal import Proposal
 
-# Sky lines leave narrower residuals, and the faults of a whole camera wider ones.
-_WIDTHS = np.unique(np.round(np.geomspace(5, 64, 12)).astype(np.int64))
+# Sky lines leave narrower residuals, and the faults of a whole camera wider ones, rest frame, Å.
+_WIDTHS = np.geomspace(20.0, 250.0, 12)
+_WIDEST = 320.0
 _ROUNDS = 2
 _WING = 1.0
 # The residual is spread over the stretch: this share of its bins would hold all of it.
 _LEAST_SPREAD = 0.35
-_WIDEST = 80
+# In units of the continuum: the sky itself is no brighter than a few times a target.
+_HIGHEST = 3.0
 
 
 class SkyResidual:
@@ -23,13 +25,14 @@ class SkyResidual:
 
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
         """Fit; None where no stretch stands out."""
+        widths = np.unique(np.maximum(np.round(_WIDTHS / case.step), 1).astype(np.int64))
         model = case.robust.astype(np.float64)
         weight = np.sqrt(case.ivar.astype(np.float64))
         first, end = 0, 0
         ivar = case.ivar
         for _ in range(_ROUNDS):
             residual = (case.flux - model) * weight
-            first, end = _stretch(residual, case.good, _WIDTHS)
+            first, end = _stretch(residual, case.good, widths)
             if end == first:
                 return None
             ivar = case.ivar.copy()
@@ -42,9 +45,11 @@ class SkyResidual:
             return None
         residual = (case.flux[first:end] - model[first:end])[inside]
         spread = residual.sum() ** 2 / np.maximum((residual**2).sum(), 1e-30) / len(residual)
-        if spread < _LEAST_SPREAD or end - first > _WIDEST:
+        if spread < _LEAST_SPREAD or (end - first) * case.step > _WIDEST:
             return None
-        level = float(np.mean(model[first:end]))
+        level = float(np.mean(np.abs(model[first:end])))
+        if abs(residual.mean()) > _HIGHEST * level:
+            return None
         share = (
             f", {100 * abs(residual.mean()) / level:.0f} % of the continuum" if level > 0 else ""
         )
@@ -58,6 +63,7 @@ class SkyResidual:
             f"The flux is too {'high' if above else 'low'} from {observed[first]:.0f} to "
             f"{observed[end - 1]:.0f} Å{share}: the sky is not subtracted well there",
             case.z,
+            case.window,
         )
 
 

@@ -157,13 +157,14 @@ class Spectrum(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ScoreRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `POST /score`."""
+    """The body of `POST /score` and of `POST /explain`."""
 
     spectra: Annotated[list[Spectrum], Meta(min_length=1)]
     reconstruction: Annotated[
         bool | UnsetType,
         Meta(
-            description="Whether to return reconstruction, rest_flux and rest_ivar",
+            description="Of `POST /score`: whether to return reconstruction, rest_flux and "
+            "rest_ivar",
             extra_json_schema={"default": True},
         ),
     ] = UNSET
@@ -177,7 +178,7 @@ _INTEGER = msgspec.json.Decoder(int | str)
 
 
 def parse(body: memoryview, max_spectra: int) -> tuple[ScoreRequest, list[bytes]]:
-    """Read the body of `POST /score`, all but its numbers.
+    """Read such a body, all but its numbers.
 
     Returns
     -------
