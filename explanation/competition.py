@@ -72,8 +72,9 @@ class Candidates:
     def features(self) -> NDArray[np.float64]:
         """(K, 3) float64: in the order of `FEATURES`."""
         share = np.clip(self.penalised / max(self.excess, _LEAST_EXCESS), -0.5, 1.1)
-        p_value = np.log10(np.maximum(self.p_value, _LEAST_P))
-        before = np.log10(max(self.before, _LEAST_P))
+        # An S/N that no inlier has gives no p-value: the shares decide.
+        p_value = np.log10(np.maximum(np.nan_to_num(self.p_value), _LEAST_P))
+        before = np.log10(max(np.nan_to_num(self.before), _LEAST_P))
         improvement = np.clip(p_value - before, 0.0, _MOST_IMPROVEMENT)
         return np.stack([share, p_value, improvement], axis=1)
 

@@ -66,7 +66,7 @@ class Explainer:
             SecondSpectrum(self._templates(), self._wave, redshift_range),
             OtherClass(self._edges),
         )
-        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="explain")
+        self._pool = ThreadPoolExecutor(self.scorer.threads, thread_name_prefix="explain")
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> "Explainer":

@@ -179,8 +179,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def _python_number(value: object) -> object:
     if isinstance(value, np.generic):
-        number: object = value.item()
-        return number
+        return cast(Any, value).item()
     raise TypeError(f"{value!r} has no form in JSON")
 
 
