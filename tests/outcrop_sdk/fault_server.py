@@ -32,8 +32,8 @@ class FaultInjectingServer:
         The served one.
     faults : list of Fault
         One for each request, in turn.
-    paths, request_ids, tokens, sizes : list
-        Of the requests that arrived; sizes in spectra, of those that were scored.
+    paths, request_ids, tokens, sizes, explained : list
+        Of the requests that arrived; sizes in spectra, of those that were scored, and explained.
     closing : Event
         Set at the end of the test: faults that never answer wait for it.
     """
@@ -45,6 +45,7 @@ class FaultInjectingServer:
         self.request_ids: list[str | None] = []
         self.tokens: list[str | None] = []
         self.sizes: list[int] = []
+        self.explained: list[int] = []
         self.closing = threading.Event()
         # It listens once the constructor returns.
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
@@ -87,7 +88,7 @@ class FaultInjectingServer:
             reply(handler, 200, content, **headers)
         elif handler.path == "/explain":
             request = decode_request(body, int(handler.headers[HEADER_LENGTH]))
-            self.sizes.append(len(request.spectra))
+            self.explained.append(len(request.spectra))
             explanations = some_explanations(request.spectra, self.model.identity)
             reply(handler, 200, encode_explanations(explanations, self.model.sample))
         else:

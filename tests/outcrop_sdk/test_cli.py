@@ -58,6 +58,21 @@ def test_score_writes_the_table_and_prints_its_counts(
     assert err == ""
 
 
+def test_score_explains_the_flagged_spectra_on_request(
+    arguments: list[str],
+    server: FaultInjectingServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*arguments, "--explain"]) == 0
+    # Flagged are 12, and 15 and the long one, which have no cause because 5 divides them.
+    assert server.explained == [3]
+    rows = read_table(tmp_path / "o.fits")
+    assert rows["CAUSE"].tolist() == ["", "", "", "emission_line", ""]
+    assert read_header(tmp_path / "o.fits", "PRIMARY")["EXPLAIND"] == 1
+    assert "causes of the anomalies: 1 emission_line\n" in capsys.readouterr().out
+
+
 def test_score_writes_reconstructions_on_request(arguments: list[str], tmp_path: Path) -> None:
     assert main([*arguments, "--reconstruction"]) == 0
     with open_fits(tmp_path / "o.fits") as hdus:
@@ -412,6 +427,11 @@ def test_plot_finds_its_spectrum_and_writes_its_figure(
     assert capsys.readouterr().out == ("written to spectrum-10.png\nwritten to spectrum-21.png\n")
     assert server.sizes == [1, 1]
     assert (tmp_path / "spectrum-21.png").read_bytes().startswith(b"\x89PNG")
+
+    assert main([*arguments, "21", "--explain", "--output", "why.png"]) == 0
+    assert server.explained == [1]
+    plain = (tmp_path / "spectrum-21.png").read_bytes()
+    assert (tmp_path / "why.png").read_bytes()[16:24] != plain[16:24]  # width and height
 
     assert main([*arguments, "21"]) == 1
     assert "spectrum-21.png exists" in capsys.readouterr().err

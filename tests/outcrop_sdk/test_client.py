@@ -137,7 +137,7 @@ def test_many_spectra_are_explained_in_chunks_and_come_back_in_order(
     server.faults = [no_fault, failing(503, Retry_After="0"), hang_up]
     explanations = call(server.url, "explain", spectra, finished.append)
     assert repr(explanations) == repr(some_explanations(spectra))
-    assert finished == server.sizes == [2, 2, 2, 1]
+    assert finished == server.explained == [2, 2, 2, 1]
     assert len(server.paths) == 6
     assert len(set(server.request_ids)) == 4
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from outcrop import WAVE, InputError, Scores, Status
 from outcrop.plot import OVERLAPS, DrawnSpectrum, Portrait, flux_limits
-from tests.outcrop_sdk.sample import some_model, some_scores, some_spectra
+from tests.outcrop_sdk.sample import some_explanation, some_model, some_scores, some_spectra
 
 BINS = 400
 SPECTRUM = DrawnSpectrum(
@@ -55,6 +55,32 @@ def test_missing_bins_and_overlaps_are_shaded_in_both_panels() -> None:
         }
         assert {("#cfe8f7", 4608, 32), ("#cfe8f7", 6016, 80)} <= spans
         assert any(colour == "#dadada" and abs(width - 99) <= 1 for colour, _, width in spans)
+
+
+def shaded(figure: Portrait, colour: str) -> list[tuple[float, float]]:
+    """First and last wavelength of what is shaded so in the upper panel."""
+    patches = cast(list[Rectangle], figure.axes[0].patches)
+    found = [patch for patch in patches if to_hex(patch.get_facecolor()) == colour]
+    return [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in found]
+
+
+def test_segments_are_shaded_and_the_sentence_is_wrapped_above_the_panels() -> None:
+    sentence = "Hα stands out of the reconstruction by 12 σ, and so does [O III] 5008. " * 3
+    spans = ((4100.0, 4104.0), (6500.0, 6620.0))
+    figure = Portrait(dataclasses.replace(SPECTRUM, sentence=sentence, segments=spans))
+    np.testing.assert_allclose(shaded(figure, "#f9f3b0"), spans)
+    assert len(figure.axes[0].patches) == len(Portrait(SPECTRUM).axes[0].patches) + 2
+
+    text = figure.texts[-1]
+    assert text.get_text().split() == sentence.split()
+    figure.draw_without_rendering()
+    place = text.get_window_extent()
+    legend = figure.legends[0].get_window_extent()
+    assert place.x1 < figure.bbox.x1
+    assert figure.texts[1].get_window_extent().y0 > place.y1 > place.y0 > legend.y1
+    # The panels are as large as without it.
+    size = Portrait(SPECTRUM).axes[0].get_window_extent().size
+    np.testing.assert_allclose(figure.axes[0].get_window_extent().size, size, rtol=1e-6)
 
 
 def test_the_overlaps_are_those_of_the_cameras() -> None:
@@ -116,6 +142,16 @@ def test_scores_draw_a_row_with_its_scores_in_the_title() -> None:
 def test_a_row_without_a_p_value_is_drawn_too() -> None:
     figure = scores_to_draw(5).plot(4)
     assert figure.texts[0].get_text() == "5    z 0.2900    no p-value"
+
+
+def test_scores_draw_a_row_with_its_explanation() -> None:
+    scores, explanation = scores_to_draw(), some_explanation(3)
+    figure = scores.plot(2, explanation)
+    assert figure.texts[2].get_text() == explanation.sentence
+    rest = [segment.rest for segment in explanation.segments]
+    np.testing.assert_allclose(shaded(figure, "#f9f3b0"), rest)
+    with pytest.raises(InputError, match="row 1 is TARGETID 2, the explanation is of 3"):
+        scores.plot(1, explanation)
 
 
 def test_scores_without_a_reconstruction_are_refused() -> None:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from outcrop import InputError, Status, write_scores
 from outcrop.inputs import Inputs, NoiseCards
 from outcrop.night.summary import Summary
-from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
+from tests.outcrop_sdk.sample import (
+    explained_flags,
+    fibermap,
+    some_model,
+    some_scores,
+    some_spectra,
+    write,
+)
 
 LONG = 39633345008634465
 
@@ -73,6 +80,7 @@ def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Pat
         **{"rows": 10, "eligible": 8, "flagged": 3, "outside": 1, "unknown": 2},
         # p_value is near 0 for all but the one or two TARGETIDs that 5 divides.
         **{"discoveries": 6, "tested": 6, "set_apart": 0, "q_level": 0.1, "FDR_BASIS": "tail"},
+        "causes": {},
         **{"model": "outcrop", "version": "20260101", "sha256": "ab" * 32},
         **{"sample": "desi edr", "population": "BGS", "p_level": 0.01, "finest_p": 1e-4},
     }
@@ -201,6 +209,35 @@ def test_faulty_petals_and_bundles_are_named_and_set_apart(tmp_path: Path) -> No
     assert listed["Q_VALUE"][:4].tolist() == pytest.approx([375 * 1e-9 / 4] * 4)
     assert np.isnan(listed["Q_VALUE"][4:]).all()
     assert len(listed) == 4 + 34 + 20 + 1
+
+
+def test_causes_are_counted_and_petals_with_mostly_an_instrumental_one_are_named(
+    tmp_path: Path,
+) -> None:
+    made = Summary(tmp_path, some_model(), now=1)
+    # Every third spectrum is flagged.
+    for number, (rows, cause) in enumerate(
+        [(18, "sky_residual"), (18, "rare"), (12, "cosmic_ray")]
+    ):
+        spectra = some_spectra(rows, LONG)
+        coadd = write(tmp_path / f"coadd-{number}.fits", [fibermap(spectra.targetid.tolist())])
+        table = tmp_path / f"o-{number}.fits"
+        scores = some_scores(spectra)
+        explained = explained_flags(scores, cause)
+        write_scores(table, spectra, scores, some_model(), explanations=explained)
+        made.scored(coadd, table)
+
+    text = made.write(tmp_path / "out")
+    assert (
+        "\n  sky_residual             6    38%\n  rare                     6    38%\n"
+        "  cosmic_ray               4    25%\n"
+        "mostly instrumental: sky_residual in 6 of 6, coadd-0.fits\n"
+    ) in text
+    petals = read(tmp_path, "summary.ecsv")
+    assert petals["EXPLAINED"].tolist() == [6, 6, 4]
+    assert petals["CAUSES"].tolist() == ["6 sky_residual", "6 rare", "4 cosmic_ray"]
+    assert petals["INSTRUMENTAL"].filled("").tolist() == ["sky_residual in 6 of 6", "", ""]
+    assert petals.meta["causes"] == {"sky_residual": 6, "rare": 6, "cosmic_ray": 4}
 
 
 def test_a_summary_that_is_written_again_is_the_same(summary: Summary, tmp_path: Path) -> None:

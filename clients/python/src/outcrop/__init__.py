@@ -37,12 +37,15 @@ from .explanations import (
     Explanation,
     Explanations,
     Neighbour,
+    Repeats,
     Segment,
     Tag,
 )
+from .flagged import explain_flagged
 from .model import Model, ModelIdentity
 from .noise import PetalNoise, correct_noise
 from .petals import Petal, find_petals, require_petals
+from .repeats import with_repeats
 from .scores import Scores, Status, eligible
 from .spectra import WAVE, Band, Spectra
 from .table import write_scores
@@ -69,6 +72,7 @@ __all__ = [
     "Petal",
     "PetalNoise",
     "RateLimited",
+    "Repeats",
     "Scores",
     "Segment",
     "ServerError",
@@ -85,9 +89,11 @@ __all__ = [
     "check_output",
     "correct_noise",
     "eligible",
+    "explain_flagged",
     "find_petals",
     "is_simulated",
     "read_spectra",
     "require_petals",
+    "with_repeats",
     "write_scores",
 ]

@@ -5,6 +5,7 @@ from typing import Final
 URL: Final = "http://127.0.0.1:3000"
 TIMEOUT: Final = 60.0  # s, of a call, retries included
 CHUNK: Final = 500  # spectra in a request: a petal
+EXPLAINED: Final = 500  # flagged spectra of a petal, at most, that are explained
 EXPLAIN_CHUNK: Final = 50  # spectra to explain in a request: some seconds of work
 RETRIED: Final = frozenset({429, 502, 503, 504})
 ANSWER_BYTES: Final = 1 << 20  # at most, of a response without rows, or in addition to its rows

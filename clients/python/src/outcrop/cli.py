@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, cast
@@ -26,7 +27,10 @@ from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import FolderInUse, InputError, ModelChanged, OutcropError
+from .explanations import Explanation, Explanations
+from .flagged import explain_flagged, rows_to_explain
 from .model import Model
+from .night.causes import count_causes, describe_causes
 from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
@@ -133,7 +137,8 @@ def _parser() -> argparse.ArgumentParser:
             parents=[service],
             help="score every petal below a folder that needs it, and summarise the night",
             description="Score every pair of coadd and redrock files below a folder whose score "
-            "table is missing, older than they are, or of another model than the served one. "
+            "table is missing, older than they are, or of another model than the served one, and "
+            "explain the flagged spectra. "
             "Continues after failures and lists them at the end; may be stopped and run again.",
             epilog=_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -190,6 +195,9 @@ def _add_score_options(score: argparse.ArgumentParser) -> None:
     score.add_argument(
         "--reconstruction", action="store_true", help="write spectra and reconstructions too"
     )
+    score.add_argument(
+        "--explain", action="store_true", help="explain the flagged spectra: causes and segments"
+    )
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
     _add_reading_options(score)
     score.set_defaults(run=_score)
@@ -206,6 +214,9 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         metavar="O",
         help="figure to write, as .png, .pdf or .svg, or a folder for figures spectrum-ID.png "
         "(default: this folder)",
+    )
+    plot.add_argument(
+        "--explain", action="store_true", help="shade the segments and write the cause above"
     )
     plot.add_argument("--overwrite", action="store_true", help="replace an existing figure")
     _add_reading_options(plot)
@@ -231,6 +242,12 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     )
     night.add_argument(
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
+    )
+    night.add_argument(
+        "--no-explain",
+        dest="explain",
+        action="store_false",
+        help="score only, without the causes of the flagged spectra",
     )
     _add_reading_options(night)
 
@@ -373,11 +390,16 @@ def _score(options: argparse.Namespace) -> int:
         spectra = _read(options, coadd, redrock)
         chunks = max(1, math.ceil(len(spectra) / CHUNK))
         with _client(options, chunks) as client:
-            scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
+            scores, model, explanations = _scores_of_one_model(
+                client, spectra, options.reconstruction, options.explain
+            )
         warn_if_simulated(model, coadd)
 
-        write_scores(output, spectra, scores, model, options.overwrite)
+        write_scores(output, spectra, scores, model, options.overwrite, explanations)
         print(describe_scores(spectra, scores, model))
+        if explanations is not None:
+            causes = count_causes(one.cause for one in explanations)
+            print(f"causes of the anomalies: {describe_causes(causes) or 'none'}")
         if spectra.inputs.noise:
             print(describe_noise(spectra.inputs.noise))
         _print(f"written to {output}")
@@ -397,10 +419,14 @@ def _plot(options: argparse.Namespace) -> int:
         for targetid in [each for each in wanted if each in spectra.targetid]:
             chosen = spectra[int(np.flatnonzero(spectra.targetid == targetid)[0])]
             with _client(options) as client:
-                scores, model = _scores_of_one_model(client, chosen, reconstruction=True)
+                scores, model, _ = _scores_of_one_model(client, chosen, reconstruction=True)
+                explained = client.explain(chosen) if options.explain else None
             warn_if_simulated(model, coadd)
 
-            _write_figure(scores, outputs[targetid], options.overwrite)
+            if explained is not None:
+                model.identity.check_same(explained.model)
+            explanation = None if explained is None else explained[0]
+            _write_figure(scores, explanation, outputs[targetid], options.overwrite)
             wanted.remove(targetid)
 
     if wanted:
@@ -411,9 +437,11 @@ def _plot(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_figure(scores: Scores, output: Path, overwrite: bool) -> None:
+def _write_figure(
+    scores: Scores, explanation: Explanation | None, output: Path, overwrite: bool
+) -> None:
     """Write the portrait of the first spectrum, in the format that the name ends in."""
-    figure = cast(Any, scores.plot(0))
+    figure = cast(Any, scores.plot(0, explanation))
     content = io.BytesIO()
     try:
         figure.savefig(content, format=output.suffix.removeprefix(".") or None)
@@ -424,20 +452,24 @@ def _write_figure(scores: Scores, output: Path, overwrite: bool) -> None:
 
 
 def _scores_of_one_model(
-    client: Client, spectra: Spectra, reconstruction: bool
-) -> tuple[Scores, Model]:
-    """Return scores and the description of the model that computed all of them.
+    client: Client, spectra: Spectra, reconstruction: bool, explain: bool = False
+) -> tuple[Scores, Model, Explanations | None]:
+    """Return scores, the description of the model that computed all of them, and explanations.
 
     Behind a load balancer, while another model is rolled out, requests meet the one or the other.
     """
 
-    def score() -> tuple[Scores, Model]:
+    def score() -> tuple[Scores, Model, Explanations | None]:
         model = client.model()
-        # disable=None: only on a terminal; delay: only where scoring takes longer.
-        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
+        with _bar(len(spectra), "score") as bar:
             scores = client.score(spectra, reconstruction, bar.update)
         model.identity.check_same(scores.model)
-        return scores, model
+        if not explain:
+            return scores, model, None
+
+        with _bar(len(rows_to_explain(scores)), "explain") as bar:
+            asked = partial(client.explain, progress=bar.update)
+            return scores, model, explain_flagged(asked, spectra, scores)
 
     def report(state: tenacity.RetryCallState) -> None:
         logger.warning("%s: trying again", state.outcome and state.outcome.exception())
@@ -449,6 +481,11 @@ def _scores_of_one_model(
         before_sleep=report,
         reraise=True,
     )(score)
+
+
+def _bar(total: int, what: str) -> "tqdm[Any]":
+    # disable=None: only on a terminal; delay: only where the work takes longer.
+    return tqdm(total=total, desc=what, unit=" spectra", delay=2, disable=None)
 
 
 def describe_scores(spectra: Spectra, scores: Scores, model: Model) -> str:
@@ -473,6 +510,7 @@ def _night(options: argparse.Namespace) -> int:
             _selection(options),
             options.allow_mismatch,
             options.noise_correction,
+            options.explain,
         )
         with _signals(night.stop) as caught:
             try:

@@ -8,6 +8,7 @@ types, units and the model) and ``targets.txt``.
 
 import io
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -21,6 +22,7 @@ from ..inputs import NoiseCards
 from ..model import Model
 from ..noise import LEAST_FIBERS
 from ..scores import count_outside, eligible
+from .causes import count_causes, describe_causes, dominant
 from .discoveries import NONE, RANK, TAIL, UNKNOWN, Discoveries
 from .faults import PetalPValues
 from .selection import FLAGGED, Selection
@@ -61,6 +63,7 @@ _FORMATS: Final = {
     "SNR": ".1f",
     "Z": ".4f",
     "SPECTYPE": "s",
+    "CAUSE": "s",
     "TILEID": "d",
     "FIBER": "d",
     "PETAL": "d",
@@ -91,6 +94,8 @@ class Entry:
         Why it failed; else empty.
     noise : NoiseCards
         Of its score table.
+    causes : mapping of str to int
+        How many of its spectra have each cause; empty where none was explained.
     """
 
     coadd: Path
@@ -104,6 +109,13 @@ class Entry:
     set_apart: str = ""
     error: str = ""
     noise: NoiseCards = field(default_factory=dict[str, float | int | bool])
+    causes: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def instrumental(self) -> str:
+        """The instrumental cause that dominates, and in how many spectra; else empty."""
+        cause = dominant(self.causes)
+        return f"{cause} in {self.causes[cause]} of {sum(self.causes.values())}" if cause else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +200,7 @@ class Summary:
                 outside=outside,
                 unknown=unknown,
                 noise=noise,
+                causes=count_causes(columns["CAUSE"].tolist()),
             )
         )
 
@@ -216,6 +229,15 @@ class Summary:
             "unknown": sum(entry.unknown for entry in self.entries),
             "discoveries": sum(entry.discoveries for entry in self.entries),
         }
+
+    def causes(self) -> dict[str, int]:
+        """Return how many spectra of the night have each cause, the most frequent first."""
+        return count_causes(
+            cause
+            for entry in self.entries
+            for cause, count in entry.causes.items()
+            for _ in range(count)
+        )
 
     def write(self, folder: Path) -> str:
         """Write the three files, each completely or not at all; InputError where one cannot be.
@@ -268,6 +290,7 @@ class Summary:
             "set_apart": found.set_apart,
             "q_level": Q_LEVEL,
             "FDR_BASIS": found.basis,
+            "causes": self.causes(),
             "model": model.name,
             "version": model.version,
             "sha256": model.sha256,
@@ -292,6 +315,9 @@ class Summary:
                 "UNKNOWN": [entry.unknown for entry in entries],
                 "DISCOVERIES": [entry.discoveries for entry in entries],
                 "SET_APART": [entry.set_apart for entry in entries],
+                "EXPLAINED": [sum(entry.causes.values()) for entry in entries],
+                "CAUSES": [describe_causes(entry.causes) for entry in entries],
+                "INSTRUMENTAL": [entry.instrumental for entry in entries],
                 **{
                     name: [entry.noise.get(name, unknown) for entry in entries]
                     for name, unknown in _NOISE.items()
@@ -329,7 +355,23 @@ class Summary:
                 "they are no discoveries",
             )
 
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._cause_lines()])
+
+    def _cause_lines(self) -> Iterator[str]:
+        """Yield the causes, and the petals where an instrumental one dominates."""
+        causes = self.causes()
+        if not causes:
+            return
+        number = sum(causes.values())
+        yield f"causes of {number} of {self.totals()['flagged']} anomalies:"
+        for cause, count in causes.items():
+            yield f"  {cause:<20}{count:>6}{count / number:>7.0%}"
+
+        petals = [entry for entry in self.entries if entry.instrumental]
+        for entry in petals[:_PRINTED]:
+            yield f"mostly instrumental: {entry.instrumental}, {entry.coadd.relative_to(self.root)}"
+        if len(petals) > _PRINTED:
+            yield f"and {len(petals) - _PRINTED} more petals (INSTRUMENTAL in {SUMMARY})"
 
 
 def _discovered(number: int, basis: str) -> str:
@@ -361,13 +403,19 @@ def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:
 
 
 def _most_anomalous(toplist: "Table", selection: Selection) -> str:
-    """Return the head of the list, with the first fiber observation of each spectrum."""
+    """Return the head of the list, each spectrum with its first fiber observation and sentence."""
     if not len(toplist):
         return f"no spectrum is in the top list ({selection})"
     first = np.unique(np.asarray(toplist["RANK"]), return_index=True)[1][:_PRINTED]
     shown = cast(Any, toplist)[list(_FORMATS)][first]
     for name, form in _FORMATS.items():
         shown[name].info.format = form
-    lines = shown.pformat(max_lines=-1, max_width=-1, show_unit=False)
+    lines: list[str] = shown.pformat(max_lines=-1, max_width=-1, show_unit=False)
+    sentences: list[str] = np.asarray(toplist["SENTENCE"])[first].tolist()
+
+    # Two lines of the table are its head.
+    for place in reversed(range(len(sentences))):
+        if sentences[place]:
+            lines.insert(place + 3, f"    {sentences[place]}")
     title = f"the most anomalous ({selection}), each with its first fiber observation:"
     return "\n".join([title, *lines])

@@ -1,7 +1,7 @@
 """Petal table: the score table of one petal of a night, and whether it is current.
 
 A table is current if its header names the present files and the served model, its noise was
-corrected as it is to be now, and it is not older than the files.
+corrected and its flagged spectra explained as it is to be now, and it is not older than the files.
 """
 
 import os
@@ -15,17 +15,20 @@ from .._fits import FitsFile
 from ..desi import read_spectra
 from ..errors import InputError
 from ..fingerprint import has_fingerprints
+from ..flagged import explain_flagged
 from ..inputs import NoiseCards
 from ..model import Model
 from ..noise import correct_noise
 from ..petals import Petal
 from ..scores import Scores
-from ..table import NOISE, write_scores
+from ..table import EXPLAINED, NOISE, write_scores
 from .retries import RetryingClient
 
 
-def is_current(table: Path, petal: Petal, model: Model, noise_correction: bool = True) -> bool:
-    """Return whether a table is complete, and of these files, this model and this correction."""
+def is_current(
+    table: Path, petal: Petal, model: Model, noise_correction: bool = True, explained: bool = True
+) -> bool:
+    """Return whether a table is complete, of these files and this model, and made as asked."""
     try:
         fingerprints = petal.fingerprints()
         with FitsFile(table) as file:
@@ -35,6 +38,7 @@ def is_current(table: Path, petal: Petal, model: Model, noise_correction: bool =
             sha256 == model.sha256
             # Also there where the correction found nothing to do.
             and ("SKYCORR" in primary) == noise_correction
+            and (EXPLAINED in primary) == explained
             and has_fingerprints(primary, fingerprints)
             and table.stat().st_mtime_ns >= max(each.mtime for each in fingerprints)
         )
@@ -49,8 +53,9 @@ def make_table(
     client: RetryingClient,
     allow_mismatch: bool = False,
     noise_correction: bool = True,
+    explained: bool = True,
 ) -> Scores:
-    """Score a petal and write its table, in place of an older one.
+    """Score a petal, explain what is flagged, and write its table, in place of an older one.
 
     Parameters
     ----------
@@ -64,15 +69,17 @@ def make_table(
         As in `read_spectra`.
     noise_correction : bool
         Whether to apply `correct_noise`.
+    explained : bool
+        Whether to apply `explain_flagged`.
 
     Raises
     ------
     InputError
         Where a file cannot be read, changes meanwhile, or the table cannot be written.
     ModelChanged
-        Where another model scored.
+        Where another model scored or explained.
     OutcropError
-        Where the service does not score.
+        Where the service does not score or explain.
     """
     spectra = read_spectra(petal.coadd, petal.redrock, allow_mismatch=allow_mismatch)
     fingerprints = spectra.inputs.files
@@ -82,9 +89,10 @@ def make_table(
     if noise_correction:
         spectra = correct_noise(spectra)
     scores = client.score(spectra)
+    explanations = explain_flagged(client.explain, spectra, scores) if explained else None
 
     table.parent.mkdir(parents=True, exist_ok=True)
-    write_scores(table, spectra, scores, model, overwrite=True)
+    write_scores(table, spectra, scores, model, True, explanations)
     # The clock of the input files may be ahead of that of the table.
     newest = max(table.stat().st_mtime_ns, *(each.mtime for each in fingerprints))
     os.utime(table, ns=(newest, newest))
@@ -94,6 +102,8 @@ def make_table(
 def read_table(table: Path) -> dict[str, NDArray[Any]]:
     """Return the columns of a score table that a summary uses, by name.
 
+    Where spectra were not explained, those of explanations are empty or NaN.
+
     Raises
     ------
     InputError
@@ -101,6 +111,7 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
     """
     with FitsFile(table) as file:
         rows = file.table("OUTLIERS")
+        empty, unknown = np.full(len(rows), ""), np.full(len(rows), np.nan)
         return {
             "TARGETID": rows.integers("TARGETID"),
             "Z": rows.floats("Z"),
@@ -114,6 +125,14 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
             "ANOMALY": rows.booleans("ANOMALY"),
             "FIBER": rows.integers("FIBER"),
             "DESI_TARGET": rows.integers("DESI_TARGET"),
+            **{
+                name: rows.strings(name) if name in rows else empty
+                for name in ("CAUSE", "SENTENCE")
+            },
+            **{
+                name: rows.floats(name) if name in rows else unknown
+                for name in ("CAUSE_PROB", "P_EXPLAINED", "Z_BEST")
+            },
         }
 
 
