@@ -17,7 +17,8 @@ _CANDIDATES = 3
 _SHARES = (0.2, 0.45)
 _ROUNDS = 6
 _LEAST_OVERLAP = 0.05
-_LEAST_SHARE = 0.2
+# The first spectrum, at the given redshift, has at least this share of the flux.
+_LEAST_SHARE = 0.4
 
 
 class SecondSpectrum:

@@ -37,6 +37,7 @@ from .explanations import (
     Explanation,
     Explanations,
     Neighbour,
+    Repeats,
     Segment,
     Tag,
 )
@@ -44,6 +45,7 @@ from .flagged import explain_flagged
 from .model import Model, ModelIdentity
 from .noise import PetalNoise, correct_noise
 from .petals import Petal, find_petals, require_petals
+from .repeats import with_repeats
 from .scores import Scores, Status, eligible
 from .spectra import WAVE, Band, Spectra
 from .table import write_scores
@@ -70,6 +72,7 @@ __all__ = [
     "Petal",
     "PetalNoise",
     "RateLimited",
+    "Repeats",
     "Scores",
     "Segment",
     "ServerError",
@@ -91,5 +94,6 @@ __all__ = [
     "is_simulated",
     "read_spectra",
     "require_petals",
+    "with_repeats",
     "write_scores",
 ]

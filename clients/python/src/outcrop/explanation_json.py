@@ -177,9 +177,10 @@ def _fields(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def _python_number(value: Any) -> Any:
+def _python_number(value: object) -> object:
     if isinstance(value, np.generic):
-        return value.item()
+        number: object = value.item()
+        return number
     raise TypeError(f"{value!r} has no form in JSON")
 
 

@@ -24,6 +24,8 @@ CAUSES: Final = (
 """The causes that compete; ``unexplained`` where none of the others leaves an inlier."""
 INSTRUMENTAL: Final = ("camera_calibration", "sky_residual", "cosmic_ray")
 """The causes that lie in the instrument or the reduction, not in the sky."""
+VERDICTS: Final = ("all exposures", "one exposure", "one night", "fading", "varying", "unknown")
+"""In which exposures a segment is; ``varying`` where they differ without one of these patterns."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,35 @@ class Tag:
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """In which of the single exposures a segment is.
+
+    Attributes
+    ----------
+    verdict : str
+        One of `VERDICTS`; ``unknown`` where there is one exposure, or too little signal in each.
+    amplitudes : tuple of (int, float, float)
+        EXPID, amplitude of the coadd's residual in that exposure (1 where it is the same) and its
+        error, in the order of the EXPIDs.
+    p_value : float
+        Of amplitudes that are equal; NaN where there are fewer than two.
+    significance : float
+        Of the exposure that has most of it, above all others; NaN where there are none.
+    expid, night : int
+        Of the only exposure or night; −1 where it is in others too.
+    sentence : str
+    """
+
+    verdict: str
+    amplitudes: tuple[tuple[int, float, float], ...]
+    p_value: float
+    significance: float
+    expid: int
+    night: int
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Segment:
     """Neighbouring bins that the model does not explain.
 
@@ -59,6 +90,8 @@ class Segment:
     continuum_share : float
         Mean residual over the mean of the robust reconstruction; NaN where that is not positive.
     tags : tuple of Tag
+    repeats : Repeats, optional
+        Known only where the exposures lie beside the coadd, and never to the service.
     """
 
     rest: tuple[float, float]
@@ -67,6 +100,7 @@ class Segment:
     sign: int
     continuum_share: float
     tags: tuple[Tag, ...] = ()
+    repeats: Repeats | None = None
 
 
 @dataclass(frozen=True)
