@@ -145,6 +145,7 @@ def encode_explanations(explanations: Explanations, sample: str) -> bytes:
             **_fields(one),
             "targetid": str(one.targetid),
             "status_names": [bit.name for bit in Status(one.status)],
+            "segments": [_without_repeats(each) for each in one.segments],
             "neighbours": [
                 {**_fields(each), "targetid": str(each.targetid)} for each in one.neighbours
             ],
@@ -177,6 +178,11 @@ def _fields(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
+def _without_repeats(segment: Segment) -> dict[str, Any]:
+    """Return the fields of a segment that a service knows: it has no exposures."""
+    return {name: value for name, value in _fields(segment).items() if name != "repeats"}
+
+
 def _python_number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
@@ -195,7 +201,8 @@ def _read(found: Any) -> Any:
         return found
 
     kind = _KINDS[type(found)]
-    given = {field.name: _read(getattr(found, field.name)) for field in fields(kind)}
+    names = [field.name for field in fields(kind) if field.name != "repeats"]
+    given = {name: _read(getattr(found, name)) for name in names}
     if "targetid" in given:
         given["targetid"] = _int64(given["targetid"])
     return kind(**given)
