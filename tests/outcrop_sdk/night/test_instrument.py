@@ -1,9 +1,13 @@
 """The instrument report finds injected faults by name, and none where there is none."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 from scipy.stats import binom, poisson
 
 from outcrop.night.instrument import (
@@ -186,10 +190,11 @@ def test_petals_are_joined() -> None:
     half = len(night.z) // 2
     parts = [
         NightSegments(
-            *(
-                each[rows]
-                for each in (night.tile, night.petal, night.fiber, night.z, night.at_rest)
-            ),
+            night.tile[rows],
+            night.petal[rows],
+            night.fiber[rows],
+            night.z[rows],
+            night.at_rest[rows],
             row=night.row[kept] - rows.start,
             first=night.first[kept],
             last=night.last[kept],
@@ -202,6 +207,49 @@ def test_petals_are_joined() -> None:
     joined = NightSegments.concatenate(parts)
     for name in ("tile", "fiber", "z", "row", "first"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(night, name))
+
+
+def test_a_score_table_holds_the_segments_of_its_eligible_spectra(tmp_path: Path) -> None:
+    columns = {
+        "TILEID": [5, 5, 5],
+        "PETAL_LOC": [3, 3, 3],
+        "FIBER": [1500, 1501, 1502],
+        "Z": [0.1, 0.2, 0.0],
+        "SPECTYPE": ["GALAXY", "GALAXY", "STAR"],
+        "CAUSE": ["wrong_redshift", "", "sky_residual"],
+        "STATUS": [0, 16, 0],
+        "SNR": [9.0, 9.0, 9.0],
+    }
+    segments = {"ROW": [0, 1, 2, 2], "OBS_MIN": [1.0, 2, 3, 4], "OBS_MAX": [2.0, 3, 4, 5]}
+    hdus = [fits.PrimaryHDU(), fits.BinTableHDU(Table(columns), name="OUTLIERS")]
+    path = tmp_path / "outliers.fits"
+    fits.HDUList(hdus).writeto(path)
+    assert NightSegments.read(path) is None
+
+    hdus.append(fits.BinTableHDU(Table(segments), name="SEGMENTS"))
+    fits.HDUList(hdus).writeto(path, overwrite=True)
+    found = NightSegments.read(path)
+    assert found is not None
+    assert found.fiber.tolist() == [1500, 1502]
+    assert found.at_rest.tolist() == [False, False]
+    assert found.row.tolist() == [0, 1, 1]
+    assert found.first.tolist() == [1, 3, 4]
+
+
+def test_the_table_names_each_place() -> None:
+    night = clean_night(20)
+    rows = np.random.default_rng(1).choice(np.flatnonzero(night.at_rest), 30, replace=False)
+    night = with_segments(night, rows, 6300.0, 6330.0)
+    table: Any = InstrumentReport.of(night).table()
+    assert table.colnames == [
+        *("KIND", "PETAL", "CAMERA", "FIBER", "WAVE_MIN", "WAVE_MAX", "NUMBER", "EXPECTED"),
+        *("SIGNIFICANCE", "Q_VALUE", "SENTENCE"),
+    ]
+    assert table["KIND"].tolist() == ["wavelength"]
+    assert str(table["WAVE_MIN"].unit) == "Angstrom"
+    none: Any = InstrumentReport.of(clean_night(20)).table()
+    assert len(none) == 0
+    assert none.colnames == table.colnames
 
 
 def test_tails_are_scipys() -> None:

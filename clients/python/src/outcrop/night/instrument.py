@@ -18,11 +18,13 @@ tail of their mean, which is never smaller. Only flagged spectra are explained a
 what is too weak to flag a spectrum is not seen.
 """
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,9 @@ from numpy.typing import NDArray
 from .._fits import FitsFile
 from ..scores import eligible
 from .discoveries import q_values
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 _Floats = NDArray[np.float64]
 
@@ -45,6 +50,12 @@ WIDEST: Final = 200.0
 """Å of the widest segment that counts at a wavelength; wider ones are of a camera."""
 ENDS: Final = {"b": 5780.0, "r": 7570.0, "z": np.inf}
 """Å; a segment is of the first camera whose end is beyond its middle."""
+COLUMNS: Final = (
+    *("KIND", "PETAL", "CAMERA", "FIBER", "WAVE_MIN", "WAVE_MAX", "NUMBER", "EXPECTED"),
+    *("SIGNIFICANCE", "Q_VALUE", "SENTENCE"),
+)
+"""Of the table of places."""
+_PRINTED: Final = 10
 _OTHER_OBJECT: Final = ("wrong_redshift", "second_spectrum", "other_class")
 _STEP: Final = 5e-4  # in ln(wavelength): 2 to 5 Å
 _FIRST, _LAST = np.log(3600.0), np.log(9824.0)
@@ -244,6 +255,35 @@ class InstrumentReport:
                     petal, camera = tested.label[one].tolist()
                     found.append(replace(place, petal=petal, camera=list(ENDS)[camera]))
         return found
+
+    @property
+    def text(self) -> str:
+        """What is to be printed of them."""
+        places = sorted(self.places, key=lambda place: -place.significance)
+        lines = [
+            f"instrument: {len(places)} places where {self.spectra} spectra with segments gather"
+        ]
+        lines += [f"  {place.sentence}" for place in places[:_PRINTED]]
+        if len(places) > _PRINTED:
+            lines.append(f"  and {len(places) - _PRINTED} more (instrument.ecsv)")
+        return "\n".join(lines)
+
+    def table(self) -> "Table":
+        """Return a table with one row for each place."""
+        from astropy.table import Table
+
+        rows = [
+            (
+                *(place.kind, place.petal, place.camera, place.fiber, *place.wave, place.number),
+                *(place.expected, place.significance, place.q_value, place.sentence),
+            )
+            for place in self.places
+        ]
+        types = ["U12", "i4", "U1", "i4", "f8", "f8", "i4", "f8", "f8", "f8", "U120"]
+        table = Table(rows=rows or None, names=COLUMNS, dtype=types)
+        for name in ("WAVE_MIN", "WAVE_MAX"):
+            cast(Any, table)[name].unit = "Angstrom"
+        return table
 
 
 def wave_of(bins: NDArray[np.integer] | int) -> _Floats:
