@@ -120,7 +120,7 @@ class Explainer:
 
     def competitors(self, case: Case) -> tuple[list[Proposal], Candidates]:
         """Return the best proposal of each cause, and what competes: those, then ``rare``."""
-        found = [one.fit(case, self._reconstruct) for one in self._hypotheses]
+        found = [self._fit(one, case) for one in self._hypotheses]
         proposals = [one for one in found if one is not None]
         proposals += self._redshift.fit(case, self._reconstruct)
         candidates = self._judge(case, proposals)
@@ -128,10 +128,19 @@ class Explainer:
         best: dict[str, int] = {}
         for k, cause in enumerate(candidates.cause):
             gain = candidates.penalised[k]
+            if not np.isfinite(gain):
+                continue
             if cause not in best or gain > candidates.penalised[best[cause]]:
                 best[cause] = k
         chosen = sorted(best.values())
         return [proposals[k] for k in chosen[:-1]], candidates.choose(chosen)
+
+    def _fit(self, hypothesis: Hypothesis, case: Case) -> Proposal | None:
+        try:
+            return hypothesis.fit(case, self._reconstruct)
+        except np.linalg.LinAlgError:
+            # Pixels may be any float32: a fit that they are too large or too small for fails.
+            return None
 
     def _explanation(self, case: Case, targetid: int, status: int, p_value: float) -> Explanation:
         proposals, candidates = self.competitors(case)

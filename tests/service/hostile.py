@@ -77,8 +77,8 @@ def _assert_explained(explanations: Explanations, arrays: dict[str, NDArray[Any]
     assert [one.targetid for one in explanations] == arrays["targetid"].tolist()
     for one in explanations:
         assert (one.cause == "") == bool(np.isnan(one.cause_probability))
-        if one.status & _UNSCORED:
-            assert one.cause == ""
+        if not one.cause:
+            assert one.status & (_UNSCORED | int(Status.NO_SPECTRUM))
         if one.cause:
             assert one.sentence
             assert one.evidence[0].cause == one.cause

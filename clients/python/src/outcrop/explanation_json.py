@@ -183,9 +183,10 @@ def _without_repeats(segment: Segment) -> dict[str, Any]:
     return {name: value for name, value in _fields(segment).items() if name != "repeats"}
 
 
-def _python_number(value: Any) -> Any:
+def _python_number(value: object) -> object:
     if isinstance(value, np.generic):
-        return value.item()
+        number: object = value.item()
+        return number
     raise TypeError(f"{value!r} has no form in JSON")
 
 
