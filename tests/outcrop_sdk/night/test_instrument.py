@@ -72,14 +72,14 @@ def with_segments(
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_night_without_faults_has_none(seed: int) -> None:
-    assert not InstrumentReport.of(clean_night(seed)).places
+    assert not InstrumentReport.of(clean_night(seed)).outstanding
 
 
 @pytest.mark.parametrize("tiles", [1, 8])
 def test_a_trough_at_one_observed_wavelength_is_found(tiles: int) -> None:
     night = clean_night(20, tiles)
     rows = np.random.default_rng(1).choice(np.flatnonzero(night.at_rest), 30, replace=False)
-    found = InstrumentReport.of(with_segments(night, rows, 6300.0, 6330.0)).places
+    found = InstrumentReport.of(with_segments(night, rows, 6300.0, 6330.0)).outstanding
     assert [one.kind for one in found] == ["wavelength"]
     assert found[0].wave == pytest.approx((6300.0, 6330.0), abs=12)
     assert 25 <= found[0].number <= 40
@@ -99,13 +99,13 @@ def test_the_same_line_at_many_redshifts_is_not_of_the_instrument() -> None:
         first=np.concatenate([night.first, middle - 8]),
         last=np.concatenate([night.last, middle + 8]),
     )
-    assert not InstrumentReport.of(more).places
+    assert not InstrumentReport.of(more).outstanding
 
 
 def test_lines_of_stars_are_not_of_the_instrument() -> None:
     night = clean_night(22)
     rows = np.random.default_rng(1).choice(np.flatnonzero(~night.at_rest), 60, replace=False)
-    assert not InstrumentReport.of(with_segments(night, rows, 6555.0, 6575.0)).places
+    assert not InstrumentReport.of(with_segments(night, rows, 6555.0, 6575.0)).outstanding
 
 
 def test_a_broken_fiber_is_found() -> None:
@@ -120,7 +120,7 @@ def test_a_broken_fiber_is_found() -> None:
         first=np.concatenate([night.first, middle - 20]),
         last=np.concatenate([night.last, middle + 20]),
     )
-    found = InstrumentReport.of(more).places
+    found = InstrumentReport.of(more).outstanding
     assert [(one.kind, one.fiber, one.number) for one in found] == [("fiber", broken, len(rows))]
     assert found[0].sentence.startswith(f"fiber {broken}: {len(rows)} spectra have a segment, 0.")
 
@@ -136,7 +136,7 @@ def test_a_camera_of_a_petal_is_found() -> None:
         first=np.concatenate([night.first, middle - 20]),
         last=np.concatenate([night.last, middle + 20]),
     )
-    found = InstrumentReport.of(more).places
+    found = InstrumentReport.of(more).outstanding
     assert [(one.kind, one.petal, one.camera) for one in found] == [("petal_camera", 3, "z")]
     assert found[0].name == "petal 3, camera z"
 
@@ -152,7 +152,7 @@ def test_one_exposure_with_many_segments_is_no_fault_of_its_petal() -> None:
         first=np.concatenate([night.first, middle - 20]),
         last=np.concatenate([night.last, middle + 20]),
     )
-    assert not [one for one in InstrumentReport.of(more).places if one.kind == "petal_camera"]
+    assert not [one for one in InstrumentReport.of(more).outstanding if one.kind == "petal_camera"]
 
 
 def test_expected_counts_are_those_of_shuffles() -> None:
@@ -182,7 +182,7 @@ def test_a_night_without_segments_has_no_places() -> None:
     none = replace(night, row=night.row[:0], first=night.first[:0], last=night.last[:0])
     report = InstrumentReport.of(none)
     assert report.spectra == 0
-    assert not report.places
+    assert not report.outstanding
 
 
 def test_petals_are_joined() -> None:

@@ -19,7 +19,7 @@ def test_what_stands_out_is_named() -> None:
     night = with_segments(night, broken, 9000.0, 9010.0)
     report = InstrumentReport.of(night)
     picture = InstrumentPicture(report)
-    named = {f"{place.wave[0]:.0f}-{place.wave[1]:.0f} Å" for place in report.places if not
+    named = {f"{place.wave[0]:.0f}-{place.wave[1]:.0f} Å" for place in report.outstanding if not
              np.isnan(place.wave[0])}  # fmt: skip
     assert named
     assert named <= set(_texts(picture))

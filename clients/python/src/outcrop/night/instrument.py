@@ -36,8 +36,6 @@ from .discoveries import q_values
 if TYPE_CHECKING:
     from astropy.table import Table
 
-_Floats = NDArray[np.float64]
-
 WAVELENGTH: Final = "wavelength"
 FIBER: Final = "fiber"
 PETAL_CAMERA: Final = "petal_camera"
@@ -85,11 +83,11 @@ class NightSegments:
     tile: NDArray[np.int64]
     petal: NDArray[np.int64]
     fiber: NDArray[np.int64]
-    z: _Floats
+    z: NDArray[np.float64]
     at_rest: NDArray[np.bool_]
     row: NDArray[np.int64]
-    first: _Floats
-    last: _Floats
+    first: NDArray[np.float64]
+    last: NDArray[np.float64]
 
     @staticmethod
     def read(table: Path) -> "NightSegments | None":
@@ -202,11 +200,11 @@ class Tested:
 
     label: NDArray[np.int64]
     number: NDArray[np.int64]
-    expected: _Floats
-    p_value: _Floats
+    expected: NDArray[np.float64]
+    p_value: NDArray[np.float64]
 
     @property
-    def q_value(self) -> _Floats:
+    def q_value(self) -> NDArray[np.float64]:
         """(T,) float64: adjusted for all of them."""
         return q_values(self.p_value)
 
@@ -243,7 +241,7 @@ class InstrumentReport:
         )
 
     @property
-    def places(self) -> list[Place]:
+    def outstanding(self) -> list[Place]:
         """The places that stand out: wavelengths, fibers, petals and cameras."""
         found = [*_ranges(self.wavelengths)]
         for kind, tested in ((FIBER, self.fibers), (PETAL_CAMERA, self.petal_cameras)):
@@ -259,9 +257,9 @@ class InstrumentReport:
     @property
     def text(self) -> str:
         """What is to be printed of them."""
-        places = sorted(self.places, key=lambda place: -place.significance)
+        places = sorted(self.outstanding, key=lambda place: -place.significance)
         lines = [
-            f"instrument: {len(places)} places where {self.spectra} spectra with segments gather"
+            f"instrument: segments of {self.spectra} spectra gather in {len(places)} of its parts"
         ]
         lines += [f"  {place.sentence}" for place in places[:_PRINTED]]
         if len(places) > _PRINTED:
@@ -277,7 +275,7 @@ class InstrumentReport:
                 *(place.kind, place.petal, place.camera, place.fiber, *place.wave, place.number),
                 *(place.expected, place.significance, place.q_value, place.sentence),
             )
-            for place in self.places
+            for place in self.outstanding
         ]
         types = ["U12", "i4", "U1", "i4", "f8", "f8", "i4", "f8", "f8", "f8", "U120"]
         table = Table(rows=rows or None, names=COLUMNS, dtype=types)
@@ -286,7 +284,7 @@ class InstrumentReport:
         return table
 
 
-def wave_of(bins: NDArray[np.integer] | int) -> _Floats:
+def wave_of(bins: NDArray[np.integer] | int) -> NDArray[np.float64]:
     """Return the observed wavelengths, Å, at which bins of ln(wavelength) begin."""
     return np.exp(_FIRST + _STEP * np.asarray(bins))
 
@@ -398,7 +396,7 @@ def _by_petal_and_camera(night: NightSegments) -> Tested:
     )
 
 
-def _number_of(chances: _Floats) -> _Floats:
+def _number_of(chances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the distribution of how many of independent events happen."""
     found = np.ones(1)
     for chance in chances:
@@ -406,7 +404,7 @@ def _number_of(chances: _Floats) -> _Floats:
     return found
 
 
-def _sum_of(numbers: Sequence[NDArray[np.int64]]) -> _Floats:
+def _sum_of(numbers: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Return the distribution of the sum of one number drawn from each."""
     found = np.ones(1)
     for each in numbers:
@@ -414,7 +412,7 @@ def _sum_of(numbers: Sequence[NDArray[np.int64]]) -> _Floats:
     return found
 
 
-def _poisson_tail(number: NDArray[np.int64], expected: _Floats) -> _Floats:
+def _poisson_tail(number: NDArray[np.int64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probability of at least these numbers; 1 where no more than expected."""
     above = np.flatnonzero(number > expected)
     counts = number[above, None] + np.arange(_TERMS)

@@ -36,7 +36,7 @@ class InstrumentPicture(Figure):
             3, 1, gridspec_kw={"height_ratios": (1, 1, 0.7)}
         )
         # The most significant first: they are named.
-        places = sorted(report.places, key=lambda place: -place.significance)
+        places = sorted(report.outstanding, key=lambda place: -place.significance)
         _draw_wavelengths(by_wavelength, report, [p for p in places if p.kind == WAVELENGTH])
         _draw_fibers(by_fiber, report, [p for p in places if p.kind == FIBER])
         _draw_petals(self, by_petal, report, [p for p in places if p.kind == PETAL_CAMERA])
