@@ -13,6 +13,8 @@ from scoring.preprocess import Prepared, Preprocessor, RestFrame
 from scoring.scorer import Scorer
 
 OBSERVED = WAVE["brz"]
+STELLAR = 2.5e-3
+"""Stars have redshifts nearer 0 than this."""
 JOINS = (5780.0, 7570.0)
 """Middles of the wavelengths that two cameras share, observed frame, Å."""
 

@@ -1,10 +1,11 @@
 """Competition: from what each cause explains to the probability of each.
 
-The probability of a cause is the conditional logit (McFadden 1974) of four numbers: a constant of
+The probability of a cause is the conditional logit (McFadden 1974) of six numbers: a constant of
 the cause, the share of the excess χ² that it explains beyond a penalty for its parameters, the
-logarithm of the p-value of what remains, and by how much that is above the p-value before. ``unexplained`` has the
-constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies by
-``python -m training causes --fit``.
+logarithms of the χ² and of the p-value of what is left, by how much that is above the p-value
+before, and by how much the p-value before is above 1 %: an inlier needs no cause. ``unexplained``
+has the constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies
+by ``python -m training.evaluation.causes --fit``.
 """
 
 import json
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from outcrop.explanations import CAUSES
 
+UNEXPLAINED = "unexplained"
 WEIGHTS = Path(__file__).with_name("weights.json")
-FEATURES = ("share", "p_value", "improvement")
+FEATURES = ("share", "left", "p_value", "improvement", "inlier")
 _PENALTY = 2.0
 _LEAST_EXCESS = 30.0
 _LEAST_P = 1e-10
+_ORDINARY = -2.0
 _MOST_IMPROVEMENT = 2.0
 """Orders of magnitude of the p-value beyond which no cause is more probable."""
 
@@ -70,12 +73,15 @@ class Candidates:
 
     @property
     def features(self) -> NDArray[np.float64]:
-        """(K, 3) float64: in the order of `FEATURES`."""
+        """(K, 5) float64: in the order of `FEATURES`."""
         share = np.clip(self.penalised / max(self.excess, _LEAST_EXCESS), -0.5, 1.1)
+        left = np.log10(1 + np.maximum(self.excess - self.penalised, 0) / _LEAST_EXCESS)
         p_value = np.log10(np.maximum(self.p_value, _LEAST_P))
         before = np.log10(max(self.before, _LEAST_P))
         improvement = np.clip(p_value - before, 0.0, _MOST_IMPROVEMENT)
-        return np.stack([share, p_value, improvement], axis=1)
+        inlier = np.full(len(share), max(before - _ORDINARY, 0.0))
+        columns = [share, left, p_value, improvement, inlier]
+        return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)
@@ -111,4 +117,4 @@ class Weights:
 
 def known_causes() -> Sequence[str]:
     """Return the causes that have a constant."""
-    return [one for one in CAUSES if one != "unexplained"]
+    return [one for one in CAUSES if one != UNEXPLAINED]

@@ -2,37 +2,43 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_store.bundle import Bundle
 from outcrop import Spectra
-from outcrop.explanations import Evidence, Explanation, Explanations
+from outcrop.explanations import Evidence, Explanation, Explanations, Segment
 from scoring.coadd import coadd
 from scoring.resample import fill_row
 from scoring.robust import robust_reconstruction
 from scoring.scorer import Scorer
 
 from .case import Case, Reconstructor
-from .competition import Candidates, Weights
+from .competition import UNEXPLAINED, Candidates, Weights
 from .hypotheses.camera_calibration import CameraCalibration
 from .hypotheses.continuum import Continuum
 from .hypotheses.cosmic_ray import CosmicRay
-from .hypotheses.lines import Absorption, BroadLine, EmissionLine
+from .hypotheses.lines import Absorption, BroadLine, EmissionLine, StellarEmission
 from .hypotheses.other_class import OtherClass
 from .hypotheses.proposal import Hypothesis, Proposal
 from .hypotheses.redshifts import OtherRedshift
 from .hypotheses.second_spectrum import SecondSpectrum
 from .hypotheses.sky_residual import SkyResidual
 from .judge import Judge
+from .neighbours import Neighbours
 from .redshift import RedshiftScan
 from .rest_frame import resample_at
+from .segment_reference import reference_reconstruction
+from .segments import SegmentScan
+from .tags import tagged
 
 _TEMPLATES = 16
 _UNEXPLAINED = "None of the known causes explains it"
+_INLIER = "It is an inlier: there is nothing to explain"
 _RARE = "The model reconstructs it, but few spectra are like it"
 
 
@@ -44,11 +50,21 @@ class Explainer:
     bundle : Bundle
     scorer : Scorer, optional
         Of the same bundle; default: a new one.
+    labels : mapping, optional
+        Label of each TARGETID that has one, for neighbours.
     """
 
-    def __init__(self, bundle: Bundle, scorer: Scorer | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        scorer: Scorer | None = None,
+        labels: Mapping[int, str] | None = None,
+    ) -> None:
         self.scorer = scorer or Scorer(bundle)
+        arrays = bundle.arrays("explanation.npz")
+        self._neighbours = Neighbours(self.scorer.density, arrays, labels)
         preprocessor = self.scorer.preprocessor
+        self._scan = SegmentScan.from_arrays(arrays, preprocessor.grid)
         self._edges, self._wave = preprocessor.grid.edges, preprocessor.grid.wave
         self._reconstruct = Reconstructor(self.scorer)
         self._judge = Judge(self.scorer, self._reconstruct)
@@ -61,6 +77,7 @@ class Explainer:
             CosmicRay(),
             EmissionLine(),
             BroadLine(),
+            StellarEmission(),
             Absorption(),
             SkyResidual(),
             SecondSpectrum(self._templates(), self._wave, redshift_range),
@@ -85,8 +102,16 @@ class Explainer:
             case = self.case(spectra[row]) if np.isfinite(scores.wmse[row]) else None
             return Explanation(*known) if case is None else self._explanation(case, *known)
 
-        rows = tuple(self._pool.map(explain, range(len(spectra))))
-        return Explanations(self.scorer.model.identity, rows)
+        rows = zip(
+            self._pool.map(explain, range(len(spectra))),
+            self._neighbours.of(scores.latent, scores.targetid),
+            self._neighbours.place(scores.latent).tolist(),
+            strict=True,
+        )
+        return Explanations(
+            self.scorer.model.identity,
+            tuple(replace(one, neighbours=near, place=(x, y)) for one, near, (x, y) in rows),
+        )
 
     def case(self, spectrum: Spectra) -> Case:
         """Return one spectrum that can be scored, with all that hypotheses look at."""
@@ -119,7 +144,7 @@ class Explainer:
         )
 
     def competitors(self, case: Case) -> tuple[list[Proposal], Candidates]:
-        """Return the best proposal of each cause, and what competes: those, then ``rare``."""
+        """Return the best proposal of each cause, and what competes: those, or also ``rare``."""
         found = [self._fit(one, case) for one in self._hypotheses]
         proposals = [one for one in found if one is not None]
         proposals += self._redshift.fit(case, self._reconstruct)
@@ -133,7 +158,7 @@ class Explainer:
             if cause not in best or gain > candidates.penalised[best[cause]]:
                 best[cause] = k
         chosen = sorted(best.values())
-        return [proposals[k] for k in chosen[:-1]], candidates.choose(chosen)
+        return [proposals[k] for k in chosen if k < len(proposals)], candidates.choose(chosen)
 
     def _fit(self, hypothesis: Hypothesis, case: Case) -> Proposal | None:
         try:
@@ -144,7 +169,8 @@ class Explainer:
 
     def _explanation(self, case: Case, targetid: int, status: int, p_value: float) -> Explanation:
         proposals, candidates = self.competitors(case)
-        evidence = _evidence(proposals, candidates, p_value)
+        flagged = p_value < self.scorer.model.p_level
+        evidence = _evidence(proposals, candidates, p_value, _UNEXPLAINED if flagged else _INLIER)
 
         cause = evidence[0]
         moved = cause.cause in ("wrong_redshift", "other_class") and not math.isnan(cause.z)
@@ -159,7 +185,16 @@ class Explainer:
             cause.p_value if moved else p_value,
             cause.sentence,
             evidence=evidence,
+            segments=self._segments(case, flagged),
         )
+
+    def _segments(self, case: Case, flagged: bool) -> tuple[Segment, ...]:
+        """Return the segments of a spectrum with their tags."""
+        model = reference_reconstruction(
+            self.scorer.vae, case.flux, case.ivar, case.robust, case.z, case.wave
+        )
+        found = self._scan.segments(case.flux, case.ivar, model, case.z, case.snr, flagged)
+        return tagged(found, self._scan.grid, case.z, case.pixel_flux, case.pixel_ivar)
 
     def _templates(self) -> NDArray[np.float32]:
         """Return reconstructions (T, M) from all over the reference sample."""
@@ -170,11 +205,10 @@ class Explainer:
 
 
 def _evidence(
-    proposals: Sequence[Proposal], candidates: Candidates, p_value: float
+    proposals: Sequence[Proposal], candidates: Candidates, p_value: float, otherwise: str
 ) -> tuple[Evidence, ...]:
-    """Return the evidence for each cause, the most probable first."""
+    """Return the evidence for each cause, the most probable first; otherwise is a sentence."""
     probability = Weights.committed().probabilities(candidates)
-    rare, unexplained = len(proposals), len(proposals) + 1
     evidence = [
         Evidence(
             one.cause,
@@ -188,9 +222,10 @@ def _evidence(
         )
         for k, one in enumerate(proposals)
     ]
-    for name, k, p, sentence in (
-        ("rare", rare, float(candidates.p_value[rare]), _RARE),
-        ("unexplained", unexplained, p_value, _UNEXPLAINED),
-    ):
-        evidence.append(Evidence(name, 0.0, 0, float(probability[k]), p, math.nan, (), sentence))
+    for k in range(len(proposals), len(candidates.cause)):
+        p_rare, p_rest = float(probability[k]), float(candidates.p_value[k])
+        evidence.append(Evidence("rare", 0.0, 0, p_rare, p_rest, math.nan, (), _RARE))
+
+    rest = float(probability[-1])
+    evidence.append(Evidence(UNEXPLAINED, 0.0, 0, rest, p_value, math.nan, (), otherwise))
     return tuple(sorted(evidence, key=lambda one: -one.probability))

@@ -19,6 +19,8 @@ from .hypotheses.proposal import Proposal
 
 INLIER_NOF, INLIER_OFFSET = -1.0, 1.0
 """In place of those of a spectrum that no latent describes."""
+_RARE = 10.0
+"""How many times larger the p-value of a rare spectrum would be with the NOF of an inlier."""
 
 
 class Judge:
@@ -29,7 +31,10 @@ class Judge:
         self._reconstruct = reconstruct
 
     def __call__(self, case: Case, proposals: Sequence[Proposal]) -> Candidates:
-        """Return the candidates of a competition, in the order of the proposals; then ``rare``."""
+        """Return the candidates of a competition, in the order of the proposals.
+
+        ``rare`` follows where the p-value would be much larger with the NOF of an inlier.
+        """
         flux = np.stack([case.flux, *(one.flux for one in proposals)])
         ivar = np.stack([case.ivar, *(one.ivar for one in proposals)])
         frame = np.array([case.z, *(one.frame for one in proposals)])
@@ -61,7 +66,7 @@ class Judge:
             np.array([*spectype, case.spectype]),
         )
         p_value = self._scorer.calibration.p_values(evidence).within_class
-        return Candidates(
+        candidates = Candidates(
             (*(one.cause for one in proposals), "rare"),
             np.append(gain, 0.0),
             np.array([*(one.parameters for one in proposals), 0]),
@@ -69,6 +74,9 @@ class Judge:
             float(p_value[0]),
             float(chi2[0] - good[0]),
         )
+        if p_value[-1] < _RARE * p_value[0]:
+            return candidates.choose(range(len(proposals)))
+        return candidates
 
     @staticmethod
     def _by_model(raw: RawScores, k: int, proposal: Proposal) -> None:

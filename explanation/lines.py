@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
+    """A line: its name, and its rest-frame wavelength in vacuum Å."""
+
     name: str
     wave: float
 
@@ -51,4 +53,26 @@ BALMER = tuple(
         ("Hα", 6564.60),
         ("He I 7067", 7067.14),
     ]
+)
+FAINT = tuple(
+    Line(*x)
+    for x in [
+        ("[Ne V] 3427", 3426.864),
+        ("Hζ", 3890.158),
+        ("Hε", 3971.195),
+        ("[O III] 4364", 4364.435),
+        ("He I 4473", 4472.729),
+        ("He II 4687", 4687.02),
+        ("[N II] 5756", 5756.189),
+        ("[S III] 6314", 6313.806),
+        ("[O I] 6366", 6365.536),
+        ("[O II] 7322", 7321.731),
+        ("[O II] 7332", 7332.199),
+        ("[S III] 9071", 9071.103),
+        ("[S III] 9533", 9533.227),
+    ]
+)
+"""Further emission lines: fastspecfit's emlines.ecsv and NIST."""
+INFRARED_ABSORPTION = tuple(
+    Line(*x) for x in [("Ca II 8500", 8500.36), ("Ca II 8545", 8544.44), ("Ca II 8665", 8664.52)]
 )

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from explanation.explainer import Explainer
+from explanation.labels import read_labels
 from model_store.bundle import Bundle
 from scoring.canary import Canary
 from scoring.drift import Drift
@@ -47,8 +48,8 @@ class Application:
 
     Raises
     ------
-    SettingsError, BundleError
-        If the service cannot start with these settings or this model.
+    SettingsError, BundleError, InputError
+        If the service cannot start with these settings, this model or these labels.
     """
 
     def __init__(self, settings: Settings, bundle: Bundle, scorer: Scorer) -> None:
@@ -62,7 +63,8 @@ class Application:
         budget = Budget(settings.max_inflight_bytes)
         self.metrics.observe_load(self.work, budget)
 
-        explainer = Explainer(bundle, scorer)
+        labels = read_labels(settings.labels_file) if settings.labels_file else None
+        explainer = Explainer(bundle, scorer, labels)
         routes = self._routes(
             RequestScorer(scorer, self.metrics, settings.max_spectra),
             ExplainApi(explainer, self.metrics, settings.max_explained),

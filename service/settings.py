@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         "answered 403, so that no web page can reach the service through a browser (DNS "
         "rebinding). On Kubernetes, the names of the Service.",
     )
+    labels_file: Path | None = Field(
+        default=None,
+        description="CSV file with the columns TARGETID and LABEL: what training spectra are, for "
+        "the neighbours in explanations. It is read once.",
+    )
     drain_file: Path | None = Field(
         default=None,
         description="While this file exists, `/readyz` responds 503 and all other routes work as "

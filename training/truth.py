@@ -55,7 +55,7 @@ class Truth:
             true_z = {int(row["TARGETID"]): float(row.get("TRUE_Z") or "nan") for row in rows}
         except (KeyError, TypeError, ValueError) as error:
             raise TrainingError(
-                f"{path}: {error!r}; expected columns TARGETID, KIND and perhaps STRENGTH and TRUE_Z, "
+                f"{path}: {error!r}; expected columns TARGETID, KIND, perhaps STRENGTH and TRUE_Z, "
                 "as `python -m training simulate` writes them"
             ) from error
         return Truth(kind, strength, true_z)

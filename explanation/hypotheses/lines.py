@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Case, Reconstructor
+from ..case import STELLAR, Case, Reconstructor
 from ..lines import ABSORPTION, BALMER, EMISSION, Line
 from .line_fit import LIGHT_SPEED, fit_lines, profiles
 from .proposal import Proposal
@@ -64,6 +64,8 @@ class _Lines:
 
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
         """Fit; None where no line is found."""
+        if not self.applies(case):
+            return None
         found = self._fitted(case, reconstruct)
         if found is None:
             return None
@@ -86,6 +88,10 @@ class _Lines:
             case.window,
             case.z,
         )
+
+    def applies(self, case: Case) -> bool:
+        """Return whether a spectrum may have such lines."""
+        return True
 
     def _fitted(self, case: Case, reconstruct: Reconstructor) -> _Fitted | None:
         wave = case.wave
@@ -141,6 +147,21 @@ class BroadLine(_Lines):
     sign = 1
     winged = True
     name = "Broad emission"
+
+    def applies(self, case: Case) -> bool:
+        """Return whether it is no star."""
+        return abs(case.z) >= STELLAR
+
+
+class StellarEmission(BroadLine):
+    """The broad lines of an accretion disc in our Galaxy, on a star that the model knows."""
+
+    cause = "other_class"
+    name = "A cataclysmic variable: broad emission"
+
+    def applies(self, case: Case) -> bool:
+        """Return whether it is a star."""
+        return abs(case.z) < STELLAR
 
 
 class Absorption(_Lines):

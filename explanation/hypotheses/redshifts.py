@@ -3,13 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Case, Reconstructor
+from ..case import STELLAR, Case, Reconstructor
 from ..redshift import RedshiftScan
 from ..rest_frame import resample_at
 from .proposal import Proposal
 
-STELLAR = 2.5e-3
-"""Stars have redshifts nearer 0 than this."""
 # A redshift nearer the given one is no other redshift.
 _SAME = 3e-3
 

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from explanation.competition import FEATURES, Candidates, Weights, known_causes
+from explanation.competition import FEATURES, UNEXPLAINED, Candidates, Weights, known_causes
 
-UNEXPLAINED = "unexplained"
 _RIDGE = 1e-3
 
 
@@ -70,8 +69,10 @@ def fit_weights(sample: Sequence[LabelledCandidates]) -> Weights:
             gradient + 2 * _RIDGE * parameters,
         )
 
-    # A cause is not less probable for explaining more.
-    bounds = [(None, None)] * len(names) + [(0, None)] * len(FEATURES)
+    # A cause is not less probable for explaining more, nor for leaving less.
+    falling = {"left", "inlier"}
+    signs = [(None, 0) if name in falling else (0, None) for name in FEATURES]
+    bounds = [(None, None)] * len(names) + signs
     found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
     constants, slopes = found.x[: len(names)], found.x[len(names) :]
     return Weights(

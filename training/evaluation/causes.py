@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from explanation.competition import WEIGHTS, Candidates, Weights
+from explanation.competition import UNEXPLAINED, WEIGHTS, Candidates, Weights
 from explanation.explainer import Explainer
 from outcrop import INSTRUMENTAL, Spectra, find_petals
 
 from ..model.config import Cuts
 from ..model.cuts import read_corrected
 from ..truth import CONTROL, UNKNOWN, Truth
-from .cause_weights import UNEXPLAINED, LabelledCandidates, fit_weights
+from .cause_weights import LabelledCandidates, fit_weights
 
 RIGHT: Mapping[str, frozenset[str]] = {
     "wrong_z": frozenset({"wrong_redshift"}),
@@ -151,13 +151,13 @@ def measure(explained: Sequence[Explained], weights: Weights) -> dict[str, objec
     chosen = [_chosen(one.candidates, weights) for one in explained]
     kinds = sorted({one.kind for one in explained} - {""})
     by_kind = {kind: _of_kind(kind, explained, chosen, weights) for kind in kinds}
-    right = [float(one["right"]) for one in by_kind.values()]
+    right = [share for _, share in by_kind.values()]
 
     inliers = [k for k, one in enumerate(explained) if not one.kind]
     named = [k for k in inliers if _misleading(*chosen[k])]
     flagged = [k for k, one in enumerate(explained) if one.flagged]
     return {
-        "causes": by_kind,
+        "causes": {kind: found for kind, (found, _) in by_kind.items()},
         "macro": round(float(np.mean(right)), 4),
         "worst": round(min(right), 4),
         "inliers": {
@@ -188,18 +188,20 @@ def _of_kind(
     explained: Sequence[Explained],
     chosen: Sequence[tuple[str, float, int]],
     weights: Weights,
-) -> dict[str, object]:
+) -> tuple[dict[str, object], float]:
     rows = [k for k, one in enumerate(explained) if one.kind == kind]
     causes = Counter(chosen[k][0] for k in rows)
     unknown = [_chosen(explained[k].without_cause().candidates, weights)[0] for k in rows]
     right_z = [_has_true_z(explained[k], *chosen[k]) for k in rows]
-    return {
+    right = sum(causes[one] for one in RIGHT[kind]) / len(rows)
+    found = {
         "n": len(rows),
-        "right": round(sum(causes[one] for one in RIGHT[kind]) / len(rows), 4),
+        "right": round(right, 4),
         "said": dict(causes.most_common()),
         "true_z": round(float(np.mean(right_z)), 4),
         "unexplained_without_its_cause": round(float(np.isin(unknown, list(RIGHT[""])).mean()), 4),
     }
+    return found, right
 
 
 def _has_true_z(one: Explained, cause: str, _: float, k: int) -> bool:
