@@ -21,7 +21,7 @@ from model_store.grid import RestGrid
 from outcrop import Band, Spectra
 from outcrop.spectra import CAMERAS, WAVE
 from scoring import scorer
-from scoring.calibration import LEAST, Calibration, Evidence
+from scoring.calibration import LEAST, Calibration, PValueInputs
 from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
 from scoring.training_targetids import TrainingTargetids
@@ -74,8 +74,8 @@ def _bundle() -> Any:
     density = LocalOutlierFactor(latents, some, some, _NEIGHBOURS, axes)
     many = np.linspace(1, 2, LEAST, dtype=np.float32)
     boxcar = np.stack([many] * 3, axis=1)
-    evidence = Evidence(many, many, many, -many, boxcar, many, np.full(LEAST, "GALAXY"))
-    calibration = Calibration.fit(evidence)
+    inputs = PValueInputs(many, many, many, -many, boxcar, many, np.full(LEAST, "GALAXY"))
+    calibration = Calibration.fit(inputs)
 
     reference = Reference(
         np.arange(_REFERENCE),

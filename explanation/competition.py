@@ -25,7 +25,7 @@ FEATURES = ("share", "left", "p_value", "improvement", "inlier")
 _PENALTY = 2.0
 _LEAST_EXCESS = 30.0
 _LEAST_P = 1e-10
-_ORDINARY = -2.0
+_INLIER = -2.0
 _MOST_IMPROVEMENT = 2.0
 """Orders of magnitude of the p-value beyond which no cause is more probable."""
 
@@ -80,7 +80,7 @@ class Candidates:
         p_value = np.log10(np.maximum(np.nan_to_num(self.p_value), _LEAST_P))
         before = np.log10(max(np.nan_to_num(self.before), _LEAST_P))
         improvement = np.clip(p_value - before, 0.0, _MOST_IMPROVEMENT)
-        inlier = np.full(len(share), max(before - _ORDINARY, 0.0))
+        inlier = np.full(len(share), max(before - _INLIER, 0.0))
         columns = [share, left, p_value, improvement, inlier]
         return np.stack(columns, axis=1)
 

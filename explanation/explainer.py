@@ -28,9 +28,9 @@ from .hypotheses.proposal import Hypothesis, Proposal
 from .hypotheses.redshifts import OtherRedshift
 from .hypotheses.second_spectrum import SecondSpectrum
 from .hypotheses.sky_residual import SkyResidual
-from .judge import Judge
 from .neighbours import Neighbours
 from .redshift import RedshiftScan
+from .rescoring import Rescoring
 from .rest_frame import resample_at
 from .segment_reference import reference_reconstruction
 from .segments import SegmentScan
@@ -67,7 +67,7 @@ class Explainer:
         self._scan = SegmentScan.from_arrays(arrays, preprocessor.grid)
         self._edges, self._wave = preprocessor.grid.edges, preprocessor.grid.wave
         self._reconstruct = Reconstructor(self.scorer)
-        self._judge = Judge(self.scorer, self._reconstruct)
+        self._rescore = Rescoring(self.scorer, self._reconstruct)
 
         redshift_range = preprocessor.redshift_range
         self._redshift = OtherRedshift(RedshiftScan(self._edges, redshift_range), self._edges)
@@ -152,7 +152,7 @@ class Explainer:
         found = [self._fit(one, case) for one in self._hypotheses]
         proposals = [one for one in found if one is not None]
         proposals += self._redshift.fit(case, self._reconstruct)
-        candidates = self._judge(case, proposals)
+        candidates = self._rescore(case, proposals)
 
         best: dict[str, int] = {}
         for k, cause in enumerate(candidates.cause):
@@ -187,7 +187,7 @@ class Explainer:
             cause.p_value,
             cause.z if moved else case.z,
             cause.p_value if moved else p_value,
-            cause.sentence,
+            _sentence(cause, proposals),
             evidence=evidence,
             segments=self._segments(case, flagged),
         )
@@ -206,6 +206,13 @@ class Explainer:
         axis = np.argsort(latents[:, int(np.argmax(latents.std(axis=0)))], kind="stable")
         chosen = axis[np.linspace(0, len(axis) - 1, _TEMPLATES).astype(np.intp)]
         return self.scorer.vae.decode(latents[chosen])
+
+
+def _sentence(cause: Evidence, proposals: Sequence[Proposal]) -> str:
+    """Return the sentence of the most probable cause; where it was taken off, with what is left."""
+    if cause.cause not in {one.cause for one in proposals}:
+        return cause.sentence
+    return f"{cause.sentence}. What is left has p = {cause.p_value:.2g}"
 
 
 def _evidence(

@@ -16,7 +16,7 @@ from outcrop import Model, Scores, Spectra, Status
 from outcrop.scores import INELIGIBLE, eligible
 from outcrop.spectra import repeated
 
-from .calibration import Calibration, Evidence
+from .calibration import Calibration, PValueInputs
 from .density import LocalOutlierFactor
 from .infill import Eigenspectra
 from .network import OnnxVAE
@@ -162,7 +162,7 @@ class Scorer:
         counted = eligible(status, rest.snr)
         bright = counted & (rest.snr >= LOW_SNR)
         p_value, p_value_pooled = np.full((2, len(rest)), np.nan)
-        evidence = Evidence(
+        inputs = PValueInputs(
             rest.snr,
             rest.coverage,
             wmse,
@@ -171,9 +171,9 @@ class Scorer:
             scattered(raw.camera_offset),
             np.full(len(rest), "") if spectra.spectype is None else spectra.spectype,
         ).rows(counted)
-        found = self.calibration.p_values(evidence)
+        found = self.calibration.p_values(inputs)
         p_value[counted], p_value_pooled[counted] = found.within_class, found.pooled
-        status[np.flatnonzero(counted)[self.calibration.too_good(evidence)]] |= int(Status.TOO_GOOD)
+        status[np.flatnonzero(counted)[self.calibration.too_good(inputs)]] |= int(Status.TOO_GOOD)
 
         return Scores(
             model=self.model.identity,

@@ -100,11 +100,11 @@ class _Lines:
             return None
 
         centres = np.array([one.wave for one in inside])
-        trials = [(width, shift) for width in self.widths for shift in self.shifts]
+        tried = [(width, shift) for width in self.widths for shift in self.shifts]
         shapes = np.concatenate(
             [
                 profiles(wave, centres * (1 + shift / LIGHT_SPEED), [width], self.winged)
-                for width, shift in trials
+                for width, shift in tried
             ]
         )
         heights, chi2 = fit_lines(case, reconstruct, shapes, self.sign)
@@ -115,7 +115,7 @@ class _Lines:
         order = [k for k in np.argsort(-gain) if gain[k] > _LEAST_GAIN]
         if not order:
             return None
-        return _Fitted([inside[k] for k in order], light[order], gain[order], trials[best][0])
+        return _Fitted([inside[k] for k in order], light[order], gain[order], tried[best][0])
 
 
 def _equivalent_width(case: Case, found: _Fitted) -> str:

@@ -2,7 +2,7 @@
 
 Run as ``python -m training.plots.causes BUNDLE DIR FOLDER`` on petals with injected anomalies. The
 pictures in docs/figures are made so. Of a few petals the flagged spectrum with the most probable
-cause is drawn, among those of ordinary S/N.
+cause is drawn, among those of middling S/N.
 """
 
 import argparse

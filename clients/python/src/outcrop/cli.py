@@ -515,6 +515,7 @@ def _night(options: argparse.Namespace) -> int:
             options.noise_correction,
             options.explain,
         )
+
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
@@ -525,6 +526,7 @@ def _night(options: argparse.Namespace) -> int:
             finally:
                 if night.summary is not None:
                     complete = _print_summary(night.summary, night.text)
+
     if caught:
         raise KeyboardInterrupt(caught[0])
     return 0 if complete else 1

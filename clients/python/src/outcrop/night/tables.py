@@ -130,6 +130,7 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
     with FitsFile(table) as file:
         rows = file.table("OUTLIERS")
         empty, unknown = np.full(len(rows), ""), np.full(len(rows), np.nan)
+
         return {
             "TARGETID": rows.integers("TARGETID"),
             "Z": rows.floats("Z"),
