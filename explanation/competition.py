@@ -76,8 +76,9 @@ class Candidates:
         """(K, 5) float64: in the order of `FEATURES`."""
         share = np.clip(self.penalised / max(self.excess, _LEAST_EXCESS), -0.5, 1.1)
         left = np.log10(1 + np.maximum(self.excess - self.penalised, 0) / _LEAST_EXCESS)
-        p_value = np.log10(np.maximum(self.p_value, _LEAST_P))
-        before = np.log10(max(self.before, _LEAST_P))
+        # An S/N that no inlier has gives no p-value: the shares decide.
+        p_value = np.log10(np.maximum(np.nan_to_num(self.p_value), _LEAST_P))
+        before = np.log10(max(np.nan_to_num(self.before), _LEAST_P))
         improvement = np.clip(p_value - before, 0.0, _MOST_IMPROVEMENT)
         inlier = np.full(len(share), max(before - _ORDINARY, 0.0))
         columns = [share, left, p_value, improvement, inlier]

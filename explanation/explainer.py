@@ -81,9 +81,9 @@ class Explainer:
             Absorption(),
             SkyResidual(),
             SecondSpectrum(self._templates(), self._wave, redshift_range),
-            OtherClass(self._edges),
+            OtherClass(self._edges, redshift_range),
         )
-        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="explain")
+        self._pool = ThreadPoolExecutor(self.scorer.threads, thread_name_prefix="explain")
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> "Explainer":
@@ -112,6 +112,10 @@ class Explainer:
             self.scorer.model.identity,
             tuple(replace(one, neighbours=near, place=(x, y)) for one, near, (x, y) in rows),
         )
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
 
     def case(self, spectrum: Spectra) -> Case:
         """Return one spectrum that can be scored, with all that hypotheses look at."""
