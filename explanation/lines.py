@@ -1,7 +1,7 @@
 """Lines: rest wavelengths of emission and absorption lines, vacuum Å.
 
-From fastspecfit's emlines.ecsv (BSD-3), where those of NIST, Vanden Berk et al. (2001) and Chianti are
-collected; the absorption lines are those of SDSS.
+From fastspecfit's emlines.ecsv (BSD-3), where those of NIST, Vanden Berk et al. (2001) and Chianti
+are collected; the absorption lines are those of SDSS.
 """
 
 from dataclasses import dataclass
