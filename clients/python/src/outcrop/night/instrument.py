@@ -42,7 +42,7 @@ PETAL_CAMERA: Final = "petal_camera"
 
 Q_INSTRUMENT: Final = 1e-3
 """Probability that a night without faults has one of a kind."""
-LEAST: Final = 5
+LEAST: Final = 3
 """Spectra at least, where anything stands out."""
 WIDEST: Final = 200.0
 """Å of the widest segment that counts at a wavelength; wider ones are of a camera."""

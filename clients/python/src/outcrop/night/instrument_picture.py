@@ -89,7 +89,8 @@ def _draw_petals(figure: Figure, axes: Axes, report: InstrumentReport, places: l
         return
     shape = (len(cameras), len(petals))
     number, expected = (each.reshape(shape) for each in (tested.number, tested.expected))
-    ratio = np.divide(number, expected, out=np.ones(shape), where=expected > 0)
+    # One more of each, since there may be none.
+    ratio = (number + 1) / (expected + 1)
     image = axes.imshow(np.log2(ratio), cmap="PuOr_r", vmin=-2, vmax=2, aspect="auto")
     figure.colorbar(image, ax=axes, label="log2(observed / expected)")
 
