@@ -136,7 +136,7 @@ class Explainer:
             float(snr),
             float(good.mean()),
             "" if spectrum.spectype is None else str(spectrum.spectype[0]),
-            np.zeros(0),
+            np.zeros(0) if spectrum.z_candidates is None else spectrum.z_candidates[0],
             flux[0],
             ivar[0],
             self._wave,
