@@ -81,7 +81,7 @@ class Explainer:
             Absorption(),
             SkyResidual(),
             SecondSpectrum(self._templates(), self._wave, redshift_range),
-            OtherClass(self._edges),
+            OtherClass(self._edges, redshift_range),
         )
         self._pool = ThreadPoolExecutor(self.scorer.threads, thread_name_prefix="explain")
 

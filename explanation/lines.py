@@ -37,8 +37,8 @@ ABSORPTION = tuple(
         ("Ca K", 3934.777),
         ("Ca H", 3969.588),
         ("G band", 4305.61),
-        ("Mg b", 5176.7),
-        ("Na D", 5895.6),
+        ("Mg b", 5176.0),
+        ("Na D", 5894.6),
     ]
 )
 BALMER = tuple(

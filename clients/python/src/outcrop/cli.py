@@ -36,6 +36,7 @@ from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .noise import correct_noise, describe_noise
 from .petals import pair_files
+from .repeats import with_repeats
 from .scores import Scores, count_outside, count_status
 from .spectra import Spectra
 from .table import check_score_table, write_scores
@@ -395,6 +396,8 @@ def _score(options: argparse.Namespace) -> int:
             )
         warn_if_simulated(model, coadd)
 
+        if explanations is not None:
+            explanations = with_repeats(explanations, spectra, coadd)
         write_scores(output, spectra, scores, model, options.overwrite, explanations)
         print(describe_scores(spectra, scores, model))
         if explanations is not None:
