@@ -14,6 +14,8 @@ STEP = 4e-4
 """Of the grid, in ln(1 + z)."""
 _FINER = (2e-4, 1e-4, 5e-5, 2.5e-5)
 _MINIMA = 3
+_NEAR = 24
+"""Redshifts of every second step whose neighbours are tried too."""
 # Two minima are further apart than this in ln(1 + z), 1000 km/s.
 _APART = 3.3e-3
 _BLOCK = 128
@@ -40,8 +42,15 @@ class RedshiftScan:
     def __call__(self, case: Case, reconstruct: Reconstructor) -> list[float]:
         """Return the best redshifts of a spectrum, the best first, each 1000 km/s from others."""
         inside = (case.candidates >= self._range[0]) & (case.candidates <= self._range[1])
-        z = np.concatenate([case.candidates[inside], self._grid])
+        z = np.concatenate([case.candidates[inside], self._grid[::2], self._grid[-1:]])
         chi2 = self.chi2(case, reconstruct, z)
+
+        # A line is as wide as two steps: the points between are near the best of these.
+        near = np.sort(np.argsort(chi2, kind="stable")[:_NEAR])
+        nearest = np.searchsorted(self._grid, z[near])
+        between = self._grid[np.unique(np.clip([nearest - 1, nearest + 1], 0, len(self._grid) - 1))]
+        z = np.concatenate([z, between])
+        chi2 = np.concatenate([chi2, self.chi2(case, reconstruct, between)])
 
         best: list[tuple[float, float]] = []
         for _ in range(_MINIMA):

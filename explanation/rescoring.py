@@ -1,7 +1,7 @@
 """Rescoring: scores of the spectra that hypotheses leave, and their p-values.
 
 They are scored as any spectrum is, at the S/N of the spectrum that is explained: a correction must
-not move it among fainter inliers.
+not move it among fainter inliers. A S/N beyond the calibrated range counts as its end.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Rescoring:
         rows = [*range(len(flux)), 0]
         nof = np.append(raw.nof, INLIER_NOF).astype(np.float32)
         inputs = PValueInputs(
-            np.full(len(rows), case.snr, np.float32),
+            np.full(len(rows), np.clip(case.snr, *self._scorer.calibration.snr_range), np.float32),
             (good / bins)[rows].astype(np.float32),
             raw.wmse[rows],
             nof,

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from ..case import Case, Reconstructor
 from .proposal import Proposal
 
-_FACTORS = np.exp(np.linspace(-0.7, 0.7, 29))
-_FINER = (np.exp(np.linspace(-0.04, 0.04, 9)), np.exp(np.linspace(-0.008, 0.008, 9)))
+_FACTORS = np.exp(np.linspace(-0.7, 0.7, 15))
+_FINER = (np.exp(np.linspace(-0.08, 0.08, 9)), np.exp(np.linspace(-0.015, 0.015, 7)))
 # A camera with a smaller share of the good bins has no factor of its own.
 _LEAST_SHARE = 0.03
 

@@ -142,7 +142,7 @@ class BroadLine(_Lines):
 
     cause = "broad_line"
     lines = BALMER
-    widths = (450.0, 650.0, 900.0, 1300.0, 1900.0, 2700.0)
+    widths = (450.0, 700.0, 1100.0, 1700.0, 2600.0)
     shifts = (-300.0, 0.0, 300.0)
     sign = 1
     winged = True

@@ -16,7 +16,7 @@ _APART = 5e-3
 _CANDIDATES = 3
 # Of the flux, in the second spectrum, to begin with.
 _SHARE = 0.3
-_ROUNDS = 4
+_ROUNDS = 3
 _LEAST_OVERLAP = 0.05
 # The first spectrum, at the given redshift, has at least this share of the flux.
 _LEAST_SHARE = 0.4
@@ -56,7 +56,7 @@ class SecondSpectrum:
         if len(shifts) == 0:
             return None
         chi2, _ = self._both(case, reconstruct, shifts)
-        finer = shifts[int(chi2.argmin())] + _STEP * np.linspace(-0.75, 0.75, 7)
+        finer = shifts[int(chi2.argmin())] + _STEP * np.linspace(-0.75, 0.75, 5)
         chi2, seconds = self._both(case, reconstruct, finer)
         best = int(chi2.argmin())
         if not np.isfinite(chi2[best]):
