@@ -14,7 +14,14 @@ from tqdm import tqdm
 
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
-from outcrop import OutcropError, Spectra, correct_noise, read_spectra, write_scores
+from outcrop import (
+    OutcropError,
+    Spectra,
+    correct_noise,
+    read_spectra,
+    with_repeats,
+    write_scores,
+)
 from outcrop.cli import describe_scores
 from outcrop.desi import warn_if_simulated
 from outcrop.explanations import Explanation, Explanations
@@ -53,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _explain(explainer, chosen)
 
         found = explain(spectra) if options.all else explain_flagged(explain, spectra, scores)
+        found = with_repeats(found, spectra, options.coadd)
         if options.output:
             write_scores(
                 *(options.output, spectra, scores, scorer.model),

@@ -3,9 +3,9 @@
 The probability of a cause is the conditional logit (McFadden 1974) of six numbers: a constant of
 the cause, the share of the excess χ² that it explains beyond a penalty for its parameters, the
 logarithms of the χ² and of the p-value of what is left, by how much that is above the p-value
-before, and the p-value before: what is an inlier already needs no cause. ``unexplained`` has the
-constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies by
-``python -m training causes --fit``.
+before, and by how much the p-value before is above 1 %: an inlier needs no cause. ``unexplained``
+has the constant 0 and nothing else. The weights in ``weights.json`` are fitted to simulated skies
+by ``python -m training.evaluation.causes --fit``.
 """
 
 import json
@@ -21,10 +21,11 @@ from outcrop.explanations import CAUSES
 
 UNEXPLAINED = "unexplained"
 WEIGHTS = Path(__file__).with_name("weights.json")
-FEATURES = ("share", "left", "p_value", "improvement", "before")
+FEATURES = ("share", "left", "p_value", "improvement", "inlier")
 _PENALTY = 2.0
 _LEAST_EXCESS = 30.0
 _LEAST_P = 1e-10
+_INLIER = -2.0
 _MOST_IMPROVEMENT = 2.0
 """Orders of magnitude of the p-value beyond which no cause is more probable."""
 
@@ -75,10 +76,12 @@ class Candidates:
         """(K, 5) float64: in the order of `FEATURES`."""
         share = np.clip(self.penalised / max(self.excess, _LEAST_EXCESS), -0.5, 1.1)
         left = np.log10(1 + np.maximum(self.excess - self.penalised, 0) / _LEAST_EXCESS)
-        p_value = np.log10(np.maximum(self.p_value, _LEAST_P))
-        before = np.log10(max(self.before, _LEAST_P))
+        # An S/N that no inlier has gives no p-value: the shares decide.
+        p_value = np.log10(np.maximum(np.nan_to_num(self.p_value), _LEAST_P))
+        before = np.log10(max(np.nan_to_num(self.before), _LEAST_P))
         improvement = np.clip(p_value - before, 0.0, _MOST_IMPROVEMENT)
-        columns = [share, left, p_value, improvement, np.full(len(share), before)]
+        inlier = np.full(len(share), max(before - _INLIER, 0.0))
+        columns = [share, left, p_value, improvement, inlier]
         return np.stack(columns, axis=1)
 
 

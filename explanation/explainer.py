@@ -28,9 +28,9 @@ from .hypotheses.proposal import Hypothesis, Proposal
 from .hypotheses.redshifts import OtherRedshift
 from .hypotheses.second_spectrum import SecondSpectrum
 from .hypotheses.sky_residual import SkyResidual
-from .judge import Judge
 from .neighbours import Neighbours
 from .redshift import RedshiftScan
+from .rescoring import Rescoring
 from .rest_frame import resample_at
 from .segment_reference import reference_reconstruction
 from .segments import SegmentScan
@@ -38,6 +38,7 @@ from .tags import tagged
 
 _TEMPLATES = 16
 _UNEXPLAINED = "None of the known causes explains it"
+_INLIER = "It is an inlier: there is nothing to explain"
 _RARE = "The model reconstructs it, but few spectra are like it"
 
 
@@ -66,7 +67,7 @@ class Explainer:
         self._scan = SegmentScan.from_arrays(arrays, preprocessor.grid)
         self._edges, self._wave = preprocessor.grid.edges, preprocessor.grid.wave
         self._reconstruct = Reconstructor(self.scorer)
-        self._judge = Judge(self.scorer, self._reconstruct)
+        self._rescore = Rescoring(self.scorer, self._reconstruct)
 
         redshift_range = preprocessor.redshift_range
         self._redshift = OtherRedshift(RedshiftScan(self._edges, redshift_range), self._edges)
@@ -80,9 +81,9 @@ class Explainer:
             Absorption(),
             SkyResidual(),
             SecondSpectrum(self._templates(), self._wave, redshift_range),
-            OtherClass(self._edges),
+            OtherClass(self._edges, redshift_range),
         )
-        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="explain")
+        self._pool = ThreadPoolExecutor(self.scorer.threads, thread_name_prefix="explain")
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> "Explainer":
@@ -112,6 +113,10 @@ class Explainer:
             tuple(replace(one, neighbours=near, place=(x, y)) for one, near, (x, y) in rows),
         )
 
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
     def case(self, spectrum: Spectra) -> Case:
         """Return one spectrum that can be scored, with all that hypotheses look at."""
         flux, ivar, _ = coadd(spectrum)
@@ -131,7 +136,7 @@ class Explainer:
             float(snr),
             float(good.mean()),
             "" if spectrum.spectype is None else str(spectrum.spectype[0]),
-            np.zeros(0),
+            np.zeros(0) if spectrum.z_candidates is None else spectrum.z_candidates[0],
             flux[0],
             ivar[0],
             self._wave,
@@ -147,7 +152,7 @@ class Explainer:
         found = [self._fit(one, case) for one in self._hypotheses]
         proposals = [one for one in found if one is not None]
         proposals += self._redshift.fit(case, self._reconstruct)
-        candidates = self._judge(case, proposals)
+        candidates = self._rescore(case, proposals)
 
         best: dict[str, int] = {}
         for k, cause in enumerate(candidates.cause):
@@ -168,9 +173,9 @@ class Explainer:
 
     def _explanation(self, case: Case, targetid: int, status: int, p_value: float) -> Explanation:
         proposals, candidates = self.competitors(case)
-        evidence = _evidence(proposals, candidates, p_value)
-
         flagged = p_value < self.scorer.model.p_level
+        evidence = _evidence(proposals, candidates, p_value, _UNEXPLAINED if flagged else _INLIER)
+
         cause = evidence[0]
         moved = cause.cause in ("wrong_redshift", "other_class") and not math.isnan(cause.z)
         return Explanation(
@@ -182,7 +187,7 @@ class Explainer:
             cause.p_value,
             cause.z if moved else case.z,
             cause.p_value if moved else p_value,
-            cause.sentence,
+            _sentence(cause, proposals),
             evidence=evidence,
             segments=self._segments(case, flagged),
         )
@@ -203,10 +208,17 @@ class Explainer:
         return self.scorer.vae.decode(latents[chosen])
 
 
+def _sentence(cause: Evidence, proposals: Sequence[Proposal]) -> str:
+    """Return the sentence of the most probable cause; where it was taken off, with what is left."""
+    if cause.cause not in {one.cause for one in proposals}:
+        return cause.sentence
+    return f"{cause.sentence}. What is left has p = {cause.p_value:.2g}"
+
+
 def _evidence(
-    proposals: Sequence[Proposal], candidates: Candidates, p_value: float
+    proposals: Sequence[Proposal], candidates: Candidates, p_value: float, otherwise: str
 ) -> tuple[Evidence, ...]:
-    """Return the evidence for each cause, the most probable first."""
+    """Return the evidence for each cause, the most probable first; otherwise is a sentence."""
     probability = Weights.committed().probabilities(candidates)
     evidence = [
         Evidence(
@@ -226,5 +238,5 @@ def _evidence(
         evidence.append(Evidence("rare", 0.0, 0, p_rare, p_rest, math.nan, (), _RARE))
 
     rest = float(probability[-1])
-    evidence.append(Evidence(UNEXPLAINED, 0.0, 0, rest, p_value, math.nan, (), _UNEXPLAINED))
+    evidence.append(Evidence(UNEXPLAINED, 0.0, 0, rest, p_value, math.nan, (), otherwise))
     return tuple(sorted(evidence, key=lambda one: -one.probability))

@@ -1,10 +1,14 @@
-"""Lines: rest wavelengths of the strongest lines, vacuum Å."""
+"""Lines: rest wavelengths of emission and absorption lines, vacuum Å.
+
+From fastspecfit's emlines.ecsv (BSD-3), where those of NIST, Vanden Berk et al. (2001) and Chianti
+are collected; the absorption lines are those of SDSS.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Line:
+class SpectralLine:
     """A line: its name, and its rest-frame wavelength in vacuum Å."""
 
     name: str
@@ -12,7 +16,7 @@ class Line:
 
 
 EMISSION = tuple(
-    Line(*x)
+    SpectralLine(*x)
     for x in [
         ("[O II] 3729", 3728.5),
         ("[Ne III] 3870", 3869.86),
@@ -32,17 +36,17 @@ EMISSION = tuple(
     ]
 )
 ABSORPTION = tuple(
-    Line(*x)
+    SpectralLine(*x)
     for x in [
         ("Ca K", 3934.777),
         ("Ca H", 3969.588),
         ("G band", 4305.61),
-        ("Mg b", 5176.7),
-        ("Na D", 5895.6),
+        ("Mg b", 5176.0),
+        ("Na D", 5894.6),
     ]
 )
 BALMER = tuple(
-    Line(name, wave)
+    SpectralLine(name, wave)
     for name, wave in [
         ("Hε", 3971.2),
         ("Hδ", 4102.892),
@@ -55,7 +59,7 @@ BALMER = tuple(
     ]
 )
 FAINT = tuple(
-    Line(*x)
+    SpectralLine(*x)
     for x in [
         ("[Ne V] 3427", 3426.864),
         ("Hζ", 3890.158),
@@ -68,11 +72,13 @@ FAINT = tuple(
         ("[O I] 6366", 6365.536),
         ("[O II] 7322", 7321.731),
         ("[O II] 7332", 7332.199),
+        ("He I 7067", 7067.14),
         ("[S III] 9071", 9071.103),
         ("[S III] 9533", 9533.227),
     ]
 )
 """Further emission lines: fastspecfit's emlines.ecsv and NIST."""
 INFRARED_ABSORPTION = tuple(
-    Line(*x) for x in [("Ca II 8500", 8500.36), ("Ca II 8545", 8544.44), ("Ca II 8665", 8664.52)]
+    SpectralLine(*x)
+    for x in [("Ca II 8500", 8500.36), ("Ca II 8545", 8544.44), ("Ca II 8665", 8664.52)]
 )

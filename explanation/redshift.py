@@ -17,7 +17,7 @@ _MINIMA = 3
 # Two minima are further apart than this in ln(1 + z), 1000 km/s.
 _APART = 3.3e-3
 _BLOCK = 128
-# A trial redshift at which fewer bins are good is no redshift.
+# A redshift at which fewer bins are good is no redshift.
 _LEAST_COVERAGE = 0.5
 
 
@@ -71,9 +71,9 @@ class RedshiftScan:
         self, case: Case, reconstruct: Reconstructor, z: float, chi2: float
     ) -> tuple[float, float]:
         for step in _FINER:
-            trials = np.expm1(np.log1p(z) + np.array([-step, step]))
-            found = self.chi2(case, reconstruct, trials)
+            tried = np.expm1(np.log1p(z) + np.array([-step, step]))
+            found = self.chi2(case, reconstruct, tried)
             k = int(found.argmin())
             if found[k] < chi2:
-                z, chi2 = float(trials[k]), float(found[k])
+                z, chi2 = float(tried[k]), float(found[k])
         return z, chi2

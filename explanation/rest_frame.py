@@ -1,4 +1,4 @@
-"""Rest frame: one observed spectrum resampled at many trial redshifts."""
+"""Rest frame: one observed spectrum resampled at many redshifts."""
 
 import numpy as np
 from numba import njit

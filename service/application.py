@@ -64,17 +64,17 @@ class Application:
         self.metrics.observe_load(self.work, budget)
 
         labels = read_labels(settings.labels_file) if settings.labels_file else None
-        explainer = Explainer(bundle, scorer, labels)
+        self._explainer = Explainer(bundle, scorer, labels)
         routes = self._routes(
             RequestScorer(scorer, self.metrics, settings.max_spectra),
-            ExplainApi(explainer, self.metrics, settings.max_explained),
+            ExplainApi(self._explainer, self.metrics, settings.max_explained),
         )
         self.metrics.declare_routes(route.path for route in routes)
         self.http = HttpApp(
             settings, Router(routes), self.work, self.slow_work, budget, self.metrics
         )
 
-        warm_up(explainer)
+        warm_up(self._explainer)
         canary = Canary.from_arrays(bundle.arrays("canary.npz"))
         self._monitor = CanaryMonitor(canary, scorer, self.metrics, settings.canary_seconds)
         self.health.fault = self._monitor.start()
@@ -97,3 +97,4 @@ class Application:
         self._monitor.close()
         self.work.close()
         self.slow_work.close()
+        self._explainer.close()

@@ -1,4 +1,4 @@
-"""Warm-up: a flat spectrum of each layout, scored and explained before a request is."""
+"""Warm-up: flat spectra of each layout, scored and explained before a request is."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from outcrop.spectra import CAMERAS, WAVE
 
 
 def warm_up(explainer: Explainer) -> None:
-    """Score and explain flat spectra, so that all code is compiled, or loaded from numba's cache.
+    """Score and explain two spectra, so that all code is compiled, or loaded from numba's cache.
 
     Raises
     ------
@@ -18,12 +18,14 @@ def warm_up(explainer: Explainer) -> None:
     """
     scorer = explainer.scorer
     for names in (("brz",), CAMERAS):
-        bands = {name: np.ones((1, len(WAVE[name])), np.float32) for name in names}
+        bands = {name: np.ones((2, len(WAVE[name])), np.float32) for name in names}
         spectra = Spectra(
-            {name: Band(ones, ones) for name, ones in bands.items()},
-            z=np.array([sum(scorer.model.redshift_range) / 2]),
-            targetid=np.zeros(1, np.int64),
+            {name: Band(flux, 100 * np.ones_like(flux)) for name, flux in bands.items()},
+            z=np.full(2, sum(scorer.model.redshift_range) / 2),
+            targetid=np.arange(2),
         )
+        # Something that stands out, for the steps that look at nothing else.
+        bands[names[0]][1, 500:600] = 2
         scores = scorer.score(spectra, reconstruction=True)
         if not np.isfinite([scores.wmse, scores.nof]).all():
             raise BundleError(

@@ -28,8 +28,8 @@ class CameraCalibration:
         if len(cameras) < 2:
             return None
 
-        trials = [(name, factor) for name in cameras for factor in _FACTORS]
-        name, best = _best(case, reconstruct, cameras, trials)
+        tried = [(name, factor) for name in cameras for factor in _FACTORS]
+        name, best = _best(case, reconstruct, cameras, tried)
         for finer in _FINER:
             name, best = _best(case, reconstruct, cameras, [(name, best * one) for one in finer])
 
@@ -62,9 +62,9 @@ def _best(
     case: Case,
     reconstruct: Reconstructor,
     cameras: dict[str, NDArray[np.bool_]],
-    trials: list[tuple[str, float]],
+    tried: list[tuple[str, float]],
 ) -> tuple[str, float]:
     """Return the camera and factor, of those tried, that leave the least χ²."""
-    pairs = [_divided(case, cameras[name], factor) for name, factor in trials]
+    pairs = [_divided(case, cameras[name], factor) for name, factor in tried]
     found = reconstruct(np.stack([one for one, _ in pairs]), np.stack([two for _, two in pairs]))
-    return trials[int(found.chi2.argmin())]
+    return tried[int(found.chi2.argmin())]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..case import STELLAR, Case, Reconstructor
-from ..lines import ABSORPTION, BALMER, EMISSION, Line
+from ..lines import ABSORPTION, BALMER, EMISSION, SpectralLine
 from .line_fit import LIGHT_SPEED, fit_lines, profiles
 from .proposal import Proposal
 
@@ -27,7 +27,7 @@ class _Fitted:
 
     Attributes
     ----------
-    lines : list of Line
+    lines : list of SpectralLine
     light : (L, M) float64
         In the unit of the flux.
     gain : (L,) float64
@@ -36,7 +36,7 @@ class _Fitted:
         km/s.
     """
 
-    lines: list[Line]
+    lines: list[SpectralLine]
     light: NDArray[np.float64]
     gain: NDArray[np.float64]
     sigma: float
@@ -53,7 +53,7 @@ class _Lines:
     """Lines of a list at the redshift, all with the best of several widths and shifts."""
 
     cause: ClassVar[str]
-    lines: ClassVar[Sequence[Line]]
+    lines: ClassVar[Sequence[SpectralLine]]
     widths: ClassVar[Sequence[float]]
     """σ, km/s."""
     shifts: ClassVar[Sequence[float]] = (0.0,)
@@ -100,11 +100,11 @@ class _Lines:
             return None
 
         centres = np.array([one.wave for one in inside])
-        trials = [(width, shift) for width in self.widths for shift in self.shifts]
+        tried = [(width, shift) for width in self.widths for shift in self.shifts]
         shapes = np.concatenate(
             [
                 profiles(wave, centres * (1 + shift / LIGHT_SPEED), [width], self.winged)
-                for width, shift in trials
+                for width, shift in tried
             ]
         )
         heights, chi2 = fit_lines(case, reconstruct, shapes, self.sign)
@@ -115,7 +115,7 @@ class _Lines:
         order = [k for k in np.argsort(-gain) if gain[k] > _LEAST_GAIN]
         if not order:
             return None
-        return _Fitted([inside[k] for k in order], light[order], gain[order], trials[best][0])
+        return _Fitted([inside[k] for k in order], light[order], gain[order], tried[best][0])
 
 
 def _equivalent_width(case: Case, found: _Fitted) -> str:

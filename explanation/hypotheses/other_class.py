@@ -3,13 +3,13 @@
 Each is a smooth continuum with lines of free height, fitted to the whole observed spectrum.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..case import Case, Reconstructor
+from ..line_matching import match_lines
 from ..rest_frame import resample_at
 from .line_fit import profiles
 from .proposal import Proposal
@@ -47,7 +47,8 @@ class OtherClass:
 
     cause = "other_class"
 
-    def __init__(self, edges: NDArray[np.float64]) -> None:
+    def __init__(self, edges: NDArray[np.float64], redshift_range: tuple[float, float]) -> None:
+        _, self._highest = redshift_range
         # The same number of bins over the whole observed range, so that other scores compare.
         self._edges = np.linspace(3600.0, 9824.0, len(edges))
         self._wave = (self._edges[1:] + self._edges[:-1]) / 2
@@ -63,7 +64,9 @@ class OtherClass:
             self._edges,
         )
         kinds = [(_WHITE_DWARF, 0.0), (_CATACLYSMIC, 0.0)]
-        kinds += [(_QUASAR, z) for z in self._quasar_redshifts(case)]
+        match = match_lines(case.pixel_flux, case.pixel_ivar, self._highest)
+        if match is not None:
+            kinds.append((_QUASAR, match.z))
 
         best, chosen = None, (np.inf, _QUASAR, 0.0)
         for kind, z in kinds:
@@ -89,9 +92,6 @@ class OtherClass:
             kind.spectype,
             model.astype(np.float32),
         )
-
-    def _quasar_redshifts(self, case: Case) -> Iterable[float]:
-        return ()
 
     def _best_width(
         self, flux: NDArray[np.float32], ivar: NDArray[np.float32], kind: _Kind, z: float

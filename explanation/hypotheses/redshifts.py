@@ -30,14 +30,14 @@ class OtherRedshift:
                 continue
 
             flux, ivar = resample_at(case.pixel_flux, case.pixel_ivar, np.array([z]), self._edges)
-            better = "a star" if star else "another object"
+            better = "a star" if star else "a spectrum"
             found[cause] = Proposal(
                 cause,
                 flux[0],
                 ivar[0],
                 1,
                 (case.window,),
-                f"At z = {z:.4f}, not {case.z:.4f}, this is {better} that the model knows",
+                f"At z = {z:.4f}, not {case.z:.4f}, it is {better} that the model knows",
                 z,
                 (float(self._edges[0] * (1 + z)), float(self._edges[-1] * (1 + z))),
                 z,

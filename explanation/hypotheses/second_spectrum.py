@@ -14,8 +14,9 @@ _BEYOND = 0.1
 # The second object is at another redshift than the first.
 _APART = 5e-3
 _CANDIDATES = 3
-_SHARES = (0.2, 0.45)
-_ROUNDS = 6
+# Of the flux, in the second spectrum, to begin with.
+_SHARE = 0.3
+_ROUNDS = 4
 _LEAST_OVERLAP = 0.05
 # The first spectrum, at the given redshift, has at least this share of the flux.
 _LEAST_SHARE = 0.4
@@ -52,15 +53,16 @@ class SecondSpectrum:
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
         """Fit; None where no second redshift stands out."""
         shifts = self._candidates(case)
-        if not shifts:
+        if len(shifts) == 0:
             return None
-        trials = [(shift, share) for shift in shifts for share in _SHARES]
-        chi2, seconds = self._both(case, reconstruct, *np.array(trials).T)
+        chi2, _ = self._both(case, reconstruct, shifts)
+        finer = shifts[int(chi2.argmin())] + _STEP * np.linspace(-0.75, 0.75, 7)
+        chi2, seconds = self._both(case, reconstruct, finer)
         best = int(chi2.argmin())
         if not np.isfinite(chi2[best]):
             return None
 
-        second, (shift, _) = seconds[best], trials[best]
+        second, shift = seconds[best], finer[best]
         z = float((1 + case.z) * np.exp(shift) - 1)
         share = float(second.sum() / max(case.flux.sum(), 1e-30))
         return Proposal(
@@ -75,7 +77,7 @@ class SecondSpectrum:
             z,
         )
 
-    def _candidates(self, case: Case) -> list[float]:
+    def _candidates(self, case: Case) -> NDArray[np.float64]:
         """Return the shifts in ln λ at which the residual looks most like a spectrum."""
         weight = case.ivar.astype(np.float64)
         residual = _features(case.flux - case.robust, weight, case.wave)
@@ -99,16 +101,15 @@ class SecondSpectrum:
                 break
             shifts.append(float(lags[k]))
             gain[np.abs(lags - lags[k]) < _APART] = 0
-        return shifts
+        return np.array(shifts)
 
     def _both(
         self,
         case: Case,
         reconstruct: Reconstructor,
         shifts: NDArray[np.float64],
-        shares: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Fit sums of two spectra in turns, from K starts.
+        """Fit sums of two spectra in turns, at K shifts in ln λ.
 
         Return χ² (K,), infinite where one of the two has no light, and the second spectra (K, M).
         """
@@ -118,7 +119,7 @@ class SecondSpectrum:
         weights = np.stack([np.interp(other, wave, case.ivar, 0, 0) for other in others])
         weights = weights.astype(np.float32)
 
-        firsts = (1 - shares)[:, None] * case.robust
+        firsts = np.repeat((1 - _SHARE) * case.robust[None].astype(np.float64), len(shifts), axis=0)
         seconds = np.zeros(firsts.shape)
         chi2 = np.full(len(shifts), np.inf)
         possible = np.count_nonzero(weights, axis=1) > _LEAST_OVERLAP * len(wave)

@@ -72,4 +72,4 @@ def test_fitted_weights_tell_good_explanations_from_bad_ones() -> None:
     assert weights.probabilities(sample[0].candidates).argmax() == 0
     # Without the cosmic ray there are the broad line and, last, unexplained.
     assert weights.probabilities(sample[1].candidates).argmax() == 1
-    assert all(value >= 0 for value in weights.slope.values())
+    assert weights.slope["share"] >= 0 >= weights.slope["left"]

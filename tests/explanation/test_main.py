@@ -23,7 +23,7 @@ def test_each_flagged_spectrum_has_a_line_and_its_row_of_the_table(
 ) -> None:
     output, labels = tmp_path / "outliers.fits", tmp_path / "labels.csv"
     reference = Reference.from_arrays(Bundle.open(bundle).arrays("explanation.npz"))
-    lines = [f"{one},ordinary" for one in reference.targetid.tolist()]
+    lines = [f"{one},elliptical" for one in reference.targetid.tolist()]
     labels.write_text("\n".join(["TARGETID,LABEL", *lines]))
     files = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--model", bundle)
 
@@ -32,7 +32,7 @@ def test_each_flagged_spectrum_has_a_line_and_its_row_of_the_table(
     header, *rows, described = done.stdout.splitlines()
     assert header.split() == ["TARGETID", "p", "cause", "probability", "neighbours", "sentence"]
     assert "simulated" in described
-    assert "5/5 ordinary" in done.stdout
+    assert "5/5 elliptical" in done.stdout
 
     table: Any = fits.getdata(output, "OUTLIERS")
     flagged = table[table["ANOMALY"]]

@@ -12,8 +12,10 @@ from astropy.table import Table, vstack
 
 import outcrop
 from outcrop import (
+    Explanations,
     InputError,
     ModelChanged,
+    Repeats,
     Scores,
     Spectra,
     Status,
@@ -279,6 +281,25 @@ def test_every_evidence_and_segment_has_its_row(tmp_path: Path) -> None:
     assert first["TAGS"] == "Halpha (0.013); sky line (0.57)"
     assert first["CHANCE"] == np.float32(0.0125)
     assert table["TAGS"][1] == ""
+
+
+def test_a_segment_says_in_which_exposures_it_is(tmp_path: Path) -> None:
+    spectra = some_spectra(6)
+    scores = some_scores(spectra)
+    explanations = explained_flags(scores)
+    rows = list(explanations.rows)
+    only = Repeats("one exposure", ((85502, 2.0, 0.1),), 1e-9, 12.0, 85502, 20210419, "only there")
+    first, second = rows[2].segments
+    rows[2] = dataclasses.replace(
+        rows[2], segments=(dataclasses.replace(first, repeats=only), second)
+    )
+    explanations = Explanations(explanations.model, tuple(rows))
+    write_scores(tmp_path / "o.fits", spectra, scores, some_model(), explanations=explanations)
+    table = read_table(tmp_path / "o.fits", "SEGMENTS")
+    assert table["REPEATS"].tolist() == ["one exposure", "", "", ""]
+    assert table["EXPID"].tolist() == [85502, -1, -1, -1]
+    with open_fits(tmp_path / "o.fits") as hdus:
+        assert hdus["SEGMENTS"].columns["REPEATS"].format == "16A"
 
 
 def test_vstack_joins_explanations_of_different_causes_without_a_warning(tmp_path: Path) -> None:

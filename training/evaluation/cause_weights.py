@@ -70,7 +70,7 @@ def fit_weights(sample: Sequence[LabelledCandidates]) -> Weights:
         )
 
     # A cause is not less probable for explaining more, nor for leaving less.
-    falling = {"left", "before"}
+    falling = {"left", "inlier"}
     signs = [(None, 0) if name in falling else (0, None) for name in FEATURES]
     bounds = [(None, None)] * len(names) + signs
     found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)

@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         weights = Weights.committed()
 
-    found = measure(explained, weights)
+    found = result_of(explained, weights)
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     tqdm.write(json.dumps(found, indent=2))
@@ -122,8 +122,8 @@ def explain_sky(explainer: Explainer, folder: Path, inliers: int) -> list[Explai
         scores = explainer.scorer.score(spectra)
         kind = truth.kinds(spectra.targetid)
         injected = scores.anomaly & ~np.isin(kind, ["", CONTROL, UNKNOWN])
-        ordinary = np.flatnonzero(scores.eligible & (kind == ""))
-        some = rng.choice(ordinary, min(inliers, len(ordinary)), replace=False)
+        possible = np.flatnonzero(scores.eligible & (kind == ""))
+        some = rng.choice(possible, min(inliers, len(possible)), replace=False)
         rows = np.union1d(np.flatnonzero(injected), some)
         rows = np.union1d(rows, np.flatnonzero(scores.anomaly & (kind == "")))
         for row in rows:
@@ -146,7 +146,7 @@ def _explain(
     return Explained(kind, flagged, case.z, true_z, candidates, proposed, seconds)
 
 
-def measure(explained: Sequence[Explained], weights: Weights) -> dict[str, object]:
+def result_of(explained: Sequence[Explained], weights: Weights) -> dict[str, object]:
     """Return shares of right causes, redshifts and probabilities, by kind."""
     chosen = [_chosen(one.candidates, weights) for one in explained]
     kinds = sorted({one.kind for one in explained} - {""})

@@ -82,8 +82,8 @@ class Calibrated:
         config : Config
         """
         thresholds = quantile_thresholds(scored, config.levels.threshold)
-        extra = None if faint is None else faint.evidence()
-        calibration = Calibration.fit(scored.evidence(), extra)
+        extra = None if faint is None else faint.inputs()
+        calibration = Calibration.fit(scored.inputs(), extra)
         return Calibrated(
             thresholds,
             calibration,

@@ -1,9 +1,13 @@
 """The instrument report finds injected faults by name, and none where there is none."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 from scipy.stats import binom, poisson
 
 from outcrop.night.instrument import (
@@ -68,14 +72,14 @@ def with_segments(
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_night_without_faults_has_none(seed: int) -> None:
-    assert not InstrumentReport.of(clean_night(seed)).places
+    assert not InstrumentReport.of(clean_night(seed)).outstanding
 
 
 @pytest.mark.parametrize("tiles", [1, 8])
 def test_a_trough_at_one_observed_wavelength_is_found(tiles: int) -> None:
     night = clean_night(20, tiles)
     rows = np.random.default_rng(1).choice(np.flatnonzero(night.at_rest), 30, replace=False)
-    found = InstrumentReport.of(with_segments(night, rows, 6300.0, 6330.0)).places
+    found = InstrumentReport.of(with_segments(night, rows, 6300.0, 6330.0)).outstanding
     assert [one.kind for one in found] == ["wavelength"]
     assert found[0].wave == pytest.approx((6300.0, 6330.0), abs=12)
     assert 25 <= found[0].number <= 40
@@ -95,13 +99,13 @@ def test_the_same_line_at_many_redshifts_is_not_of_the_instrument() -> None:
         first=np.concatenate([night.first, middle - 8]),
         last=np.concatenate([night.last, middle + 8]),
     )
-    assert not InstrumentReport.of(more).places
+    assert not InstrumentReport.of(more).outstanding
 
 
 def test_lines_of_stars_are_not_of_the_instrument() -> None:
     night = clean_night(22)
     rows = np.random.default_rng(1).choice(np.flatnonzero(~night.at_rest), 60, replace=False)
-    assert not InstrumentReport.of(with_segments(night, rows, 6555.0, 6575.0)).places
+    assert not InstrumentReport.of(with_segments(night, rows, 6555.0, 6575.0)).outstanding
 
 
 def test_a_broken_fiber_is_found() -> None:
@@ -116,7 +120,7 @@ def test_a_broken_fiber_is_found() -> None:
         first=np.concatenate([night.first, middle - 20]),
         last=np.concatenate([night.last, middle + 20]),
     )
-    found = InstrumentReport.of(more).places
+    found = InstrumentReport.of(more).outstanding
     assert [(one.kind, one.fiber, one.number) for one in found] == [("fiber", broken, len(rows))]
     assert found[0].sentence.startswith(f"fiber {broken}: {len(rows)} spectra have a segment, 0.")
 
@@ -132,7 +136,7 @@ def test_a_camera_of_a_petal_is_found() -> None:
         first=np.concatenate([night.first, middle - 20]),
         last=np.concatenate([night.last, middle + 20]),
     )
-    found = InstrumentReport.of(more).places
+    found = InstrumentReport.of(more).outstanding
     assert [(one.kind, one.petal, one.camera) for one in found] == [("petal_camera", 3, "z")]
     assert found[0].name == "petal 3, camera z"
 
@@ -148,7 +152,7 @@ def test_one_exposure_with_many_segments_is_no_fault_of_its_petal() -> None:
         first=np.concatenate([night.first, middle - 20]),
         last=np.concatenate([night.last, middle + 20]),
     )
-    assert not [one for one in InstrumentReport.of(more).places if one.kind == "petal_camera"]
+    assert not [one for one in InstrumentReport.of(more).outstanding if one.kind == "petal_camera"]
 
 
 def test_expected_counts_are_those_of_shuffles() -> None:
@@ -178,7 +182,7 @@ def test_a_night_without_segments_has_no_places() -> None:
     none = replace(night, row=night.row[:0], first=night.first[:0], last=night.last[:0])
     report = InstrumentReport.of(none)
     assert report.spectra == 0
-    assert not report.places
+    assert not report.outstanding
 
 
 def test_petals_are_joined() -> None:
@@ -186,10 +190,11 @@ def test_petals_are_joined() -> None:
     half = len(night.z) // 2
     parts = [
         NightSegments(
-            *(
-                each[rows]
-                for each in (night.tile, night.petal, night.fiber, night.z, night.at_rest)
-            ),
+            night.tile[rows],
+            night.petal[rows],
+            night.fiber[rows],
+            night.z[rows],
+            night.at_rest[rows],
             row=night.row[kept] - rows.start,
             first=night.first[kept],
             last=night.last[kept],
@@ -202,6 +207,49 @@ def test_petals_are_joined() -> None:
     joined = NightSegments.concatenate(parts)
     for name in ("tile", "fiber", "z", "row", "first"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(night, name))
+
+
+def test_a_score_table_holds_the_segments_of_its_eligible_spectra(tmp_path: Path) -> None:
+    columns = {
+        "TILEID": [5, 5, 5],
+        "PETAL_LOC": [3, 3, 3],
+        "FIBER": [1500, 1501, 1502],
+        "Z": [0.1, 0.2, 0.0],
+        "SPECTYPE": ["GALAXY", "GALAXY", "STAR"],
+        "CAUSE": ["wrong_redshift", "", "sky_residual"],
+        "STATUS": [0, 16, 0],
+        "SNR": [9.0, 9.0, 9.0],
+    }
+    segments = {"ROW": [0, 1, 2, 2], "OBS_MIN": [1.0, 2, 3, 4], "OBS_MAX": [2.0, 3, 4, 5]}
+    hdus = [fits.PrimaryHDU(), fits.BinTableHDU(Table(columns), name="OUTLIERS")]
+    path = tmp_path / "outliers.fits"
+    fits.HDUList(hdus).writeto(path)
+    assert NightSegments.read(path) is None
+
+    hdus.append(fits.BinTableHDU(Table(segments), name="SEGMENTS"))
+    fits.HDUList(hdus).writeto(path, overwrite=True)
+    found = NightSegments.read(path)
+    assert found is not None
+    assert found.fiber.tolist() == [1500, 1502]
+    assert found.at_rest.tolist() == [False, False]
+    assert found.row.tolist() == [0, 1, 1]
+    assert found.first.tolist() == [1, 3, 4]
+
+
+def test_the_table_names_each_place() -> None:
+    night = clean_night(20)
+    rows = np.random.default_rng(1).choice(np.flatnonzero(night.at_rest), 30, replace=False)
+    night = with_segments(night, rows, 6300.0, 6330.0)
+    table: Any = InstrumentReport.of(night).table()
+    assert table.colnames == [
+        *("KIND", "PETAL", "CAMERA", "FIBER", "WAVE_MIN", "WAVE_MAX", "NUMBER", "EXPECTED"),
+        *("SIGNIFICANCE", "Q_VALUE", "SENTENCE"),
+    ]
+    assert table["KIND"].tolist() == ["wavelength"]
+    assert str(table["WAVE_MIN"].unit) == "Angstrom"
+    none: Any = InstrumentReport.of(clean_night(20)).table()
+    assert len(none) == 0
+    assert none.colnames == table.colnames
 
 
 def test_tails_are_scipys() -> None:

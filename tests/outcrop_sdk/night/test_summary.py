@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from outcrop import InputError, Status, write_scores
+from outcrop import InputError, Status, eligible, write_scores
 from outcrop.inputs import Inputs, NoiseCards
 from outcrop.night.summary import Summary
 from tests.outcrop_sdk.sample import (
@@ -238,6 +238,40 @@ def test_causes_are_counted_and_petals_with_mostly_an_instrumental_one_are_named
     assert petals["CAUSES"].tolist() == ["6 sky_residual", "6 rare", "4 cosmic_ray"]
     assert petals["INSTRUMENTAL"].filled("").tolist() == ["sky_residual in 6 of 6", "", ""]
     assert petals.meta["causes"] == {"sky_residual": 6, "rare": 6, "cosmic_ray": 4}
+
+
+def test_segments_of_one_fiber_are_reported_as_the_instruments(tmp_path: Path) -> None:
+    made, fiber = Summary(tmp_path, some_model(), now=1), -1
+    # Of each of 8 petals the same third fiber is flagged, and explained by the same segments.
+    for number in range(8):
+        spectra = dataclasses.replace(some_spectra(300, LONG), fiber=np.arange(300, dtype=np.int32))
+        coadd = write(tmp_path / f"coadd-{number}.fits", [fibermap(spectra.targetid.tolist())])
+        scores = some_scores(spectra)
+        fiber = int(np.flatnonzero(eligible(scores.status, scores.snr))[2])
+        scores = dataclasses.replace(scores, anomaly=np.arange(300) == fiber)
+        table = tmp_path / f"o-{number}.fits"
+        explained = explained_flags(scores)
+        write_scores(table, spectra, scores, some_model(), explanations=explained)
+        made.scored(coadd, table)
+
+    text = made.write(tmp_path / "out")
+    assert "instrument: segments of 8 spectra gather in 1 of its parts" in text
+    assert f"  fiber {fiber}: 8 spectra have a segment" in text
+    found = read(tmp_path, "instrument.ecsv")
+    assert found["FIBER"].tolist() == [fiber]
+    assert found["SENTENCE"][0].startswith(f"fiber {fiber}: 8 spectra")
+    assert found.meta["sha256"] == some_model().sha256
+    assert (tmp_path / "out" / "instrument.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_night_that_is_not_explained_any_more_leaves_no_report(
+    summary: Summary, tmp_path: Path
+) -> None:
+    for name in ("instrument.ecsv", "instrument.png"):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / name).touch()
+    assert "instrument" not in summary.write(tmp_path / "out")
+    assert not list((tmp_path / "out").glob("instrument*"))
 
 
 def test_a_summary_that_is_written_again_is_the_same(summary: Summary, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.outcrop_sdk.sample import (
     write_redrock,
 )
 from tests.outcrop_sdk.sample import read_table as read_fits_table
+from tests.outcrop_sdk.test_exposures import IDS, write_spectra
 
 
 @pytest.fixture
@@ -52,6 +53,37 @@ def test_a_table_is_current_once_it_is_made(
     assert is_current(table, petal, some_model())
     assert scores.targetid.tolist() == [13, 12, 11]
     assert read_fits_table(table)["TARGETID"].tolist() == [13, 12, 11]
+
+
+def test_segments_are_looked_for_in_the_exposures_beside_the_coadd(
+    client: RetryingClient, tmp_path: Path, table: Path
+) -> None:
+    petal = Petal(
+        write_coadd(tmp_path / "coadd-1.fits", [int(IDS[0]), 12], ["r"]),
+        write_redrock(tmp_path / "redrock-1.fits", [int(IDS[0]), 12]),
+    )
+    write_spectra(tmp_path / "spectra-1.fits")
+    scores = make_table(table, petal, some_model(), client)
+    assert scores.anomaly.all()
+    segments = read_fits_table(table, "SEGMENTS")
+    assert segments["TARGETID"].tolist() == [IDS[0], 12]
+    # There are no exposures of 12, and of the other they are without noise.
+    assert segments["REPEATS"].tolist() == ["unknown", "unknown"]
+
+
+def test_damaged_exposures_leave_a_petal_without_repeats(
+    client: RetryingClient,
+    petal: Petal,
+    table: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "spectra-1.fits").write_bytes(b"SIMPLE" + bytes(2874))
+    make_table(table, petal, some_model(), client)
+    assert is_current(table, petal, some_model())
+    assert set(read_fits_table(table, "SEGMENTS")["REPEATS"].tolist()) == {""}
+    assert "spectra-1.fits" in caplog.text
+    assert "its segments are not looked for in single exposures" in caplog.text
 
 
 def test_a_table_is_not_current_for_another_model(

@@ -36,6 +36,7 @@ from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .noise import correct_noise, describe_noise
 from .petals import pair_files
+from .repeats import with_repeats
 from .scores import Scores, count_outside, count_status
 from .spectra import Spectra
 from .table import check_score_table, write_scores
@@ -395,6 +396,8 @@ def _score(options: argparse.Namespace) -> int:
             )
         warn_if_simulated(model, coadd)
 
+        if explanations is not None:
+            explanations = with_repeats(explanations, spectra, coadd)
         write_scores(output, spectra, scores, model, options.overwrite, explanations)
         print(describe_scores(spectra, scores, model))
         if explanations is not None:
@@ -512,6 +515,7 @@ def _night(options: argparse.Namespace) -> int:
             options.noise_correction,
             options.explain,
         )
+
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
@@ -522,6 +526,7 @@ def _night(options: argparse.Namespace) -> int:
             finally:
                 if night.summary is not None:
                     complete = _print_summary(night.summary, night.text)
+
     if caught:
         raise KeyboardInterrupt(caught[0])
     return 0 if complete else 1

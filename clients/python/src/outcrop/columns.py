@@ -111,5 +111,7 @@ SEGMENT_COLUMNS: Final = (
     Column("CONTINUUM_SHARE", "E", "residual over reconstruction"),
     Column("TAGS", "1A", "what lies there, with its CHANCE"),
     Column("CHANCE", "E", "of the first tag; NaN if none"),
+    Column("REPEATS", "16A", "in which exposures; empty if none there"),
+    Column("EXPID", "J", "of the only exposure; -1 if in others"),
 )
 """The columns of SEGMENTS, in order; a row for each `Segment`."""

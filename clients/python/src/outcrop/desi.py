@@ -25,6 +25,7 @@ from .fingerprint import FileFingerprint
 from .inputs import Inputs
 from .model import Model
 from .petals import Petal, find_petals
+from .redrock_details import details_of, read_candidates
 from .scores import Status
 from .spectra import CAMERAS, Band, Spectra, repeated
 
@@ -72,7 +73,8 @@ def read_spectra(
         Its redrock file, or an older zbest file. The spectra then are redrock's rows in redrock's
         order: the k-th row of a TARGETID gets the coadd's k-th row of it; a row without one gets
         ivar = 0 and NO_SPECTRUM, and their number is logged; coadd rows that redrock does not have
-        are left out.
+        are left out. Where ``rrdetails-*.h5`` lies beside it and h5py is installed, redrock's next
+        best redshifts are read too.
     z : float or (N,) array, optional
         Redshifts in the order of the coadd's rows, instead of a redrock file. NaN where there is
         none: that row has NO_REDSHIFT.
@@ -239,6 +241,10 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path, allow_mismatch: 
         }
         if "SUBTYPE" in table:
             more["subtype"] = table.strings("SUBTYPE")
+    details = details_of(redrock)
+    candidates = None if details is None else read_candidates(details, targetid)
+    if candidates is not None:
+        more["z_candidates"] = candidates
 
     rows = _matches(spectra.targetid, targetid)
     missing = rows < 0

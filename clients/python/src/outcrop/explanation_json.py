@@ -1,7 +1,8 @@
 """Explanations as JSON: the answer to `POST /explain`, written by the service, read by the client.
 
 The types of its objects are also what the OpenAPI document shows. Every float may be null, which
-is NaN. targetid is a string, because JSON readers round large integers.
+is NaN. targetid is a string, because JSON readers round large integers. Repeats are not there: the
+service never knows them.
 """
 
 import math
@@ -131,7 +132,7 @@ _KINDS: Final[dict[type[_Object], type[Any]]] = {
 
 
 def encode_explanations(explanations: Explanations, sample: str) -> bytes:
-    """Return explanations as JSON; NaN and infinities become null.
+    """Return explanations as JSON; NaN and infinities become null, repeats are left out.
 
     Parameters
     ----------
@@ -145,6 +146,7 @@ def encode_explanations(explanations: Explanations, sample: str) -> bytes:
             **_fields(one),
             "targetid": str(one.targetid),
             "status_names": [bit.name for bit in Status(one.status)],
+            "segments": [_fields(each, but="repeats") for each in one.segments],
             "neighbours": [
                 {**_fields(each), "targetid": str(each.targetid)} for each in one.neighbours
             ],
@@ -173,14 +175,17 @@ def decode_explanations(content: bytes | bytearray) -> Explanations:
     )
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+def _fields(value: Any, but: str = "") -> dict[str, Any]:
+    return {name: getattr(value, name) for name in _names(value) if name != but}
+
+
+def _names(of: Any) -> list[str]:
+    return [field.name for field in fields(of)]
 
 
 def _python_number(value: object) -> object:
     if isinstance(value, np.generic):
-        number: object = value.item()
-        return number
+        return cast(Any, value).item()
     raise TypeError(f"{value!r} has no form in JSON")
 
 
@@ -196,7 +201,7 @@ def _read(found: Any) -> Any:
         return found
 
     kind = _KINDS[type(found)]
-    given = {field.name: _read(getattr(found, field.name)) for field in fields(kind)}
+    given = {name: _read(getattr(found, name)) for name in _names(kind) if hasattr(found, name)}
     if "targetid" in given:
         given["targetid"] = _int64(given["targetid"])
     return kind(**given)

@@ -118,7 +118,7 @@ class Evidence:
     probability : float
         Of this cause, given those that compete with it; all of a spectrum add up to 1.
     p_value : float
-        Of what remains when this cause is taken off; NaN where it cannot be told.
+        Of what remains when this cause is taken off; NaN where there is none.
     z : float
         The redshift that it says, NaN where it says none.
     wavelengths : tuple of (float, float)

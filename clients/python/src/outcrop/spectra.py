@@ -22,6 +22,9 @@ CAMERAS: Final = ("b", "r", "z")
 SPECTYPES: Final = ("GALAXY", "QSO", "STAR")
 """redrock's classes."""
 
+CANDIDATES: Final = 9
+"""Other redshifts of a spectrum, at most; redrock keeps three for each class."""
+
 
 def _grid(first: float, pixels: int) -> NDArray[np.float64]:
     wave = first + STEP * np.arange(pixels, dtype=np.float64)
@@ -140,6 +143,8 @@ class Spectra:
         has every bit, where unknown.
     objtype : (N,) str, optional
         What the fiber was meant for: TGT, SKY, NON or BAD.
+    z_candidates : (N, 9) float64, optional
+        redrock's next best redshifts, the best first; NaN where there are fewer.
     inputs : Inputs
         The files that the spectra were read from; none by default.
     """
@@ -162,6 +167,7 @@ class Spectra:
     bgs_target: NDArray[np.int64] | None = None
     mws_target: NDArray[np.int64] | None = None
     objtype: NDArray[np.str_] | None = None
+    z_candidates: NDArray[np.float64] | None = None
     inputs: Inputs = field(default_factory=Inputs)
 
     def __post_init__(self) -> None:
@@ -182,9 +188,11 @@ class Spectra:
                     "one row per redshift, one column per pixel of DESI's grid"
                 )
         for name, column in self.columns().items():
-            if column.shape != self.z.shape:
+            several = (CANDIDATES,) if name == "z_candidates" else ()
+            if column.shape != (*self.z.shape, *several):
                 raise ValueError(
-                    f"{name} has shape {column.shape}; expected {self.z.shape}, one per spectrum"
+                    f"{name} has shape {column.shape}; expected {(*self.z.shape, *several)}, "
+                    "one row per spectrum"
                 )
 
     def __len__(self) -> int:
@@ -198,6 +206,7 @@ class Spectra:
 
     def _repr_html_(self) -> str:
         shown = self[: notebook.ROWS].columns()
+        shown.pop("z_candidates", None)
         shown["status"] = np.array([str(Status(int(bits))) for bits in shown["status"]], np.str_)
         return notebook.html_table(repr(self), {"targetid": shown.pop("targetid"), **shown})
 

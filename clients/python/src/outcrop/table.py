@@ -229,6 +229,7 @@ def _segments(explanations: Explanations) -> Iterator[tuple[Any, ...]]:
             yield (
                 *(explanation.targetid, row, *one.rest, *one.observed, one.significance),
                 *(one.sign, one.continuum_share, named, tags[0].chance if tags else math.nan),
+                *((one.repeats.verdict, one.repeats.expid) if one.repeats else ("", -1)),
             )
 
 

@@ -18,11 +18,13 @@ tail of their mean, which is never smaller. Only flagged spectra are explained a
 what is too weak to flag a spectrum is not seen.
 """
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,8 @@ from .._fits import FitsFile
 from ..scores import eligible
 from .discoveries import q_values
 
-_Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 WAVELENGTH: Final = "wavelength"
 FIBER: Final = "fiber"
@@ -39,12 +42,18 @@ PETAL_CAMERA: Final = "petal_camera"
 
 Q_INSTRUMENT: Final = 1e-3
 """Probability that a night without faults has one of a kind."""
-LEAST: Final = 5
+LEAST: Final = 3
 """Spectra at least, where anything stands out."""
 WIDEST: Final = 200.0
 """Å of the widest segment that counts at a wavelength; wider ones are of a camera."""
 ENDS: Final = {"b": 5780.0, "r": 7570.0, "z": np.inf}
 """Å; a segment is of the first camera whose end is beyond its middle."""
+COLUMNS: Final = (
+    *("KIND", "PETAL", "CAMERA", "FIBER", "WAVE_MIN", "WAVE_MAX", "NUMBER", "EXPECTED"),
+    *("SIGNIFICANCE", "Q_VALUE", "SENTENCE"),
+)
+"""Of the table of places."""
+_PRINTED: Final = 10
 _OTHER_OBJECT: Final = ("wrong_redshift", "second_spectrum", "other_class")
 _STEP: Final = 5e-4  # in ln(wavelength): 2 to 5 Å
 _FIRST, _LAST = np.log(3600.0), np.log(9824.0)
@@ -74,11 +83,11 @@ class NightSegments:
     tile: NDArray[np.int64]
     petal: NDArray[np.int64]
     fiber: NDArray[np.int64]
-    z: _Floats
+    z: NDArray[np.float64]
     at_rest: NDArray[np.bool_]
     row: NDArray[np.int64]
-    first: _Floats
-    last: _Floats
+    first: NDArray[np.float64]
+    last: NDArray[np.float64]
 
     @staticmethod
     def read(table: Path) -> "NightSegments | None":
@@ -191,11 +200,11 @@ class Tested:
 
     label: NDArray[np.int64]
     number: NDArray[np.int64]
-    expected: _Floats
-    p_value: _Floats
+    expected: NDArray[np.float64]
+    p_value: NDArray[np.float64]
 
     @property
-    def q_value(self) -> _Floats:
+    def q_value(self) -> NDArray[np.float64]:
         """(T,) float64: adjusted for all of them."""
         return q_values(self.p_value)
 
@@ -232,7 +241,7 @@ class InstrumentReport:
         )
 
     @property
-    def places(self) -> list[Place]:
+    def outstanding(self) -> list[Place]:
         """The places that stand out: wavelengths, fibers, petals and cameras."""
         found = [*_ranges(self.wavelengths)]
         for kind, tested in ((FIBER, self.fibers), (PETAL_CAMERA, self.petal_cameras)):
@@ -245,8 +254,37 @@ class InstrumentReport:
                     found.append(replace(place, petal=petal, camera=list(ENDS)[camera]))
         return found
 
+    @property
+    def text(self) -> str:
+        """What is to be printed of them."""
+        places = sorted(self.outstanding, key=lambda place: -place.significance)
+        lines = [
+            f"instrument: segments of {self.spectra} spectra gather in {len(places)} of its parts"
+        ]
+        lines += [f"  {place.sentence}" for place in places[:_PRINTED]]
+        if len(places) > _PRINTED:
+            lines.append(f"  and {len(places) - _PRINTED} more (instrument.ecsv)")
+        return "\n".join(lines)
 
-def wave_of(bins: NDArray[np.integer] | int) -> _Floats:
+    def table(self) -> "Table":
+        """Return a table with one row for each place."""
+        from astropy.table import Table
+
+        rows = [
+            (
+                *(place.kind, place.petal, place.camera, place.fiber, *place.wave, place.number),
+                *(place.expected, place.significance, place.q_value, place.sentence),
+            )
+            for place in self.outstanding
+        ]
+        types = ["U12", "i4", "U1", "i4", "f8", "f8", "i4", "f8", "f8", "f8", "U120"]
+        table = Table(rows=rows or None, names=COLUMNS, dtype=types)
+        for name in ("WAVE_MIN", "WAVE_MAX"):
+            cast(Any, table)[name].unit = "Angstrom"
+        return table
+
+
+def wave_of(bins: NDArray[np.integer] | int) -> NDArray[np.float64]:
     """Return the observed wavelengths, Å, at which bins of ln(wavelength) begin."""
     return np.exp(_FIRST + _STEP * np.asarray(bins))
 
@@ -358,7 +396,7 @@ def _by_petal_and_camera(night: NightSegments) -> Tested:
     )
 
 
-def _number_of(chances: _Floats) -> _Floats:
+def _number_of(chances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the distribution of how many of independent events happen."""
     found = np.ones(1)
     for chance in chances:
@@ -366,7 +404,7 @@ def _number_of(chances: _Floats) -> _Floats:
     return found
 
 
-def _sum_of(numbers: Sequence[NDArray[np.int64]]) -> _Floats:
+def _sum_of(numbers: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Return the distribution of the sum of one number drawn from each."""
     found = np.ones(1)
     for each in numbers:
@@ -374,7 +412,7 @@ def _sum_of(numbers: Sequence[NDArray[np.int64]]) -> _Floats:
     return found
 
 
-def _poisson_tail(number: NDArray[np.int64], expected: _Floats) -> _Floats:
+def _poisson_tail(number: NDArray[np.int64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probability of at least these numbers; 1 where no more than expected."""
     above = np.flatnonzero(number > expected)
     counts = number[above, None] + np.arange(_TERMS)

@@ -1,12 +1,14 @@
 """Summary: the counts of a night, petal by petal, from the score tables themselves.
 
-It is written as three files: ``summary.ecsv``, ``toplist.ecsv`` (CSV with a header of comments:
-types, units and the model) and ``targets.txt``.
+It is written as ``summary.ecsv``, ``toplist.ecsv`` (CSV with a header of comments: types, units and
+the model) and ``targets.txt``; where spectra are explained, also as ``instrument.ecsv`` and, with
+matplotlib, ``instrument.png``.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import io
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +27,7 @@ from ..scores import count_outside, eligible
 from .causes import count_causes, describe_causes, dominant
 from .discoveries import NONE, RANK, TAIL, UNKNOWN, Discoveries
 from .faults import PetalPValues
+from .instrument import InstrumentReport, NightSegments
 from .selection import FLAGGED, Selection
 from .tables import read_noise, read_table
 from .top_list import TopList
@@ -32,9 +35,13 @@ from .top_list import TopList
 if TYPE_CHECKING:
     from astropy.table import Table
 
+logger = logging.getLogger(__name__)
+
 SUMMARY: Final = "summary.ecsv"
 TOPLIST: Final = "toplist.ecsv"
 TARGETS: Final = "targets.txt"
+INSTRUMENT: Final = "instrument.ecsv"
+PICTURE: Final = "instrument.png"
 
 SCORED: Final = "scored"
 FAILED: Final = "failed"
@@ -158,6 +165,8 @@ class Summary:
     entries : list of Entry
     petals : list of ScoredPetal
         Of the entries that are scored, in the same order.
+    segments : list of NightSegments
+        Of those whose spectra are explained.
     """
 
     root: Path
@@ -166,10 +175,11 @@ class Summary:
     selection: Selection = FLAGGED
     entries: list[Entry] = field(default_factory=list[Entry])
     petals: list[ScoredPetal] = field(default_factory=list[ScoredPetal])
+    segments: list[NightSegments] = field(default_factory=list[NightSegments])
 
     def scored(self, coadd: Path, table: Path) -> None:
         """Add a petal that has its score table; InputError where that cannot be read."""
-        columns, noise = read_table(table), read_noise(table)
+        columns, noise, segments = read_table(table), read_noise(table), NightSegments.read(table)
         status, snr = columns["STATUS"], columns["SNR"]
         counted = eligible(status, snr)
         outside, unknown = count_outside(status, snr, columns["DESI_TARGET"])
@@ -181,6 +191,8 @@ class Summary:
             {camera: noise[card] for camera, card in _VARIANCES.items() if card in noise},
         )
 
+        if segments is not None:
+            self.segments.append(segments)
         self.petals.append(
             ScoredPetal(
                 coadd,
@@ -240,7 +252,7 @@ class Summary:
         )
 
     def write(self, folder: Path) -> str:
-        """Write the three files, each completely or not at all; InputError where one cannot be.
+        """Write the files, each completely or not at all; InputError where one cannot be.
 
         Returns
         -------
@@ -263,9 +275,22 @@ class Summary:
             write_atomically(folder / name, _ecsv(table, meta), overwrite=True)
         write_atomically(folder / TARGETS, top.targets().encode(), overwrite=True)
 
-        written = ", ".join(str(folder / name) for name in (SUMMARY, TOPLIST, TARGETS))
+        names = [SUMMARY, TOPLIST, TARGETS]
+        text = self._text(found)
+        for name in (INSTRUMENT, PICTURE):
+            (folder / name).unlink(missing_ok=True)
+        if self.segments:
+            report = InstrumentReport.of(NightSegments.concatenate(self.segments))
+            write_atomically(folder / INSTRUMENT, _ecsv(report.table(), provenance), True)
+            names.append(INSTRUMENT)
+            if png := _picture(report):
+                write_atomically(folder / PICTURE, png, True)
+                names.append(PICTURE)
+            text += f"\n{report.text}"
+
+        written = ", ".join(str(folder / name) for name in names)
         head = _most_anomalous(toplist, self.selection)
-        return f"{self._text(found)}\n{head}\nwritten: {written}"
+        return f"{text}\n{head}\nwritten: {written}"
 
     def _complete(self, found: Discoveries) -> None:
         """Add to the entries what only the whole night tells."""
@@ -372,6 +397,16 @@ class Summary:
             yield f"mostly instrumental: {entry.instrumental}, {entry.coadd.relative_to(self.root)}"
         if len(petals) > _PRINTED:
             yield f"and {len(petals) - _PRINTED} more petals (INSTRUMENTAL in {SUMMARY})"
+
+
+def _picture(report: InstrumentReport) -> bytes:
+    """Return the picture of a report; nothing where matplotlib is not installed."""
+    try:
+        from .instrument_picture import InstrumentPicture
+    except ImportError as error:
+        logger.warning("no %s: it needs matplotlib (%s); pip install matplotlib", PICTURE, error)
+        return b""
+    return InstrumentPicture(report).png()
 
 
 def _discovered(number: int, basis: str) -> str:

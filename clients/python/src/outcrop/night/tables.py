@@ -4,6 +4,7 @@ A table is current if its header names the present files and the served model, i
 corrected and its flagged spectra explained as it is to be now, and it is not older than the files.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ from numpy.typing import NDArray
 from .._fits import FitsFile
 from ..desi import read_spectra
 from ..errors import InputError
+from ..explanations import Explanations
 from ..fingerprint import has_fingerprints
 from ..flagged import explain_flagged
 from ..inputs import NoiseCards
 from ..model import Model
 from ..noise import correct_noise
 from ..petals import Petal
+from ..repeats import with_repeats
 from ..scores import Scores
+from ..spectra import Spectra
 from ..table import EXPLAINED, NOISE, write_scores
 from .retries import RetryingClient
+
+logger = logging.getLogger(__name__)
 
 
 def is_current(
@@ -70,7 +76,7 @@ def make_table(
     noise_correction : bool
         Whether to apply `correct_noise`.
     explained : bool
-        Whether to apply `explain_flagged`.
+        Whether to apply `explain_flagged`, and `with_repeats` where there are exposures.
 
     Raises
     ------
@@ -89,7 +95,10 @@ def make_table(
     if noise_correction:
         spectra = correct_noise(spectra)
     scores = client.score(spectra)
-    explanations = explain_flagged(client.explain, spectra, scores) if explained else None
+    explanations = None
+    if explained:
+        found = explain_flagged(client.explain, spectra, scores)
+        explanations = _with_repeats(found, spectra, petal.coadd)
 
     table.parent.mkdir(parents=True, exist_ok=True)
     write_scores(table, spectra, scores, model, True, explanations)
@@ -97,6 +106,15 @@ def make_table(
     newest = max(table.stat().st_mtime_ns, *(each.mtime for each in fingerprints))
     os.utime(table, ns=(newest, newest))
     return scores
+
+
+def _with_repeats(explanations: Explanations, spectra: Spectra, coadd: Path) -> Explanations:
+    """Return the explanations with repeats; without, and a warning, where exposures are damaged."""
+    try:
+        return with_repeats(explanations, spectra, coadd)
+    except InputError as error:
+        logger.warning("%s; its segments are not looked for in single exposures", error)
+        return explanations
 
 
 def read_table(table: Path) -> dict[str, NDArray[Any]]:
@@ -112,6 +130,7 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
     with FitsFile(table) as file:
         rows = file.table("OUTLIERS")
         empty, unknown = np.full(len(rows), ""), np.full(len(rows), np.nan)
+
         return {
             "TARGETID": rows.integers("TARGETID"),
             "Z": rows.floats("Z"),

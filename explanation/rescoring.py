@@ -1,4 +1,4 @@
-"""Judge: scores of the spectra that hypotheses leave, and their p-values.
+"""Rescoring: scores of the spectra that hypotheses leave, and their p-values.
 
 They are scored as any spectrum is, at the S/N of the spectrum that is explained: a correction must
 not move it among fainter inliers.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scoring.calibration import Evidence
+from scoring.calibration import PValueInputs
 from scoring.raw_scorer import RawScores
 from scoring.residual import boxcar_significance, weighted_mse
 from scoring.scorer import Scorer
@@ -23,7 +23,7 @@ _RARE = 10.0
 """How many times larger the p-value of a rare spectrum would be with the NOF of an inlier."""
 
 
-class Judge:
+class Rescoring:
     """Scores what hypotheses propose."""
 
     def __init__(self, scorer: Scorer, reconstruct: Reconstructor) -> None:
@@ -56,7 +56,7 @@ class Judge:
         spectype = [case.spectype, *(one.spectype or case.spectype for one in proposals)]
         rows = [*range(len(flux)), 0]
         nof = np.append(raw.nof, INLIER_NOF).astype(np.float32)
-        evidence = Evidence(
+        inputs = PValueInputs(
             np.full(len(rows), case.snr, np.float32),
             (good / bins)[rows].astype(np.float32),
             raw.wmse[rows],
@@ -65,7 +65,7 @@ class Judge:
             raw.camera_offset[rows],
             np.array([*spectype, case.spectype]),
         )
-        p_value = self._scorer.calibration.p_values(evidence).within_class
+        p_value = self._scorer.calibration.p_values(inputs).within_class
         candidates = Candidates(
             (*(one.cause for one in proposals), "rare"),
             np.append(gain, 0.0),
