@@ -85,7 +85,8 @@ def _heights(
 ) -> NDArray[np.float64]:
     """Return the least-squares heights (L,); those of the other sign are left out in turn."""
     heights = np.zeros(len(shapes))
-    used = np.flatnonzero((shapes * (weight > 0)).max(axis=1) > 0.5)
+    # The middle of a line has to be seen.
+    used = np.flatnonzero((shapes * (weight > 0)).max(axis=1) > 0.5 * shapes.max(axis=1))
     weighted = shapes * weight
     normal, projection = weighted @ shapes.T, weighted @ residual
     normal[np.diag_indices(len(normal))] *= 1 + 1e-6
