@@ -49,7 +49,7 @@ BATCH = 10
 SHARE = 0.01
 """Of what a scanner cares for, among the flagged."""
 NIGHTS = ("crowded", "sparse")
-INLIERS = 1170
+INLIERS = 900
 """Of a sparse night."""
 MACRO = "macro"
 """Mean over the kinds."""
@@ -160,6 +160,7 @@ def explain_sky(explainer: Explainer, folder: Path) -> FlaggedSky:
             scores.nof[rows],
             scores.p_value[rows],
             spectra.z[rows],
+            np.array([one.z_best for one in explained]),
             np.full(len(rows), "") if spectra.spectype is None else spectra.spectype[rows],
             scores.anomaly[rows],
             np.array([[one.get(cause, 0.0) for cause in CAUSES] for one in probability]),
@@ -297,8 +298,8 @@ def _protege(features: NDArray[np.float32], labels: Mapping[int, int]) -> NDArra
         # Labels that are all the same have no length.
         warnings.simplefilter("ignore", ConvergenceWarning)
         process.fit(features[list(labels)], list(labels.values()))
-    mean, deviation = process.predict(features, return_std=True)[:2]
-    score = expected_improvement(mean, np.asarray(deviation), max(labels.values()))
+    mean, deviation = map(np.real, process.predict(features, return_std=True)[:2])
+    score = expected_improvement(mean, deviation, max(labels.values()))
     return np.argsort(-score, kind="stable")
 
 
