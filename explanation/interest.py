@@ -8,7 +8,7 @@ The features of a spectrum do not depend on the other spectra of its night.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import product
 from typing import Final, TypeVar
@@ -220,15 +220,28 @@ class GaussianProcess:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and standard deviation (N,) of the interest of features (N, F)."""
         mean, deviation = np.empty(len(features)), np.empty(len(features))
-        weights, inverse = self._weights.astype(np.float32), self._inverse.astype(np.float32)
-        for start in range(0, len(features), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            near = _matern(_distances(self.kernel.weighted(features[block]), self._known))
-            mean[block] = self._mean + near @ weights
+        inverse = self._inverse.astype(np.float32)
+        for block, near in self._near(features):
+            mean[block] = self._mean_of(near)
             explained = near @ inverse.T
             left = 1 - np.einsum("nk,nk->n", explained, explained)
             deviation[block] = np.sqrt(self.variance * np.maximum(left, 0))
         return mean, deviation
+
+    def mean(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the mean (N,) alone, in half the time."""
+        parts = [self._mean_of(near) for _, near in self._near(features)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _near(self, features: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield blocks of rows with their correlations (B, n) with the labelled ones."""
+        for start in range(0, len(features), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            weighted = self.kernel.weighted(features[block])
+            yield block, _matern(_distances(weighted, self._known))
+
+    def _mean_of(self, near: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self._mean + (near @ self._weights.astype(np.float32)).astype(np.float64)
 
 
 class Ranking:
@@ -279,14 +292,15 @@ class Ranking:
         if not labels:
             return self._start
 
-        mean, deviation = self.predict(labels)
         rows, values = _checked(labels, len(self.features))
-        score = mean
+        process = GaussianProcess.fit(self.features[rows], values)
         if name == "expected_improvement":
-            score = expected_improvement(mean, deviation, float(values.max()))
+            score = expected_improvement(*process.predict(self.features), float(values.max()))
         elif name == "blend":
-            distance = _nearest(self.features, self.features[rows])
-            score = blend(raw_score(self._p_value), mean, distance / self._distance)
+            distance = _nearest(self.features, self.features[rows]) / self._distance
+            score = blend(raw_score(self._p_value), process.mean(self.features), distance)
+        else:
+            score = process.mean(self.features)
 
         found = self._descending(score)
         if name == "interest" and values.max() < INTERESTING:

@@ -69,6 +69,7 @@ def test_mean_and_deviation_are_scikit_learns(kernel: Kernel) -> None:
     expected = reference.predict(weighted, return_std=True)
     assert mean == pytest.approx(expected[0] + labels.mean(), abs=2e-3)
     assert deviation == pytest.approx(expected[1], abs=2e-3)
+    assert np.array_equal(fitted.mean(features), mean)
 
 
 @pytest.mark.parametrize("by_cause", [True, False])
