@@ -1,12 +1,28 @@
 """What a label may say."""
 
 import math
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from explanation.labels import HEADER, read_labels
 from outcrop import InputError
-from outcrop.label import FIELDS, Label, check_fields, check_scanner, check_targetid
+from outcrop.label import (
+    FIELDS,
+    LABEL_COLUMNS,
+    Label,
+    check_fields,
+    check_scanner,
+    check_targetid,
+    format_labels,
+    guarded,
+    unguarded,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +86,51 @@ def test_a_targetid_has_64_bits() -> None:
 def test_the_fields_are_those_that_have_a_value() -> None:
     assert Label(1, "ABC", interest=0, z=0.0).fields == {"interest": 0, "z": 0.0}
     assert list(FIELDS) == ["interest", "vi_quality", "issues", "z", "spectype", "comment"]
+
+
+@pytest.mark.parametrize(
+    ("label", "summary"),
+    [
+        (
+            Label(1, "A", interest=5, issues="RS", spectype="QSO", comment="BAL, broad"),
+            "BAL, broad",
+        ),
+        (Label(1, "A", interest=5, issues="RS", spectype="QSO"), "QSO"),
+        (Label(1, "A", interest=5, issues="RS"), "bad redshift, bad spectrum"),
+        (Label(1, "A", interest=0), "interest 0"),
+        (Label(1, "A", z=0.1, vi_quality=4), ""),
+    ],
+)
+def test_what_a_spectrum_is_in_a_word(label: Label, summary: str) -> None:
+    assert label.summary == summary
+
+
+def test_of_a_target_the_last_summary_is_written() -> None:
+    labels = [
+        Label(2, "A", comment="later", time=datetime(2026, 2, 1, tzinfo=UTC)),
+        Label(2, "B", comment="earlier", time=datetime(2026, 1, 1, tzinfo=UTC)),
+        Label(2, "C", z=0.1, time=datetime(2026, 3, 1, tzinfo=UTC)),
+        Label(1, "B", comment="=1, a formula"),
+    ]
+    assert format_labels(labels).decode() == 'TARGETID,LABEL\n1,"\'=1, a formula"\n2,later\n'
+    assert LABEL_COLUMNS == HEADER
+
+
+printable = st.text(max_size=100).filter(lambda text: text.isprintable() and text == text.strip())
+
+
+@given(st.dictionaries(st.integers(-(2**63), 2**63 - 1), printable.filter(bool)))
+def test_any_labels_are_read_where_spectra_are_explained(comments: dict[int, str]) -> None:
+    labels = [Label(targetid, "A", comment=comment) for targetid, comment in comments.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "labels.csv")
+        path.write_bytes(format_labels(labels))
+        found = read_labels(path)
+    assert found == {targetid: guarded(text)[:100] for targetid, text in comments.items()}
+
+
+@given(st.text(st.sampled_from("'\" ;=+-@a|1."), max_size=12))
+def test_a_guarded_text_is_no_formula_and_comes_back(text: str) -> None:
+    assert unguarded(guarded(text)) == text
+    bare = guarded(text).lstrip("\"' ")
+    assert guarded(text)[:1] in ("'", "") or bare[:1] not in tuple("=@")

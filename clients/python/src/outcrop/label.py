@@ -1,10 +1,12 @@
 """Label: what a scanner says about a spectrum, and of which spectrum it is said."""
 
+import csv
+import io
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from .errors import InputError
@@ -15,6 +17,15 @@ ISSUES: Final = {"R": "bad redshift", "C": "bad spectype", "S": "bad spectrum"}
 SPECTYPES: Final = ("STAR", "GALAXY", "QSO")
 LONGEST_COMMENT: Final = 100
 
+LABEL_COLUMNS: Final = ("TARGETID", "LABEL")
+"""The columns of the label file that `python -m explanation` and the service read."""
+
+# Where a text, or what follows a semicolon where that separates columns, is a formula.
+_AT_START: Final = r"""(?=['"\s]*[=+\-@])"""
+_AFTER_SEMICOLON: Final = r"""(?=['"\s]*([=@]|[+-][^;]*[|(]))"""
+_FORMULA: Final = re.compile(f"^{_AT_START}|(?<=;){_AFTER_SEMICOLON}")
+_GUARDED: Final = re.compile(f"^'{_AT_START}|(?<=;)'{_AFTER_SEMICOLON}")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 _SCANNER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,8}[A-Za-z0-9._-])?")
 _LARGEST: Final = 2**63 - 1
 
@@ -92,6 +103,44 @@ class Label:
         """What is said: those of `FIELDS` that have a value, by their names."""
         values = {name: getattr(self, name) for name in FIELDS}
         return {name: value for name, value in values.items() if value not in (None, "")}
+
+    @property
+    def summary(self) -> str:
+        """What the spectrum is: the comment, else SPECTYPE, the issues or the interest."""
+        issues = ", ".join(ISSUES[letter] for letter in self.issues)
+        interest = "" if self.interest is None else f"interest {self.interest}"
+        return self.comment or self.spectype or issues or interest
+
+
+def format_labels(labels: Iterable[Label]) -> bytes:
+    """Return the content of a label file: of each target the last summary that is not empty."""
+    oldest = datetime.min.replace(tzinfo=UTC)
+    of_target = {
+        label.targetid: guarded(label.summary)[:LONGEST_COMMENT]
+        for label in sorted(labels, key=lambda label: label.time or oldest)
+        if label.summary
+    }
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerows([LABEL_COLUMNS, *of_target.items()])
+    return content.getvalue().encode()
+
+
+def guarded(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula, with an apostrophe where it would.
+
+    Examples
+    --------
+    >>> guarded("=1+1"), guarded("-1.5"), unguarded(guarded("@x"))
+    ("'=1+1", '-1.5', '@x')
+    """
+    return text if _NUMBER.fullmatch(text) else _FORMULA.sub("'", text)
+
+
+def unguarded(text: str) -> str:
+    """Return the text that was `guarded`."""
+    original = _GUARDED.sub("", text)
+    return original if guarded(original) == text else text
 
 
 def check_scanner(scanner: str) -> str:
