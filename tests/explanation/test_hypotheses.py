@@ -11,7 +11,9 @@ from explanation.hypotheses.camera_calibration import CameraCalibration
 from explanation.hypotheses.cosmic_ray import CosmicRay
 from explanation.hypotheses.lines import EmissionLine
 from explanation.hypotheses.proposal import Hypothesis, Proposal
+from explanation.hypotheses.sky_lines import SkyLines
 from explanation.hypotheses.sky_residual import SkyResidual
+from explanation.sky_lines import sky_lines
 from outcrop import WAVE, Spectra
 
 from .conftest import changed
@@ -100,6 +102,23 @@ def test_a_trough_is_found_where_it_is(
     assert first == pytest.approx(6300, abs=50)
     assert last == pytest.approx(6400, abs=50)
     assert "too low" in proposal.sentence
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_lines_of_the_sky_are_found_with_their_sign(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra, sign: int
+) -> None:
+    wave, brightness = sky_lines()
+    band = galaxy.bands["z"]
+    profile = np.exp(-0.5 * ((WAVE["z"][:, None] - wave) / 0.8) ** 2) @ brightness
+    error = 1 / np.sqrt(np.median(band.ivar[0]))
+    odd = explainer.case(
+        changed(galaxy, "z", band.flux + sign * 200 * error * profile / profile.max())
+    )
+    proposal = fitted(SkyLines(), odd, reconstruct)
+
+    assert f"{'too little' if sign > 0 else 'too much'} in camera z" in proposal.sentence
+    assert chi2(odd, reconstruct, proposal) < 0.5 * odd.chi2
 
 
 def test_a_corrected_spectrum_has_the_bins_of_the_case(explainer: Explainer, case: Case) -> None:
