@@ -130,13 +130,14 @@ class _Places:
 
     def _pixel(self, segment: Segment, lone: NDArray[np.int64]) -> Tag | None:
         first, last = segment.observed
-        wave = WAVE["brz"][np.abs(lone)]
+        wave = WAVE["brz"][np.abs(lone[np.sign(lone) == segment.sign])]
         if self.width > (_FEW_BINS + 0.5) * self.bin:
             return None
-        if not ((wave > first - STEP) & (wave < last) & (np.sign(lone) == segment.sign)).any():
+        if not ((wave > first - STEP) & (wave < last)).any():
             return None
-        edges = np.searchsorted(wave, [self.first - STEP, self.first + self.width])
-        return Tag("single pixel", float(np.mean(edges[1] > edges[0])))
+        begin = np.searchsorted(wave, self.first - STEP, side="right")
+        end = np.searchsorted(wave, self.first + self.width)
+        return Tag("single pixel", float(np.mean(end > begin)))
 
     def _whole(self, segment: Segment, camera: str) -> Tag | None:
         low, high = self._inside(camera)
