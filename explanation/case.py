@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from outcrop.spectra import WAVE
+from outcrop.spectra import CAMERAS, WAVE, camera_of
 from scoring.preprocess import Prepared, Preprocessor, RestFrame
 from scoring.scorer import Scorer
 
 OBSERVED = WAVE["brz"]
 STELLAR = 2.5e-3
 """Stars have redshifts nearer 0 than this."""
-JOINS = (5780.0, 7570.0)
-"""Middles of the wavelengths that two cameras share, observed frame, Å."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +84,8 @@ class Case:
         return float(np.sum(self.ivar * (self.flux - self.plain.astype(np.float64)) ** 2))
 
     def camera(self, name: str) -> NDArray[np.bool_]:
-        """Return which bins (M,) camera b, r or z observed; joins are split in the middle."""
-        low, high = JOINS
-        observed = self.observed
-        inside = {"b": observed < low, "z": observed >= high}
-        return inside.get(name, (observed >= low) & (observed < high))
+        """Return which bins (M,) camera b, r or z observed; overlaps are split in the middle."""
+        return camera_of(self.observed) == CAMERAS.index(name)
 
 
 @dataclass(frozen=True, eq=False)

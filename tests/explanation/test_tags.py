@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from explanation.sky_lines import sky_brightness, sky_lines
-from explanation.tags import CAMERAS, tagged
+from explanation.tags import tagged
 from model_store.grid import RestGrid
 from outcrop.explanations import Segment
-from outcrop.spectra import WAVE
+from outcrop.spectra import CAMERAS, WAVE
 
 GRID = RestGrid()
 OBSERVED = WAVE["brz"]
