@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..case import STELLAR, Case, Reconstructor
-from ..lines import ABSORPTION, BALMER, EMISSION, SpectralLine
-from .line_fit import LIGHT_SPEED, fit_lines, profiles
+from ..lines import ABSORPTION, BALMER, EMISSION, LIGHT_SPEED, SpectralLine
+from .line_fit import fit_lines, profiles
 from .proposal import Proposal
 
 _FWHM = 2.355

@@ -37,6 +37,8 @@ class SkyResidual:
                 return None
             ivar = case.ivar.copy()
             ivar[first:end] = 0
+            if not ivar.any():
+                return None
             model = reconstruct(case.flux[None], ivar[None]).model[0].astype(np.float64)
 
         observed = case.observed

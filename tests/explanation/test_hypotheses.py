@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from explanation.case import Case, Reconstructor
+from explanation.case import OBSERVED, Case, Reconstructor
 from explanation.explainer import Explainer
 from explanation.hypotheses.camera_calibration import CameraCalibration
 from explanation.hypotheses.cosmic_ray import CosmicRay
@@ -14,7 +14,8 @@ from explanation.hypotheses.proposal import Hypothesis, Proposal
 from explanation.hypotheses.sky_lines import SkyLines
 from explanation.hypotheses.sky_residual import SkyResidual
 from explanation.sky_lines import sky_lines
-from outcrop import WAVE, Spectra
+from outcrop import WAVE, Band, Spectra
+from scoring.coadd import coadd
 
 from .conftest import changed
 
@@ -74,6 +75,21 @@ def test_a_spike_is_a_cosmic_ray_and_a_resolved_line_is_none(
     line = band.flux.copy()
     line[0] += 150 * error * np.exp(-0.5 * ((WAVE["r"] - WAVE["r"][pixel]) / 2.5) ** 2)
     assert CosmicRay().fit(explainer.case(changed(galaxy, "r", line)), reconstruct) is None
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_a_spike_in_the_outer_half_of_the_outermost_bins_is_found(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra, end: int
+) -> None:
+    flux, ivar, _ = coadd(galaxy)
+    first, last = explainer.scorer.preprocessor.grid.edges[[0, -1]] * (1 + galaxy.z)
+    pixel = int(np.flatnonzero((first < OBSERVED) & (last > OBSERVED))[end])
+    ivar[0, pixel] = np.median(ivar)
+    flux[0, pixel] += 150 / np.sqrt(ivar[0, pixel])
+    odd = Spectra({"brz": Band(flux, ivar)}, galaxy.z, galaxy.targetid)
+
+    proposal = fitted(CosmicRay(), explainer.case(odd), reconstruct)
+    assert proposal.wavelengths == ((OBSERVED[pixel], OBSERVED[pixel]),)
 
 
 def test_a_line_at_the_redshift_is_named(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from explanation.sky_lines import sky_brightness, sky_lines
-from explanation.tags import CAMERAS, tagged
+from explanation.tags import tagged
 from model_store.grid import RestGrid
 from outcrop.explanations import Segment
-from outcrop.spectra import WAVE
+from outcrop.spectra import CAMERAS, WAVE
 
 GRID = RestGrid()
 OBSERVED = WAVE["brz"]
@@ -135,6 +135,16 @@ def test_one_or_two_pixels_alone_are_tagged(pixels: int, lone: bool, height: flo
     assert ("single pixel" in found) == lone
     if lone:
         assert found["single pixel"] == pytest.approx(9 / (5780 - 3960), rel=0.5)
+
+
+def test_the_chance_of_a_single_pixel_counts_those_of_its_sign() -> None:
+    z, middle = 0.1, OBSERVED[2000]
+    alone = spike(1, 30)
+    between = alone.copy()
+    between[1000:2600:100] -= 30
+    between[2000] = alone[2000]
+    segment = observed(z, middle - 4, middle + 5)
+    assert tags(segment, z, between)["single pixel"] == tags(segment, z, alone)["single pixel"]
 
 
 def test_a_line_as_wide_as_the_resolution_is_no_single_pixel() -> None:

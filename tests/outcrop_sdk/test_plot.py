@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from outcrop import WAVE, InputError, Scores, Status
+from outcrop import InputError, Scores, Status, spectra
 from outcrop.plot import OVERLAPS, DrawnSpectrum, Portrait, flux_limits
 from tests.outcrop_sdk.sample import some_explanation, some_model, some_scores, some_spectra
 
@@ -84,8 +84,8 @@ def test_segments_are_shaded_and_the_sentence_is_wrapped_above_the_panels() -> N
 
 
 def test_the_overlaps_are_those_of_the_cameras() -> None:
-    ends = ((WAVE["r"][0], WAVE["b"][-1]), (WAVE["z"][0], WAVE["r"][-1]))
-    np.testing.assert_allclose(OVERLAPS, ends)
+    assert OVERLAPS == spectra.OVERLAPS
+    np.testing.assert_allclose(spectra.MIDDLES, np.mean(OVERLAPS, axis=1))
 
 
 def test_all_axes_have_units_and_the_title_is_the_given_one() -> None:

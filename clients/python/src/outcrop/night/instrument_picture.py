@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .instrument import ENDS, FIBER, PETAL_CAMERA, WAVELENGTH, InstrumentReport, Place, wave_of
+from ..spectra import CAMERAS
+from .instrument import FIBER, PETAL_CAMERA, WAVELENGTH, InstrumentReport, Place, wave_of
 
 _OBSERVED, _EXPECTED, _SHADED = "#666666", "#0072B2", "#F9F3B0"
 _FOUND: Final = "#D55E00"
@@ -82,7 +83,7 @@ def _draw_fibers(axes: Axes, report: InstrumentReport, places: list[Place]) -> N
 
 
 def _draw_petals(figure: Figure, axes: Axes, report: InstrumentReport, places: list[Place]) -> None:
-    tested, cameras = report.petal_cameras, list(ENDS)
+    tested, cameras = report.petal_cameras, CAMERAS
     petals = np.unique(tested.label[:, 0])
     if not len(petals):
         axes.set_axis_off()
