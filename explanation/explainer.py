@@ -39,6 +39,7 @@ from .tags import tagged
 _TEMPLATES = 16
 _UNEXPLAINED = "None of the known causes explains it"
 _INLIER = "It is an inlier: there is nothing to explain"
+_NO_P_VALUE = "It has no p-value: whether it stands out is not known"
 _RARE = "The model reconstructs it, but few spectra are like it"
 
 
@@ -174,7 +175,8 @@ class Explainer:
     def _explanation(self, case: Case, targetid: int, status: int, p_value: float) -> Explanation:
         proposals, candidates = self.competitors(case)
         flagged = p_value < self.scorer.model.p_level
-        evidence = _evidence(proposals, candidates, p_value, _UNEXPLAINED if flagged else _INLIER)
+        otherwise = _UNEXPLAINED if flagged else _NO_P_VALUE if math.isnan(p_value) else _INLIER
+        evidence = _evidence(proposals, candidates, p_value, otherwise)
 
         cause = evidence[0]
         moved = cause.cause in ("wrong_redshift", "other_class") and not math.isnan(cause.z)

@@ -77,7 +77,8 @@ class _Places:
             (name for name, (_, last) in CAMERAS.items() if middle < last), list(CAMERAS)[-1]
         )
 
-        self.width = segment.observed[1] - segment.observed[0]
+        self.own, last = segment.observed
+        self.width = last - self.own
         self.first = self._shifted(*self._inside(self.camera))
         self.anywhere = self._shifted(*self.range)
 
@@ -86,7 +87,8 @@ class _Places:
         return max(first, self.range[0]), min(last, self.range[1])
 
     def _shifted(self, first: float, last: float) -> NDArray[np.float64]:
-        return np.arange(first, max(last - self.width, first) + STEP, STEP)
+        """Return where it can begin between two wavelengths, and where it does."""
+        return np.append(np.arange(first, last - self.width + STEP, STEP), self.own)
 
     def tags(self, segment: Segment, lone: NDArray[np.int64]) -> list[Tag]:
         """Return the tags of the segment that apply."""
