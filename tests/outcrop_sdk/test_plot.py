@@ -87,6 +87,12 @@ def test_segments_are_shaded_and_the_sentence_is_wrapped_above_the_panels() -> N
     np.testing.assert_allclose(figure.axes[0].get_window_extent().size, size, rtol=1e-6)
 
 
+def test_a_number_stays_with_its_name() -> None:
+    sentence = f"{'lines ' * 14}have p = 0.1"
+    text = Portrait(dataclasses.replace(SPECTRUM, sentence=sentence)).texts[-1].get_text()
+    assert text.splitlines()[-1].split() == ["p", "=", "0.1"]
+
+
 def test_the_overlaps_are_those_of_the_cameras() -> None:
     ends = ((WAVE["r"][0], WAVE["b"][-1]), (WAVE["z"][0], WAVE["r"][-1]))
     np.testing.assert_allclose(OVERLAPS, ends)
@@ -152,6 +158,8 @@ def test_scores_draw_a_row_with_its_explanation() -> None:
     scores, explanation = scores_to_draw(), some_explanation(3)
     figure = scores.plot(2, explanation)
     assert figure.texts[2].get_text() == f"sky_residual 0.75: {explanation.sentence}"
+    inlier = dataclasses.replace(explanation, cause="unexplained", sentence="It is an inlier")
+    assert scores.plot(2, inlier).texts[2].get_text() == "It is an inlier"
     rest = [segment.rest for segment in explanation.segments]
     np.testing.assert_allclose(shaded(figure, "#f9f3b0"), rest)
     with pytest.raises(InputError, match="row 1 is TARGETID 2, the explanation is of 3"):

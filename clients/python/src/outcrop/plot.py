@@ -80,7 +80,8 @@ class Portrait(Figure):
 
     def __init__(self, spectrum: DrawnSpectrum) -> None:
         width, plain = _SIZE
-        sentence = textwrap.wrap(spectrum.sentence, _LETTERS)
+        # No line ends within "p = 0.1".
+        sentence = textwrap.wrap(spectrum.sentence.replace(" = ", "\xa0=\xa0"), _LETTERS)
         height = plain + _LINE * len(sentence)
         super().__init__(figsize=(width, height), dpi=_DPI)
         # Lengths are shares of the figure: a sentence makes it higher, not its panels smaller.

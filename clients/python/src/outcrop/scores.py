@@ -358,8 +358,10 @@ class Scores:
         drawn = DrawnSpectrum(title, subtitle, one.rest_wave, *images, z)
         if explanation is not None:
             segments = tuple(segment.rest for segment in explanation.segments)
-            found = f"{explanation.cause} {explanation.cause_probability:.2f}: "
-            sentence = found + explanation.sentence if explanation.cause else ""
+            sentence = explanation.sentence
+            if explanation.cause not in ("", "unexplained"):
+                named = f"{explanation.cause} {explanation.cause_probability:.2f}"
+                sentence = f"{named}: {sentence}"
             drawn = replace(drawn, sentence=sentence, segments=segments)
         return Portrait(drawn)
 
