@@ -1,6 +1,7 @@
 """Hypotheses: each finds what was planted in an inlier, and what is left is the inlier again."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,17 @@ def test_the_factor_of_a_camera_is_found(
     assert said[2] == ("high" if factor > 1 else "low")
     # The small model follows a camera that is off, in part.
     assert chi2(odd, reconstruct, proposal) < 1.4 * inlier.chi2 < 0.7 * odd.chi2
+
+
+def test_a_camera_ends_where_its_data_end(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra
+) -> None:
+    far = replace(galaxy, z=np.array([0.36]))
+    odd = explainer.case(changed(far, "z", galaxy.bands["z"].flux * 1.8))
+    proposal = fitted(CameraCalibration(), odd, reconstruct)
+
+    assert "camera z" in proposal.sentence
+    assert odd.observed[-1] > 9824 > proposal.wavelengths[0][1] > 9800
 
 
 def test_one_camera_alone_has_no_factor(
