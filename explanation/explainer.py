@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.bundle import Bundle
-from outcrop import Spectra
+from outcrop import Spectra, Status
 from outcrop.explanations import Evidence, Explanation, Explanations, Segment
+from outcrop.scores import MIN_SNR
 from scoring.coadd import coadd
 from scoring.resample import fill_row
 from scoring.robust import robust_reconstruction
@@ -96,13 +97,16 @@ class Explainer:
     def explain(self, spectra: Spectra) -> Explanations:
         """Explain N spectra, flagged or not; one explanation for each, in order.
 
-        A spectrum that cannot be scored has an explanation without a cause.
+        A spectrum that cannot be scored, has a S/N below 1, or is of no target, as a sky fiber, has
+        an explanation without a cause.
         """
         scores = self.scorer.score(spectra)
+        possible = np.isfinite(scores.wmse) & (scores.snr >= MIN_SNR)
+        possible &= (scores.status & int(Status.NOT_TARGET)) == 0
 
         def explain(row: int) -> Explanation:
             known = int(scores.targetid[row]), int(scores.status[row]), float(scores.p_value[row])
-            if not np.isfinite(scores.wmse[row]):
+            if not possible[row]:
                 return Explanation(*known)
             # Pixels may be any float32: what is not finite explains nothing.
             with np.errstate(over="ignore", invalid="ignore"):
@@ -196,14 +200,16 @@ class Explainer:
             cause.p_value if moved else p_value,
             _sentence(cause, proposals),
             evidence=evidence,
-            segments=self._segments(case, flagged),
+            segments=self._segments(case, flagged, cause.cause),
         )
 
-    def _segments(self, case: Case, flagged: bool) -> tuple[Segment, ...]:
+    def _segments(self, case: Case, flagged: bool, cause: str) -> tuple[Segment, ...]:
         """Return the segments of a spectrum with their tags."""
-        model = reference_reconstruction(
-            self.scorer.vae, case.flux, case.ivar, case.robust, case.z, case.wave
-        )
+        model = case.robust
+        if cause == CameraCalibration.cause:
+            model = reference_reconstruction(
+                self.scorer.vae, case.flux, case.ivar, case.robust, case.z, case.wave
+            )
         found = self._scan.segments(case.flux, case.ivar, model, case.z, case.snr, flagged)
         return tagged(found, self._scan.grid, case.z, case.pixel_flux, case.pixel_ivar)
 
