@@ -1,8 +1,8 @@
 """Tags: what else lies where a segment lies, and how probable that is by chance.
 
 Half of the z camera lies within 4 Å of some sky line, so that a tag says nothing without its
-chance. It is the share of copies of the segment, shifted to all places in its camera, that have the
-tag at least as much: a brighter sky, a line nearer to the middle.
+chance. It is the share of the segment and its copies, shifted to all places in its camera, that
+have the tag at least as much: a brighter sky, a line nearer to the middle.
 """
 
 from collections.abc import Sequence
@@ -100,14 +100,14 @@ class _Places:
 
         middle = (self.first + self.width / 2) / (1 + self.z)
         distance = np.abs(middle[:, None] - wave).min(axis=1)
-        return Tag(lines[nearest].name, float(np.mean(distance <= max(away, _NEAR))))
+        return Tag(lines[nearest].name, _chance(distance <= max(away, _NEAR)))
 
     def _sky(self, segment: Segment) -> Tag | None:
         (brightness,) = sky_brightness(*(np.array([one]) for one in segment.observed))
         if not brightness > 0:
             return None
         shifted = sky_brightness(self.first, self.first + self.width)
-        return Tag("sky line", float(np.mean(shifted >= brightness)))
+        return Tag("sky line", _chance(shifted >= brightness))
 
     def _join(self, segment: Segment) -> Tag | None:
         def at_join(first: NDArray[np.float64], last: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -115,7 +115,7 @@ class _Places:
 
         if not at_join(*(np.array([one]) for one in segment.observed))[0]:
             return None
-        return Tag("camera join", float(np.mean(at_join(self.first, self.first + self.width))))
+        return Tag("camera join", _chance(at_join(self.first, self.first + self.width)))
 
     def _pixel(self, segment: Segment, lone: NDArray[np.int64]) -> Tag | None:
         first, last = segment.observed
@@ -126,7 +126,7 @@ class _Places:
             return None
         begin = np.searchsorted(wave, self.first - STEP, side="right")
         end = np.searchsorted(wave, self.first + self.width)
-        return Tag("single pixel", float(np.mean(end > begin)))
+        return Tag("single pixel", _chance(end > begin))
 
     def _whole(self, segment: Segment, camera: int) -> Tag | None:
         low, high = self._inside(camera)
@@ -137,7 +137,12 @@ class _Places:
 
         if high - low < 10 * self.bin or not most(np.array([segment.observed[0]]))[0]:
             return None
-        return Tag(f"camera {CAMERAS[camera]}", float(np.mean(most(self.anywhere))))
+        return Tag(f"camera {CAMERAS[camera]}", _chance(most(self.anywhere)))
+
+
+def _chance(have: NDArray[np.bool_]) -> float:
+    """Return the share of the places that have a tag, given which copies do; the segment's own does."""
+    return (1 + int(np.count_nonzero(have))) / (1 + len(have))
 
 
 def _lone_pixels(flux: NDArray[np.float64], ivar: NDArray[np.float64]) -> NDArray[np.int64]:
