@@ -141,7 +141,7 @@ class _Places:
 
 
 def _chance(have: NDArray[np.bool_]) -> float:
-    """Return the share of the places that have a tag, given which copies do; the segment's own does."""
+    """Return the share of places with a tag, given which copies have it; the segment itself has."""
     return (1 + int(np.count_nonzero(have))) / (1 + len(have))
 
 
