@@ -27,6 +27,7 @@ from .hypotheses.other_class import OtherClass
 from .hypotheses.proposal import Hypothesis, Proposal
 from .hypotheses.redshifts import OtherRedshift
 from .hypotheses.second_spectrum import SecondSpectrum
+from .hypotheses.sky_lines import SkyLines
 from .hypotheses.sky_residual import SkyResidual
 from .neighbours import Neighbours
 from .redshift import RedshiftScan
@@ -81,6 +82,7 @@ class Explainer:
             StellarEmission(),
             Absorption(),
             SkyResidual(),
+            SkyLines(),
             SecondSpectrum(self._templates(), self._wave, redshift_range),
             OtherClass(self._edges, redshift_range),
         )

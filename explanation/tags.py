@@ -1,8 +1,8 @@
 """Tags: what else lies where a segment lies, and how probable that is by chance.
 
 Half of the z camera lies within 4 Å of some sky line, so that a tag says nothing without its
-chance. It is the share of the segment and its copies, shifted to all places in its camera, that
-have the tag at least as much: a brighter sky, a line nearer to the middle.
+chance. It is the share of copies of the segment, shifted to all places in its camera, that have the
+tag at least as much: a brighter sky, a line nearer to the middle. What all of them have is no tag.
 """
 
 from collections.abc import Sequence
@@ -65,9 +65,10 @@ class _Places:
         self.z = z
         self.bin = (1 + z) * (grid.last - grid.first) / grid.bins
         self.range = grid.first * (1 + z), grid.last * (1 + z)
-        self.width = segment.observed[1] - segment.observed[0]
-        camera = int(camera_of(np.array(sum(segment.observed) / 2)))
-        self.first = self._shifted(*self._inside(camera))
+        self.camera = int(camera_of(np.array(sum(segment.observed) / 2)))
+        self.own, last = segment.observed
+        self.width = last - self.own
+        self.first = self._shifted(*self._inside(self.camera))
         self.anywhere = self._shifted(*self.range)
 
     def _inside(self, camera: int) -> tuple[float, float]:
@@ -75,39 +76,38 @@ class _Places:
         return max(first, self.range[0]), min(last, self.range[1])
 
     def _shifted(self, first: float, last: float) -> NDArray[np.float64]:
-        return np.arange(first, max(last - self.width, first) + STEP, STEP)
+        """Return where it can begin between two wavelengths and, last, where it does."""
+        return np.append(np.arange(first, last - self.width + STEP, STEP), self.own)
 
     def tags(self, segment: Segment, lone: NDArray[np.int64]) -> list[Tag]:
         """Return the tags of the segment that apply."""
         found = [
             self._line(segment),
-            self._sky(segment),
+            self._sky(),
             self._join(segment),
             self._pixel(segment, lone),
             *(self._whole(segment, camera) for camera in range(len(CAMERAS))),
         ]
-        return [one for one in found if one is not None]
+        return [one for one in found if one is not None and one.chance < 1]
 
     def _line(self, segment: Segment) -> Tag | None:
         lines = EMISSION + FAINT
         if segment.sign < 0:
             lines = lines + ABSORPTION + INFRARED_ABSORPTION
         wave = np.array([one.wave for one in lines])
-        nearest = int(np.abs(wave - sum(segment.rest) / 2).argmin())
-        away = float(abs(wave[nearest] - sum(segment.rest) / 2))
+        middle = (self.first + self.width / 2) / (1 + self.z)
+        distances = np.abs(middle[:, None] - wave)
+        nearest = int(distances[-1].argmin())
+        away = max(float(distances[-1, nearest]), _NEAR)
         if away > max((segment.rest[1] - segment.rest[0]) / 2, _NEAR):
             return None
+        return Tag(lines[nearest].name, float(np.mean(distances.min(axis=1) <= away)))
 
-        middle = (self.first + self.width / 2) / (1 + self.z)
-        distance = np.abs(middle[:, None] - wave).min(axis=1)
-        return Tag(lines[nearest].name, _chance(distance <= max(away, _NEAR)))
-
-    def _sky(self, segment: Segment) -> Tag | None:
-        (brightness,) = sky_brightness(*(np.array([one]) for one in segment.observed))
-        if not brightness > 0:
+    def _sky(self) -> Tag | None:
+        brightness = sky_brightness(self.first, self.first + self.width)
+        if not brightness[-1] > 0:
             return None
-        shifted = sky_brightness(self.first, self.first + self.width)
-        return Tag("sky line", _chance(shifted >= brightness))
+        return Tag("sky line", float(np.mean(brightness >= brightness[-1])))
 
     def _join(self, segment: Segment) -> Tag | None:
         def at_join(first: NDArray[np.float64], last: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -115,7 +115,7 @@ class _Places:
 
         if not at_join(*(np.array([one]) for one in segment.observed))[0]:
             return None
-        return Tag("camera join", _chance(at_join(self.first, self.first + self.width)))
+        return Tag("camera join", float(np.mean(at_join(self.first, self.first + self.width))))
 
     def _pixel(self, segment: Segment, lone: NDArray[np.int64]) -> Tag | None:
         first, last = segment.observed
@@ -126,7 +126,7 @@ class _Places:
             return None
         begin = np.searchsorted(wave, self.first - STEP, side="right")
         end = np.searchsorted(wave, self.first + self.width)
-        return Tag("single pixel", _chance(end > begin))
+        return Tag("single pixel", float(np.mean(end > begin)))
 
     def _whole(self, segment: Segment, camera: int) -> Tag | None:
         low, high = self._inside(camera)
@@ -137,12 +137,7 @@ class _Places:
 
         if high - low < 10 * self.bin or not most(np.array([segment.observed[0]]))[0]:
             return None
-        return Tag(f"camera {CAMERAS[camera]}", _chance(most(self.anywhere)))
-
-
-def _chance(have: NDArray[np.bool_]) -> float:
-    """Return the share of places with a tag, given which copies have it; the segment itself has."""
-    return (1 + int(np.count_nonzero(have))) / (1 + len(have))
+        return Tag(f"camera {CAMERAS[camera]}", float(np.mean(most(self.anywhere))))
 
 
 def _lone_pixels(flux: NDArray[np.float64], ivar: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -36,7 +36,7 @@ class CameraCalibration:
             name, best = _best(case, reconstruct, cameras, [(name, best * one) for one in finer])
 
         flux, ivar = _divided(case, cameras[name], best)
-        observed = case.observed[cameras[name]]
+        observed = case.observed[cameras[name] & case.good]
         percent, side = abs(100 * (best - 1)), "high" if best > 1 else "low"
         return Proposal(
             self.cause,

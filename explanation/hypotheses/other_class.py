@@ -85,7 +85,7 @@ class OtherClass:
             ivar[0],
             parameters,
             places,
-            f"{len(lines)} lines at z = {z:.3f} are those of {kind.name}",
+            f"{len(lines)} lines at z = {z:z.3f} are those of {kind.name}",
             0.0,
             (float(self._edges[0]), float(self._edges[-1])),
             z,

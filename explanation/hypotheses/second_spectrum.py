@@ -74,7 +74,7 @@ class SecondSpectrum:
             case.ivar,
             3,
             (case.window,),
-            f"A second spectrum at z = {z:.4f} gives {100 * share:.0f} % of the flux",
+            f"A second spectrum at z = {z:z.4f} gives {100 * share:.0f} % of the flux",
             case.z,
             case.window,
             z,

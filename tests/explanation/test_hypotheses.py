@@ -1,6 +1,7 @@
 """Hypotheses: each finds what was planted in an inlier, and what is left is the inlier again."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from explanation.hypotheses.camera_calibration import CameraCalibration
 from explanation.hypotheses.cosmic_ray import CosmicRay
 from explanation.hypotheses.lines import EmissionLine
 from explanation.hypotheses.proposal import Hypothesis, Proposal
+from explanation.hypotheses.sky_lines import SkyLines
 from explanation.hypotheses.sky_residual import SkyResidual
+from explanation.sky_lines import sky_lines
 from outcrop import WAVE, Band, Spectra
 from scoring.coadd import coadd
 
@@ -46,6 +49,17 @@ def test_the_factor_of_a_camera_is_found(
     assert said[2] == ("high" if factor > 1 else "low")
     # The small model follows a camera that is off, in part.
     assert chi2(odd, reconstruct, proposal) < 1.4 * inlier.chi2 < 0.7 * odd.chi2
+
+
+def test_a_camera_ends_where_its_data_end(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra
+) -> None:
+    far = replace(galaxy, z=np.array([0.36]))
+    odd = explainer.case(changed(far, "z", galaxy.bands["z"].flux * 1.8))
+    proposal = fitted(CameraCalibration(), odd, reconstruct)
+
+    assert "camera z" in proposal.sentence
+    assert odd.observed[-1] > 9824 > proposal.wavelengths[0][1] > 9800
 
 
 def test_one_camera_alone_has_no_factor(
@@ -116,6 +130,23 @@ def test_a_trough_is_found_where_it_is(
     assert first == pytest.approx(6300, abs=50)
     assert last == pytest.approx(6400, abs=50)
     assert "too low" in proposal.sentence
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_lines_of_the_sky_are_found_with_their_sign(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra, sign: int
+) -> None:
+    wave, brightness = sky_lines()
+    band = galaxy.bands["z"]
+    profile = np.exp(-0.5 * ((WAVE["z"][:, None] - wave) / 0.8) ** 2) @ brightness
+    error = 1 / np.sqrt(np.median(band.ivar[0]))
+    odd = explainer.case(
+        changed(galaxy, "z", band.flux + sign * 200 * error * profile / profile.max())
+    )
+    proposal = fitted(SkyLines(), odd, reconstruct)
+
+    assert f"{'too little' if sign > 0 else 'too much'} in camera z" in proposal.sentence
+    assert chi2(odd, reconstruct, proposal) < 0.5 * odd.chi2
 
 
 def test_a_corrected_spectrum_has_the_bins_of_the_case(explainer: Explainer, case: Case) -> None:

@@ -63,6 +63,14 @@ def test_a_line_at_the_redshift_is_named() -> None:
     assert tags(observed(z, 6452 * 1.1, 6460 * 1.1), z).keys() <= {"sky line"}
 
 
+def test_what_a_segment_would_have_anywhere_is_no_tag() -> None:
+    assert not tags(observed(0.1, 4600, 6900), 0.1)
+
+
+def test_the_brightest_place_has_a_chance_all_the_same() -> None:
+    assert 0 < tags(observed(0.05, 5575.3, 5582.1), 0.05)["sky line"] < 0.01
+
+
 def test_absorption_lines_are_named_only_below_the_continuum() -> None:
     z = 0.05
     for sign, named in ((-1, True), (1, False)):

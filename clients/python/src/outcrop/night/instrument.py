@@ -257,9 +257,8 @@ class InstrumentReport:
     def text(self) -> str:
         """What is to be printed of them."""
         places = sorted(self.outstanding, key=lambda place: -place.significance)
-        lines = [
-            f"instrument: segments of {self.spectra} spectra gather in {len(places)} of its parts"
-        ]
+        gather = f"gather in {len(places)} of its parts" if places else "gather nowhere in it"
+        lines = [f"instrument: segments of {self.spectra} spectra {gather}"]
         lines += [f"  {place.sentence}" for place in places[:_PRINTED]]
         if len(places) > _PRINTED:
             lines.append(f"  and {len(places) - _PRINTED} more (instrument.ecsv)")

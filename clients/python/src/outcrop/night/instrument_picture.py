@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..spectra import CAMERAS
 from .instrument import FIBER, PETAL_CAMERA, WAVELENGTH, InstrumentReport, Place, wave_of
@@ -43,7 +44,9 @@ class InstrumentPicture(Figure):
         _draw_petals(self, by_petal, report, [p for p in places if p.kind == PETAL_CAMERA])
         for axes in (by_wavelength, by_fiber):
             axes.set_ylabel("spectra with a segment", fontsize=_POINTS)
-            axes.set_ylim(0, None)
+            # Above what is observed there is room for the legend.
+            axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend(loc="upper right", fontsize=_POINTS, frameon=False)
             axes.tick_params(labelsize=_POINTS)
 
