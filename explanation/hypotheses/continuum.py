@@ -16,7 +16,10 @@ class Continuum:
     cause = "continuum"
 
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
-        """Fit in turns: the polynomial to the reconstruction, the reconstruction to the rest."""
+        """Fit in turns: the polynomial to the reconstruction, the reconstruction to the rest.
+
+        None where the model gives no number.
+        """
         x = np.linspace(-1, 1, len(case.wave))
         basis = np.polynomial.legendre.legvander(x, _DEGREE)
         weight = np.sqrt(case.ivar.astype(np.float64))
@@ -33,6 +36,8 @@ class Continuum:
                 (case.ivar * factor**2)[None].astype(np.float32),
             )
             model = found.model[0].astype(np.float64)
+            if not np.isfinite(model).all():
+                return None
 
         red = factor[-1] > factor[0]
         share = abs(float(factor[-1] / factor[0]) - 1)

@@ -181,6 +181,14 @@ def test_no_segments_have_no_tags() -> None:
     assert tagged([], GRID, 0.1, one, one) == ()
 
 
+def test_no_tag_is_impossible_by_chance() -> None:
+    """A segment itself has its tags, also where no copy of it at a step of a pixel has them."""
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        z, first, width = rng.uniform(0, 0.3), rng.uniform(4700, 9000), 10 ** rng.uniform(0, 2.5)
+        assert all(tags(observed(z, first, first + width), z).values())
+
+
 def test_chances_are_right_for_segments_anywhere() -> None:
     """Of segments at random places, a share c has a sky tag with a chance below c."""
     rng = np.random.default_rng(1)
