@@ -4,6 +4,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from explanation.case import OBSERVED
 from explanation.explainer import Explainer
-from outcrop import Band, Explanation, Spectra
+from outcrop import Band, Explanation, Spectra, Status
 from scoring.coadd import coadd
 
 Pixels = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -59,8 +60,10 @@ def test_hostile_pixels_have_an_explanation_and_no_warning(
 ) -> None:
     found = explained(explainer, galaxy, change(*pixels))
 
-    assert found.cause
-    assert sum(one.probability for one in found.evidence) == pytest.approx(1)
+    # Below a S/N of 1 there is nothing to explain.
+    assert bool(found.cause) == bool(found.evidence)
+    if found.cause:
+        assert sum(one.probability for one in found.evidence) == pytest.approx(1)
     for one in found.evidence:
         assert math.isfinite(one.delta_chi2)
         assert not re.search(r"\bnan\b|\binf\b", one.sentence)
@@ -72,12 +75,22 @@ def test_without_a_p_value_it_is_no_inlier(
 ) -> None:
     flux, ivar = pixels
     plain = explained(explainer, galaxy, pixels)
-    faint = explained(explainer, galaxy, (flux, 1e-6 * ivar))
+    (beyond,) = explainer.explain(replace(galaxy, z=np.array([0.36])))
 
     assert plain.sentence == "It is an inlier: there is nothing to explain"
-    assert math.isnan(faint.p_value)
-    (unexplained,) = [one for one in faint.evidence if one.cause == "unexplained"]
+    assert math.isnan(beyond.p_value)
+    (unexplained,) = [one for one in beyond.evidence if one.cause == "unexplained"]
     assert "no p-value" in unexplained.sentence
+
+    faint = explained(explainer, galaxy, (flux, 1e-6 * ivar))
+    assert (faint.cause, faint.evidence) == ("", ())
+
+
+def test_a_sky_fiber_has_no_cause(explainer: Explainer, galaxy: Spectra) -> None:
+    sky = replace(galaxy, status=np.array([int(Status.NOT_TARGET)], np.int32))
+    (found,) = explainer.explain(sky)
+
+    assert (found.cause, found.segments) == ("", ())
 
 
 def test_nothing_is_explained_where_there_is_nothing(explainer: Explainer, galaxy: Spectra) -> None:
