@@ -40,15 +40,15 @@ class Continuum:
             best = tried[int(np.nanargmin(found.chi2))]
 
         factor = np.exp(best @ shapes)
-        redder, ends = factor[-1] > factor[0], float(factor[-1] / factor[0])
+        colour, ends = "redder" if factor[-1] > factor[0] else "bluer", factor[-1] / factor[0]
         return Proposal(
             self.cause,
             (case.flux / factor).astype(np.float32),
             (case.ivar * factor**2).astype(np.float32),
             2,
             (case.window,),
-            f"The continuum is {'redder' if redder else 'bluer'} than the model allows, by a factor "
-            f"of {max(ends, 1 / ends):.2f} from end to end: dust or throughput",
+            f"The continuum is {colour} than the model allows, by a factor of "
+            f"{max(ends, 1 / ends):.2f} from end to end: dust or throughput",
             case.z,
             case.window,
         )
