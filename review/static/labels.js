@@ -1,0 +1,190 @@
+/**
+ * Labels: what people say about spectra. A label is shown at once and sent in order; while the
+ * server is away labels wait here and are sent again.
+ */
+
+import { Away, Refused, getLabels, postLabel, postUndo } from "./api.js";
+import { byId, element } from "./elements.js";
+import { forget, move, retry, select } from "./navigation.js";
+import { on, set, state } from "./store.js";
+
+const PAUSE = 2000; // ms until the server is asked again
+const FIELDS = ["interest", "vi_quality", "issues", "z", "spectype", "comment"];
+
+const queue = []; // labels that the server does not have
+const before = []; // {row, label}: what each of this page's labels replaced, for undo
+let sending = false;
+
+function keep(row, label) {
+  const labels = state.labels;
+  if (label) labels.set(row, label);
+  else labels.delete(row);
+  state.columns.label[row] = label?.interest ?? -1;
+  set({ labelled: state.labelled + 1, waiting: queue.length });
+}
+
+/** Label the present spectrum: what is given replaces what was there, the rest stays. */
+export function label(change) {
+  const { row } = state;
+  if (row < 0) return;
+  const known = state.labels.get(row) ?? null;
+  before.push({ row, label: known });
+  queue.push({ row, ...change });
+  keep(row, { ...known, ...change });
+  forget(row);
+  send();
+}
+
+/** Say how interesting the spectrum is, and look at the next. */
+export function rate(interest) {
+  label({ interest });
+  set({ notice: `Interest ${interest}` });
+  move(1);
+}
+
+/** Give the VI quality; the spectrum stays, because redshift and class may follow. */
+export function assess(quality) {
+  label({ vi_quality: quality });
+  set({ notice: `VI quality ${quality}` });
+}
+
+export function takeShownZ() {
+  label({ z: state.shownZ });
+  set({ notice: `Best z ${state.shownZ.toFixed(4)}` });
+}
+
+/** Take back this page's last label, and show its spectrum again. */
+export async function undo() {
+  if (!before.length) {
+    set({ notice: "There is no label of this page to take back." });
+    return;
+  }
+  // A label that is being sent counts as sent.
+  if (queue.length > (sending ? 1 : 0)) queue.pop();
+  else queue.push({ undo: true });
+  const last = before.pop();
+  keep(last.row, last.label);
+  forget(last.row);
+  select(last.row);
+  set({ notice: "The last label is taken back." });
+  await send();
+}
+
+async function send() {
+  if (sending) return;
+  sending = true;
+  try {
+    while (queue.length) {
+      await deliver(queue[0]);
+      queue.shift();
+      set({ waiting: queue.length, away: "" });
+    }
+  } catch (error) {
+    if (!(error instanceof Away)) throw error;
+    set({ away: `Labels cannot be stored: ${error.message}.`, waiting: queue.length });
+    setTimeout(send, PAUSE);
+  } finally {
+    sending = false;
+  }
+}
+
+async function deliver(change) {
+  try {
+    if (change.undo) await postUndo();
+    else await postLabel(change);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    set({ notice: `The label was refused: ${error.message}.` });
+    await readLabels();
+  }
+}
+
+/** Read the labels that the server has. */
+export async function readLabels() {
+  const found = await getLabels();
+  state.columns.label.fill(-1);
+  state.labels.clear();
+  for (const one of found.labels ?? found) {
+    state.labels.set(one.row, one);
+    state.columns.label[one.row] = one.interest ?? -1;
+  }
+  set({ labelled: state.labelled + 1 });
+}
+
+function press(box, value) {
+  for (const button of byId(box).children) {
+    button.setAttribute("aria-pressed", `${Number(button.value) === value}`);
+  }
+}
+
+function describe(one) {
+  const said = FIELDS.filter((name) => one[name] !== null && one[name] !== undefined && one[name] !== "");
+  const texts = said.map((name) => `${name.replace("_", " ")} ${one[name]}`);
+  const who = [one.scanner, one.at ?? one.time ?? one.when].filter(Boolean).join(", ");
+  return element("li", {}, texts.join("; ") + (who ? ` (${who})` : ""));
+}
+
+function draw() {
+  const given = state.labels.get(state.row) ?? {};
+  press("interest", given.interest ?? -1);
+  press("quality", given.vi_quality ?? -1);
+  for (const box of byId("issues").querySelectorAll("input")) {
+    box.checked = (given.issues ?? "").includes(box.value);
+  }
+  byId("best-z").value = given.z ?? "";
+  byId("best-spectype").value = given.spectype ?? "";
+  byId("comment").value = given.comment ?? "";
+  const history = state.spectrum?.row === state.row ? state.spectrum.meta.labels : [];
+  byId("history").replaceChildren(...history.map(describe));
+}
+
+function drawAway() {
+  const waiting = state.waiting === 1 ? "1 label waits" : `${state.waiting} labels wait`;
+  const kept = state.waiting
+    ? ` ${waiting} in this page and will be sent: keep it open, and go on.`
+    : " It is asked again.";
+  byId("away").textContent = state.away ? state.away + kept : "";
+  byId("away").hidden = !state.away;
+}
+
+function digits(box, last, act) {
+  for (let value = 0; value <= last; value += 1) {
+    const button = element("button", { type: "button", value: `${value}` }, `${value}`);
+    button.addEventListener("click", () => act(value));
+    byId(box).append(button);
+  }
+}
+
+/** Connect the form to the labels. */
+export function startLabels() {
+  digits("interest", 5, rate);
+  digits("quality", 4, assess);
+  byId("issues").addEventListener("change", () => {
+    const chosen = [...byId("issues").querySelectorAll("input:checked")];
+    label({ issues: chosen.map((box) => box.value).join("") });
+  });
+  byId("best-z").addEventListener("change", () => {
+    const z = byId("best-z").valueAsNumber;
+    label({ z: Number.isFinite(z) ? z : null });
+  });
+  byId("best-spectype").addEventListener("change", () => {
+    label({ spectype: byId("best-spectype").value });
+  });
+  byId("comment").addEventListener("change", () => label({ comment: byId("comment").value }));
+  byId("take-z").addEventListener("click", takeShownZ);
+  byId("undo").addEventListener("click", undo);
+  byId("label").addEventListener("submit", (event) => event.preventDefault());
+
+  on(["row", "labelled", "spectrum"], draw);
+  on(["away", "waiting"], drawAway);
+  setInterval(() => {
+    if (!state.away || queue.length) return;
+    retry();
+  }, PAUSE);
+  on(["spectrum"], () => {
+    if (!queue.length) set({ away: "" });
+  });
+  addEventListener("beforeunload", (event) => {
+    if (queue.length) event.preventDefault();
+  });
+}
