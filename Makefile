@@ -93,7 +93,7 @@ coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functio
 	$(RUN) pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
 
 test-faults: $(STAMP) ## Frozen, starved, flooded, fuzzed, killed, 100,000 requests long (half an hour)
-	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/night tests/service/test_night.py tests/service/test_preflight.py
+	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/night tests/outcrop_sdk/test_labels.py tests/service/test_night.py tests/service/test_preflight.py
 
 # Unpacked only: installed, they would start daemons on every address of the machine.
 prometheus: ## Unpack Debian's Prometheus and Alertmanager, where the machine has none

@@ -74,7 +74,7 @@ def _demo(folder: Path) -> None:
         _say(4, f"the service is ready at {url}; score the petal, explain what stands out")
         command = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--output", table)
         sdk = Path(sys.executable).with_name("outcrop")
-_run(sdk, "score", *command, "--url", url, "--reconstruction", "--explain")
+        _run(sdk, "score", *command, "--url", url, "--reconstruction", "--explain")
         _run(sdk, "night", test, "--output", night, "--url", url, capture=True)
 
     _say(5, "draw the outliers")
