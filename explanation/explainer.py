@@ -27,6 +27,7 @@ from .hypotheses.other_class import OtherClass
 from .hypotheses.proposal import Hypothesis, Proposal
 from .hypotheses.redshifts import OtherRedshift
 from .hypotheses.second_spectrum import SecondSpectrum
+from .hypotheses.sky_lines import SkyLines
 from .hypotheses.sky_residual import SkyResidual
 from .neighbours import Neighbours
 from .redshift import RedshiftScan
@@ -39,6 +40,7 @@ from .tags import tagged
 _TEMPLATES = 16
 _UNEXPLAINED = "None of the known causes explains it"
 _INLIER = "It is an inlier: there is nothing to explain"
+_NO_P_VALUE = "It has no p-value: whether there is something to explain is unknown"
 _RARE = "The model reconstructs it, but few spectra are like it"
 
 
@@ -80,6 +82,7 @@ class Explainer:
             StellarEmission(),
             Absorption(),
             SkyResidual(),
+            SkyLines(),
             SecondSpectrum(self._templates(), self._wave, redshift_range),
             OtherClass(self._edges, redshift_range),
         )
@@ -99,8 +102,11 @@ class Explainer:
 
         def explain(row: int) -> Explanation:
             known = int(scores.targetid[row]), int(scores.status[row]), float(scores.p_value[row])
-            case = self.case(spectra[row]) if np.isfinite(scores.wmse[row]) else None
-            return Explanation(*known) if case is None else self._explanation(case, *known)
+            if not np.isfinite(scores.wmse[row]):
+                return Explanation(*known)
+            # Pixels may be any float32: what is not finite explains nothing.
+            with np.errstate(over="ignore", invalid="ignore"):
+                return self._explanation(self.case(spectra[row]), *known)
 
         rows = zip(
             self._pool.map(explain, range(len(spectra))),
@@ -139,7 +145,7 @@ class Explainer:
             np.zeros(0) if spectrum.z_candidates is None else spectrum.z_candidates[0],
             flux[0],
             ivar[0],
-            self._wave,
+            self._edges,
             prepared.flux[0],
             prepared.ivar[0],
             float(prepared.norm[0]),
@@ -174,7 +180,8 @@ class Explainer:
     def _explanation(self, case: Case, targetid: int, status: int, p_value: float) -> Explanation:
         proposals, candidates = self.competitors(case)
         flagged = p_value < self.scorer.model.p_level
-        evidence = _evidence(proposals, candidates, p_value, _UNEXPLAINED if flagged else _INLIER)
+        otherwise = _UNEXPLAINED if flagged else _NO_P_VALUE if math.isnan(p_value) else _INLIER
+        evidence = _evidence(proposals, candidates, p_value, otherwise)
 
         cause = evidence[0]
         moved = cause.cause in ("wrong_redshift", "other_class") and not math.isnan(cause.z)

@@ -11,9 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from outcrop.spectra import CAMERAS, camera_of
 from scoring.network import OnnxVAE
-
-from .tags import CAMERAS
 
 _ROUNDS: Final = 4
 _LEAST_GAIN: Final = 30.0
@@ -49,9 +48,7 @@ def reference_reconstruction(
     """
     good = ivar > 0
     observed = wave * (1 + z)
-    cameras = np.array(
-        [(observed >= first) & (observed < last) for first, last in CAMERAS.values()]
-    )
+    cameras = camera_of(observed) == np.arange(len(CAMERAS))[:, None]
     inside = (cameras & good).sum(axis=1)
     cameras = cameras[(inside >= _LEAST_BINS) & (good.sum() - inside >= _LEAST_BESIDE)]
     if len(cameras) == 0:

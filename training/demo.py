@@ -67,10 +67,10 @@ def _demo(folder: Path) -> None:
 
     petal = find_petals(test)[0]
     with _service(tag, folder / "server.log") as url:
-        _say(4, f"the service is ready at {url}; score the petal through it")
+        _say(4, f"the service is ready at {url}; score the petal, explain what stands out")
         command = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--output", table)
         sdk = Path(sys.executable).with_name("outcrop")
-        _run(sdk, "score", *command, "--url", url, "--reconstruction")
+        _run(sdk, "score", *command, "--url", url, "--reconstruction", "--explain")
 
     _say(5, "draw the outliers")
     figures = folder / "figures"
@@ -151,12 +151,12 @@ def _report(path: Path, truth_path: Path) -> None:
     eligible = np.isfinite(p_value)
 
     print("\nThe ten spectra with the smallest p_value")
-    print("TARGETID            p_value    wmse      nof     S/N     z       injected")
+    print("TARGETID            p_value    wmse     S/N     z       injected         cause")
     for row in np.argsort(np.where(eligible, p_value, np.inf))[:10]:
         entry = table[row]
         print(
             f"{entry['TARGETID']:<18}  {entry['P_VALUE']:8.1e}  {entry['WMSE']:7.2f}  "
-            f"{entry['NOF']:7.2f}  {entry['SNR']:6.1f}  {entry['Z']:7.4f}  {kind[row] or '-'}"
+            f"{entry['SNR']:6.1f}  {entry['Z']:7.4f}  {kind[row] or '-':<15}  {entry['CAUSE']}"
         )
 
     inlier = eligible & (kind == "") & (table["SNR"] > 5)
