@@ -11,9 +11,14 @@ import { on, set, state } from "./store.js";
 const PAUSE = 2000; // ms until the server is asked again
 const FIELDS = ["interest", "vi_quality", "issues", "z", "spectype", "comment"];
 
-const queue = []; // labels that the server does not have
-const before = []; // {change, row, label}: what each of this page's labels replaced, for undo
+/**
+ * What the server has to do, in order: {content, tries}. An undo, too, has a content by which the
+ * same is reached: sent once more after an answer was lost, it does no harm.
+ */
+const queue = [];
+const before = []; // {item, row, label}: what each of this page's labels replaced, for undo
 let sending = false;
+let again = 0; // timer
 let written = -1; // row that the form shows
 
 /** Show a label at all rows of the spectrum's target. */
@@ -35,9 +40,9 @@ export function label(change) {
   const { row } = state;
   if (row < 0) return;
   const known = state.labels.get(row) ?? null;
-  const sent = { row, ...change };
-  before.push({ change: sent, row, label: known });
-  queue.push(sent);
+  const item = { content: { row, ...change }, tries: 0 };
+  before.push({ item, row, label: known });
+  queue.push(item);
   keep(row, { ...known, ...change });
   forget(row);
   send();
@@ -62,24 +67,30 @@ export function takeShownZ() {
 }
 
 /** Take back this page's last label, and show its spectrum again. */
-export async function undo() {
+export function undo() {
   if (!before.length) {
     set({ notice: "There is no label of this page to take back." });
     return;
   }
-  // A label that is being sent counts as sent.
-  if (queue.length > (sending ? 1 : 0)) queue.pop();
-  else queue.push({ undo: true });
-  const last = before.pop();
-  keep(last.row, last.label);
-  forget(last.row);
-  select(last.row);
+  const { item, row, label: known } = before.pop();
+  if (item.tries) {
+    const fields = Object.keys(item.content).filter((name) => name !== "row");
+    const restored = Object.fromEntries(fields.map((name) => [name, known?.[name] ?? null]));
+    // One that was sent twice may be there twice, of which the server would take back one.
+    queue.push({ undo: item.tries === 1, content: { row, ...restored }, tries: 0 });
+  } else {
+    queue.splice(queue.indexOf(item), 1);
+  }
+  keep(row, known);
+  forget(row);
+  select(row);
   set({ notice: "The last label is taken back." });
-  await send();
+  send();
 }
 
 async function send() {
   if (sending) return;
+  clearTimeout(again);
   sending = true;
   try {
     while (queue.length) {
@@ -87,23 +98,25 @@ async function send() {
       queue.shift();
       set({ waiting: queue.length, away: "" });
     }
+    retry();
   } catch (error) {
     if (!(error instanceof Away)) throw error;
     set({ away: `Labels cannot be stored: ${error.message}.`, waiting: queue.length });
-    setTimeout(send, PAUSE);
+    again = setTimeout(send, PAUSE);
   } finally {
     sending = false;
   }
 }
 
-async function deliver(change) {
+async function deliver(item) {
+  item.tries += 1;
   try {
-    if (change.undo) await postUndo();
-    else await postLabel(change);
+    if (item.undo && item.tries === 1) await postUndo();
+    else await postLabel(item.content);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     set({ notice: `The label was refused: ${error.message}.` });
-    const place = before.findIndex((one) => one.change === change);
+    const place = before.findIndex((one) => one.item === item);
     if (place >= 0) before.splice(place, 1);
     await readLabels();
   }
