@@ -9,9 +9,13 @@ const ARRAYS = {
 };
 
 let token = "";
+let opened = ""; // the night that the page was opened with
 
 /** The server refused a request (status 400 to 499) and says why. */
 export class Refused extends Error {}
+
+/** The server refused the token of this page. */
+class Forbidden extends Refused {}
 
 /** The server is away, or cannot do its work now; asking again later may help. */
 export class Away extends Error {}
@@ -27,16 +31,34 @@ async function ask(path, options = {}) {
 
   const { error } = await response.json().catch(() => ({}));
   const message = error || `the server answered with status ${response.status}`;
+  if (response.status === 401) throw new Away("log in again, at /login in another tab");
+  if (response.status === 403) throw new Forbidden(message);
   throw response.status < 500 && response.status !== 429 ? new Refused(message) : new Away(message);
 }
 
 async function send(path, content) {
-  const response = await ask(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": token },
-    body: JSON.stringify(content),
-  });
-  return response.json();
+  const post = () =>
+    ask(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": token },
+      body: JSON.stringify(content),
+    });
+  try {
+    return (await post()).json();
+  } catch (error) {
+    if (!(error instanceof Forbidden)) throw error;
+  }
+
+  // A server that was started again has another token. Row numbers are those of one night.
+  const { folder, model, rows } = await getNight();
+  if (identify(folder, model, rows) !== opened) {
+    throw new Away("the server shows another night now; start it for the one that is open here");
+  }
+  return (await post()).json();
+}
+
+function identify(...values) {
+  return JSON.stringify(values);
 }
 
 /** Return header and typed arrays of a body; the arrays are views. */
@@ -58,6 +80,7 @@ async function binary(path) {
 export async function getNight() {
   const night = await (await ask("/api/night")).json();
   token = night.csrf;
+  opened ||= identify(night.folder, night.model, night.rows);
   return night;
 }
 
@@ -83,7 +106,7 @@ export async function getFit(row, z) {
 }
 
 export async function getLabels() {
-  return (await ask("/api/labels")).json();
+  return (await (await ask("/api/labels")).json()).labels;
 }
 
 export function postLabel(label) {

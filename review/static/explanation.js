@@ -42,6 +42,8 @@ function draw() {
   byId("title").textContent =
     `${meta.targetid}: ${spectype}, z = ${fixed(meta.z, 4)}, S/N ${fixed(c.snr[row], 1)}`;
   byId("sentence").textContent = meta.sentence || "It has not been explained: it is not flagged.";
+  byId("missing").hidden = !meta.notice;
+  byId("missing").textContent = meta.notice ? `There is no reconstruction: ${meta.notice}.` : "";
   byId("legend").textContent =
     `p = ${small(meta.p_value)}, q = ${small(meta.q_value)}; tile ${c.tileid[row]}, ` +
     `petal ${c.petal[row]}, fiber ${c.fiber[row]}; ZWARN ${c.zwarn[row]}, status ${c.status[row]}. ` +

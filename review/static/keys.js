@@ -26,7 +26,7 @@ const KEYS = [
   { keys: ["a"], text: "the shown redshift is the best z", act: takeShownZ },
   { keys: ["ArrowLeft"], shown: ["←"], text: "redshift − 0.0001 (Shift: 0.01)", act: (e) => shift(e, -1) },
   { keys: ["ArrowRight"], shown: ["→"], text: "redshift + 0.0001 (Shift: 0.01)", act: (e) => shift(e, 1) },
-  { keys: ["l"], text: "lines: all, emission, absorption, none", act: nextLines },
+  { keys: ["l"], text: "lines: major, all, emission, absorption, none", act: nextLines },
   { keys: ["f"], text: "observed or rest frame", act: otherFrame },
   { keys: ["+", "="], shown: ["+"], text: "zoom in", act: () => zoom(0.7) },
   { keys: ["-"], text: "zoom out", act: () => zoom(1 / 0.7) },

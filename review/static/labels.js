@@ -11,15 +11,27 @@ import { on, set, state } from "./store.js";
 const PAUSE = 2000; // ms until the server is asked again
 const FIELDS = ["interest", "vi_quality", "issues", "z", "spectype", "comment"];
 
-const queue = []; // labels that the server does not have
-const before = []; // {row, label}: what each of this page's labels replaced, for undo
+/**
+ * What the server has to do, in order: {content, tries}. An undo, too, has a content by which the
+ * same is reached: sent once more after an answer was lost, it does no harm.
+ */
+const queue = [];
+const before = []; // {item, row, label}: what each of this page's labels replaced, for undo
 let sending = false;
+let again = 0; // timer
+let written = -1; // row that the form shows
 
+/** Show a label at all rows of the spectrum's target. */
 function keep(row, label) {
-  const labels = state.labels;
-  if (label) labels.set(row, label);
-  else labels.delete(row);
-  state.columns.label[row] = label?.interest ?? -1;
+  const { labels } = state;
+  const { targetid, label: interest } = state.columns;
+  let same = targetid.indexOf(targetid[row]);
+  while (same >= 0) {
+    if (label) labels.set(same, label);
+    else labels.delete(same);
+    interest[same] = label?.interest ?? -1;
+    same = targetid.indexOf(targetid[row], same + 1);
+  }
   set({ labelled: state.labelled + 1, waiting: queue.length });
 }
 
@@ -28,8 +40,9 @@ export function label(change) {
   const { row } = state;
   if (row < 0) return;
   const known = state.labels.get(row) ?? null;
-  before.push({ row, label: known });
-  queue.push({ row, ...change });
+  const item = { content: { row, ...change }, tries: 0 };
+  before.push({ item, row, label: known });
+  queue.push(item);
   keep(row, { ...known, ...change });
   forget(row);
   send();
@@ -54,24 +67,30 @@ export function takeShownZ() {
 }
 
 /** Take back this page's last label, and show its spectrum again. */
-export async function undo() {
+export function undo() {
   if (!before.length) {
     set({ notice: "There is no label of this page to take back." });
     return;
   }
-  // A label that is being sent counts as sent.
-  if (queue.length > (sending ? 1 : 0)) queue.pop();
-  else queue.push({ undo: true });
-  const last = before.pop();
-  keep(last.row, last.label);
-  forget(last.row);
-  select(last.row);
+  const { item, row, label: known } = before.pop();
+  if (item.tries) {
+    const fields = Object.keys(item.content).filter((name) => name !== "row");
+    const restored = Object.fromEntries(fields.map((name) => [name, known?.[name] ?? null]));
+    // One that was sent twice may be there twice, of which the server would take back one.
+    queue.push({ undo: item.tries === 1, content: { row, ...restored }, tries: 0 });
+  } else {
+    queue.splice(queue.indexOf(item), 1);
+  }
+  keep(row, known);
+  forget(row);
+  select(row);
   set({ notice: "The last label is taken back." });
-  await send();
+  send();
 }
 
 async function send() {
   if (sending) return;
+  clearTimeout(again);
   sending = true;
   try {
     while (queue.length) {
@@ -79,22 +98,26 @@ async function send() {
       queue.shift();
       set({ waiting: queue.length, away: "" });
     }
+    retry();
   } catch (error) {
     if (!(error instanceof Away)) throw error;
     set({ away: `Labels cannot be stored: ${error.message}.`, waiting: queue.length });
-    setTimeout(send, PAUSE);
+    again = setTimeout(send, PAUSE);
   } finally {
     sending = false;
   }
 }
 
-async function deliver(change) {
+async function deliver(item) {
+  item.tries += 1;
   try {
-    if (change.undo) await postUndo();
-    else await postLabel(change);
+    if (item.undo && item.tries === 1) await postUndo();
+    else await postLabel(item.content);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     set({ notice: `The label was refused: ${error.message}.` });
+    const place = before.findIndex((one) => one.item === item);
+    if (place >= 0) before.splice(place, 1);
     await readLabels();
   }
 }
@@ -104,7 +127,7 @@ export async function readLabels() {
   const found = await getLabels();
   state.columns.label.fill(-1);
   state.labels.clear();
-  for (const one of found.labels ?? found) {
+  for (const one of found) {
     state.labels.set(one.row, one);
     state.columns.label[one.row] = one.interest ?? -1;
   }
@@ -120,8 +143,26 @@ function press(box, value) {
 function describe(one) {
   const said = FIELDS.filter((name) => one[name] !== null && one[name] !== undefined && one[name] !== "");
   const texts = said.map((name) => `${name.replace("_", " ")} ${one[name]}`);
-  const who = [one.scanner, one.at ?? one.time ?? one.when].filter(Boolean).join(", ");
-  return element("li", {}, texts.join("; ") + (who ? ` (${who})` : ""));
+  const when = new Date(one.time).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+  return `${texts.join("; ") || "nothing any more"} (${one.scanner}, ${when})`;
+}
+
+/** List what was said about the spectrum; what was taken back is struck out. */
+function drawHistory(changes) {
+  const undone = new Set(changes.map(({ undoes }) => undoes));
+  const said = changes.filter(({ undoes }) => undoes === null);
+  const items = said.map((one) => {
+    const text = describe(one);
+    return element("li", {}, undone.has(one.id) ? element("del", {}, text) : text);
+  });
+  byId("history").replaceChildren(...items);
+}
+
+/** Write a field, unless the user is writing there about the same spectrum. */
+function write(id, value) {
+  const field = byId(id);
+  if (written === state.row && document.activeElement === field) return;
+  field.value = value ?? "";
 }
 
 function draw() {
@@ -131,11 +172,11 @@ function draw() {
   for (const box of byId("issues").querySelectorAll("input")) {
     box.checked = (given.issues ?? "").includes(box.value);
   }
-  byId("best-z").value = given.z ?? "";
-  byId("best-spectype").value = given.spectype ?? "";
-  byId("comment").value = given.comment ?? "";
-  const history = state.spectrum?.row === state.row ? state.spectrum.meta.labels : [];
-  byId("history").replaceChildren(...history.map(describe));
+  write("best-z", given.z);
+  write("best-spectype", given.spectype);
+  write("comment", given.comment);
+  written = state.row;
+  drawHistory(state.spectrum?.row === state.row ? state.spectrum.meta.labels : []);
 }
 
 function drawAway() {

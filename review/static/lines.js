@@ -3,13 +3,16 @@
 import { colour } from "./elements.js";
 import { state } from "./store.js";
 
-export const CHOICES = ["all", "emission", "absorption", "none"];
+export const CHOICES = ["major", "all", "emission", "absorption", "none"];
 const APART = 13; // px between names
 
 /** Return the lines that are marked. */
 function marked() {
+  const { lines } = state.night;
   if (state.lines === "none") return [];
-  return state.night.lines.filter(({ kind }) => state.lines === "all" || kind === state.lines);
+  if (state.lines === "all") return lines;
+  if (state.lines === "major") return lines.filter(({ major }) => major);
+  return lines.filter(({ kind }) => kind === state.lines);
 }
 
 /** Draw the markers into a uPlot whose x is the wavelength in the shown frame. */

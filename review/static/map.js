@@ -68,6 +68,12 @@ function toPixel(canvas, x, y) {
   return [((x - x0) / (x1 - x0)) * canvas.width, ((y1 - y) / (y1 - y0)) * canvas.height];
 }
 
+/** Return where a row is on the map, CSS px. */
+export function placeOnMap(row) {
+  const { map_x: x, map_y: y } = state.columns;
+  return toPixel(byId("map-marks"), x[row], y[row]).map((one) => one / devicePixelRatio);
+}
+
 function toPlace(canvas, px, py) {
   const [x0, x1, y0, y1] = bounds;
   return [x0 + (px / canvas.width) * (x1 - x0), y1 - (py / canvas.height) * (y1 - y0)];

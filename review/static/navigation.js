@@ -38,7 +38,10 @@ async function load(row) {
     const spectrum = await spectrumOf(row);
     if (row !== state.row) return;
 
-    const z = spectrum.meta.z ?? state.columns.z[row];
+    if (spectrum.meta.targetid !== state.columns.targetid[row].toString()) {
+      throw new Refused("the server shows another night now; load the page again");
+    }
+    const z = spectrum.meta.z ?? 0;
     const { rest_wave, rest_flux, rest_ivar, model } = spectrum;
     set({ spectrum, shownZ: z, fit: { z, rest_wave, rest_flux, rest_ivar, model } });
     const here = place();
@@ -105,7 +108,7 @@ async function fit(z) {
   try {
     const { rest_wave, rest_flux, rest_ivar, model } = state.spectrum;
     const own = { z, rest_wave, rest_flux, rest_ivar, model };
-    const found = z === meta.z ? own : await getFit(row, z);
+    const found = z === (meta.z ?? 0) ? own : await getFit(row, z);
     if (mine === asked && row === state.row && z === state.shownZ) set({ fit: found });
   } catch (error) {
     if (error instanceof Away || error instanceof Refused) {

@@ -76,7 +76,7 @@ function fluxData() {
   const above = values.map((one, i) => (one === null ? null : one + errors[i]));
   const below = values.map((one, i) => (one === null ? null : one - errors[i]));
   const { z, rest_wave: rest, model } = state.fit;
-  const fitted = model
+  const fitted = model.length
     ? interpolated(wave, scaled(rest, 1 + z), model)
     : new Array(wave.length).fill(null);
   return [scaled(wave, shrink()), above, below, values, fitted];
@@ -84,7 +84,7 @@ function fluxData() {
 
 function residualData() {
   const { z, rest_wave: rest, rest_flux: given, rest_ivar: ivar, model } = state.fit;
-  if (!model) return [[], []];
+  if (!model.length) return [[], []];
   const values = Array.from(given, (one, i) =>
     ivar[i] > 0 ? (one - model[i]) * Math.sqrt(ivar[i]) : null,
   );
@@ -215,16 +215,22 @@ function options(box, series, limitsOf, hooks) {
   };
 }
 
+/** Return the first and the last wavelength that are shown, Å in the shown frame. */
+export function shownWavelengths() {
+  const { min, max } = flux.scales.x;
+  return [min, max];
+}
+
 /** Zoom by a factor around a share of the plot's width. */
 export function zoom(factor, share = 0.5) {
-  const { min, max } = flux.scales.x;
+  const [min, max] = shownWavelengths();
   const centre = min + share * (max - min);
   flux.setScale("x", { min: centre - (centre - min) * factor, max: centre + (max - centre) * factor });
 }
 
 /** Move the shown wavelengths by a share of their width. */
 export function pan(share) {
-  const { min, max } = flux.scales.x;
+  const [min, max] = shownWavelengths();
   const step = share * (max - min);
   flux.setScale("x", { min: min + step, max: max + step });
 }
@@ -267,7 +273,7 @@ function make() {
 /** Draw the data anew; the wavelengths stay where the same spectrum is drawn in the same frame. */
 function draw({ keepScale }) {
   if (!state.spectrum || !flux) return;
-  const { min, max } = flux.scales.x;
+  const [min, max] = shownWavelengths();
   following = true;
   flux.setData(fluxData(), false);
   residual.setData(residualData(), false);

@@ -18,7 +18,7 @@ export const state = {
   fit: null, // {z, rest_wave, rest_flux, rest_ivar, model}: reconstruction that is drawn
   frame: "observed",
   smoothing: 3, // pixels
-  lines: "all",
+  lines: "major",
   mapColour: "cause",
   labels: new Map(), // current label of each row that has one
   labelled: 0, // grows when a label changes
