@@ -31,7 +31,7 @@ PACKAGES := review/node_modules/.package-lock.json
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo review review-packages test test-fast coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-science benchmark-scale lock clean
+.PHONY: help setup demo review review-packages test test-fast test-browser coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-science benchmark-scale lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -88,6 +88,9 @@ test: $(STAMP) ## All tests but the slow ones, on all cores
 test-fast: $(STAMP) ## The tests that neither simulate, fit, start processes nor wait: half a minute
 	$(RUN) pytest -n auto --dist worksteal -m "not slow and not long" \
 		--ignore tests/benchmarks --ignore tests/deploy --ignore tests/training/model
+
+test-browser: $(STAMP) review-packages ## The review's page in Chromium, from Debian's chromium-headless-shell or OUTCROP_CHROMIUM
+	$(RUN) pytest -rs $(addprefix tests/review/browser/,access.py keys.py labels.py list.py)
 
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
 	$(RUN) pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
