@@ -257,11 +257,13 @@ class Review:
         model = self._model
         scale = model.scale() if isinstance(model, BundledModel) else LatentScale.of(night.latent)
         scored = ScoredColumns(
-            night.latent,
-            *(night.wmse, night.nof, columns["p_value"], columns["z"]),
-            np.array(SPECTYPES)[columns["spectype"]],
-            columns["flagged"].astype(np.bool_),
-            cause_probabilities(len(night), *night.cause_rows()),
+            latent=night.latent,
+            wmse=night.wmse,
+            nof=night.nof,
+            **{name: columns[name] for name in ("p_value", "z", "z_best")},
+            spectype=np.array(SPECTYPES)[columns["spectype"]],
+            flagged=columns["flagged"].astype(np.bool_),
+            causes=cause_probabilities(len(night), *night.cause_rows()),
         )
         return Ranking(scored, scale)
 
