@@ -36,6 +36,7 @@ INTERESTING: Final = 3
 """As long as no label is so large, the order of interest is a search for something else."""
 
 _WMSE, _NOF, _Z = 0.3, 0.2, 0.1
+_SHIFT = 3.0
 # One label's worth of belief that interest varies by 1: labels that are all the same say nothing.
 _PRIOR_VARIANCE = 1.0
 _BLOCK = 8192
@@ -75,7 +76,7 @@ class LatentScale:
     def signed_log(self, latents: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return latents (N, L) in units of the spread, with large ones drawn in."""
         scaled = (latents - self.centre) / self.spread
-        return np.sign(scaled) * np.log1p(np.abs(scaled))
+        return _signed_log(scaled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ class ScoredColumns:
     ----------
     latent : (N, L) float32
     wmse, nof : (N,) float32
-    p_value, z : (N,) float64
+    p_value, z, z_best : (N,) float64
         NaN where a spectrum has none.
     spectype : (N,) str
     flagged : (N,) bool
@@ -100,13 +101,14 @@ class ScoredColumns:
     nof: NDArray[np.float32]
     p_value: NDArray[np.float64]
     z: NDArray[np.float64]
+    z_best: NDArray[np.float64]
     spectype: NDArray[np.str_]
     flagged: NDArray[np.bool_]
     causes: NDArray[np.float64]
 
     def __post_init__(self) -> None:
         count = len(self.p_value)
-        shapes = {name: (count,) for name in ("wmse", "nof", "z", "spectype", "flagged")}
+        shapes = {name: (count,) for name in ("wmse", "nof", "z", "z_best", "spectype", "flagged")}
         shapes |= {"latent": (count, *self.latent.shape[1:2]), "causes": (count, len(CAUSES))}
         for name, shape in shapes.items():
             found = getattr(self, name).shape
@@ -125,6 +127,7 @@ class ScoredColumns:
                 np.log(-self.nof) / _NOF,
                 np.log(-np.log(self.p_value)),
                 self.z / _Z,
+                _SHIFT * _signed_log((self.z_best - self.z) / _Z),
             )
         classes = [self.spectype == name for name in CLASSES]
         columns = (scale.signed_log(self.latent), *scores, *classes, self.causes)
@@ -379,6 +382,10 @@ def _checked(
             raise ValueError(f"label {label} of row {row} is not 0 to {LARGEST}")
     rows = np.array(sorted(labels), np.int64)
     return rows, np.array([labels[row] for row in rows.tolist()], np.float64)
+
+
+def _signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sign(values) * np.log1p(np.abs(values))
 
 
 def _without_repeats(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -49,6 +49,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-cache",
 }
 _MOST_BYTES: Final = 1 << 16
+_DIGITS: Final = 10
 _BYTES: Final = "application/octet-stream"
 _OPEN: Final = ("/login", "/static/style.css")
 _LOGIN: Final = """<!doctype html>
@@ -152,7 +153,7 @@ def make_app(review: Review, access: Access) -> Guard:
         return Response(rows.astype("<i4").tobytes(), media_type=_BYTES)
 
     def spectrum(request: Request) -> Response:
-        arrays, meta = review.spectrum(request.path_params["row"], _session(request).scanner)
+        arrays, meta = review.spectrum(_row(request), _session(request).scanner)
         return Response(pack(arrays, meta=meta), media_type=_BYTES)
 
     def spectrum_at(request: Request) -> Response:
@@ -161,9 +162,7 @@ def make_app(review: Review, access: Access) -> Guard:
             z = float(text)
         except ValueError as error:
             raise Refusal(400, f"z is {text[:50]!r}; expected a redshift, as ?z=0.5") from error
-        return Response(
-            pack(review.spectrum_at(request.path_params["row"], z), z=z), media_type=_BYTES
-        )
+        return Response(pack(review.spectrum_at(_row(request), z), z=z), media_type=_BYTES)
 
     def labels(request: Request) -> Response:
         return _json({"labels": review.labels(_session(request).scanner)})
@@ -183,8 +182,8 @@ def make_app(review: Review, access: Access) -> Guard:
             Route("/api/night", night),
             Route("/api/columns", columns),
             Route("/api/order/{name}", order),
-            Route("/api/spectrum/{row:int}", spectrum),
-            Route("/api/spectrum/{row:int}/at", spectrum_at),
+            Route("/api/spectrum/{row}", spectrum),
+            Route("/api/spectrum/{row}/at", spectrum_at),
             Route("/api/labels", labels, methods=["GET"]),
             Route("/api/labels", label, methods=["POST"]),
             Route("/api/labels/undo", undo, methods=["POST"]),
@@ -255,6 +254,13 @@ def _file(path: Path, otherwise: str) -> Response:
     if not path.is_file():
         raise Refusal(404, otherwise)
     return FileResponse(path)
+
+
+def _row(request: Request) -> int:
+    text: str = request.path_params["row"]
+    if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS):
+        raise Refusal(404, f"there is no row {text[:50]!r}")
+    return int(text)
 
 
 def _session(request: Request) -> Session:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from astropy.io.ascii import InconsistentTableError
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from outcrop import Band, InputError, PetalNoise, Spectra, read_spectra
 from outcrop._bands import read_bands
 from outcrop._fits import FitsFile
 from outcrop.fingerprint import FileFingerprint, has_fingerprints
+from outcrop.night.summary import SUMMARY
 from outcrop.redrock_details import details_of, read_candidates
 
 from .night import ReviewNight
@@ -161,11 +164,12 @@ def _bands(coadd: Path, known: KnownPetal, occurrence: int, targetid: int) -> di
 
 
 def _recorded_root(folder: Path) -> Path | None:
-    """Return the folder of the coadds that the summary of a night names."""
-    try:
-        lines = (folder / "summary.ecsv").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+    """Return the folder of the coadds that the summary of a night names; None where it does not."""
+    path = folder / SUMMARY
+    if not path.is_file():
         return None
-    found = [line.partition("root: ")[2] for line in lines if line.startswith("#")]
-    roots = [text.strip().strip("'\"") for text in found if text]
-    return Path(roots[0]) if roots else None
+    try:
+        root = Table.read(path, format="ascii.ecsv").meta.get("root")
+    except (OSError, ValueError, InconsistentTableError) as error:
+        raise InputError(f"{path} cannot be read: {error}; run outcrop night again") from error
+    return None if root is None else Path(root)

@@ -51,9 +51,10 @@ def explained(explainer: Explainer, petal: Petal, table: Path) -> None:
 
 def renamed(path: Path, targetid: int) -> None:
     """Give the target another TARGETID, the largest."""
-    with fits.open(path, mode="update") as file:
-        for hdu in file:
-            if isinstance(hdu, fits.BinTableHDU) and "TARGETID" in hdu.columns.names:
+    opened: Any = fits.open(path, mode="update")
+    with opened as file:
+        for hdu in file[1:]:
+            if hdu.name in ("FIBERMAP", "EXP_FIBERMAP", "REDSHIFTS"):
                 column = hdu.data["TARGETID"]
                 column[column == targetid] = LARGEST
 

@@ -3,10 +3,12 @@
 import os
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from starlette.testclient import TestClient
 
 from outcrop import InputError, ModelIdentity, correct_noise, find_petals, read_spectra
@@ -108,6 +110,7 @@ def test_a_redshift_that_is_none_is_refused(page: TestClient, z: str) -> None:
     "path",
     [
         *("/api/spectrum/99999", "/api/spectrum/-1", "/api/order/none", "/api/absent"),
+        *(f"/api/spectrum/{'9' * 5000}", "/api/spectrum/%D9%A1"),
         *("/vendor/package.json", "/vendor/..%2Fpackage.json", "/static/../app.py"),
         *("/static/%2e%2e/app.py", "/static/..%2f..%2fpyproject.toml", "/static//etc/passwd"),
         *("/%2e%2e/%2e%2e/etc/passwd", "/static/%00"),
@@ -316,6 +319,16 @@ def test_a_coadd_that_changed_is_one_sentence(
     assert "is not there any more" in error
     assert "--coadds" in error
     assert label_first(browser) == 200
+
+
+def test_the_summary_says_where_the_coadds_are(night: ReviewNight, tmp_path: Path) -> None:
+    moved = replace(night, folder=tmp_path)
+    assert Coadds(moved).root is None
+    with pytest.raises(InputError, match="name their folder with --coadds"):
+        Coadds(moved).files(night.tables[0])
+    root = tmp_path / ("a long name, with: signs " * 5)
+    Table({"COADD": ["x"]}, meta={"petals": 1, "root": str(root)}).write(tmp_path / "summary.ecsv")
+    assert Coadds(moved).root == root
 
 
 def test_a_service_that_is_away_is_said_and_labels_are_kept(

@@ -49,8 +49,6 @@ BATCH = 10
 SHARE = 0.01
 """Of what a scanner cares for, among the flagged."""
 NIGHTS = ("crowded", "sparse")
-INLIERS = 1170
-"""Of a sparse night."""
 MACRO = "macro"
 """Mean over the kinds."""
 
@@ -67,7 +65,7 @@ class FlaggedSky:
     Attributes
     ----------
     columns : ScoredColumns
-        `flagged` at the level of the model; sparse nights have more inliers.
+        `flagged` at the level of the model; not all inliers are.
     kind : (N,) str
         Empty for inliers.
     unexplained : (N,) bool
@@ -94,9 +92,7 @@ class FlaggedSky:
             count = round(SHARE / (1 - SHARE) * len(others))
             parts = [others, _some(np.flatnonzero(flagged & wanted), count, rng)]
         else:
-            inliers = np.flatnonzero(self.kind == "")
-            order = np.argsort(self.columns.p_value[inliers], kind="stable")
-            parts = [inliers[order[:INLIERS]]]
+            parts = [np.flatnonzero(self.kind == "")]
             highest = self.columns.p_value[parts[0]].max()
             kinds = sorted(set(self.kind.tolist()) - {""})
             count = round(SHARE / (1 - SHARE * len(kinds)) * len(parts[0]))
@@ -113,12 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=Path)
     parser.add_argument("folder", metavar="DIR", type=Path, help="petals with a truth.csv")
+    parser.add_argument(
+        "--inliers", metavar="N", type=int, default=900, help="of a sparse night (default: 900)"
+    )
     parser.add_argument("--seeds", metavar="N", type=int, default=10, help="(default: 10)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the numbers there")
     options = parser.parse_args(arguments)
 
     explainer = Explainer.open(options.bundle)
-    sky = explain_sky(explainer, options.folder)
+    sky = explain_sky(explainer, options.folder, options.inliers)
     scale = LatentScale.of(explainer.scorer.density.latents)
     found = {
         night: result_of(
@@ -132,10 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def explain_sky(explainer: Explainer, folder: Path) -> FlaggedSky:
-    """Explain the injected spectra that are flagged, and `INLIERS` of the smallest p-values.
+def explain_sky(explainer: Explainer, folder: Path, inliers: int) -> FlaggedSky:
+    """Explain what is flagged, and so many inliers, those of the smallest p-values.
 
-    Injected spectra of p-values below those of the inliers are explained too, flagged or not.
+    Injected spectra of p-values among those of the inliers are explained too.
     """
     truth, petals = Truth.below(folder), list(find_petals(folder))
     inlier_p: list[NDArray[np.float64]] = []
@@ -143,7 +142,7 @@ def explain_sky(explainer: Explainer, folder: Path) -> FlaggedSky:
         spectra = read_corrected(petal, Cuts())
         scores = explainer.scorer.score(spectra)
         inlier_p.append(scores.p_value[scores.eligible & (truth.kinds(spectra.targetid) == "")])
-    highest = np.sort(np.concatenate(inlier_p))[:INLIERS].max()
+    highest = np.sort(np.concatenate(inlier_p))[:inliers].max()
 
     parts: list[FlaggedSky] = []
     for petal in tqdm(petals, desc="explain", unit="petal"):
@@ -160,6 +159,7 @@ def explain_sky(explainer: Explainer, folder: Path) -> FlaggedSky:
             scores.nof[rows],
             scores.p_value[rows],
             spectra.z[rows],
+            np.array([one.z_best for one in explained]),
             np.full(len(rows), "") if spectra.spectype is None else spectra.spectype[rows],
             scores.anomaly[rows],
             np.array([[one.get(cause, 0.0) for cause in CAUSES] for one in probability]),
@@ -297,8 +297,8 @@ def _protege(features: NDArray[np.float32], labels: Mapping[int, int]) -> NDArra
         # Labels that are all the same have no length.
         warnings.simplefilter("ignore", ConvergenceWarning)
         process.fit(features[list(labels)], list(labels.values()))
-    mean, deviation = process.predict(features, return_std=True)[:2]
-    score = expected_improvement(mean, np.asarray(deviation), max(labels.values()))
+    mean, deviation = map(np.real, process.predict(features, return_std=True)[:2])
+    score = expected_improvement(mean, deviation, max(labels.values()))
     return np.argsort(-score, kind="stable")
 
 

@@ -9,7 +9,7 @@ Needs SQLAlchemy, which only this module imports.
 import os
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,11 +25,11 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    RowMapping,
     String,
     Table,
     create_engine,
     event,
+    exists,
     insert,
     inspect,
     make_url,
@@ -83,6 +83,10 @@ _CHANGES: Final = Table(
     Column("redrock_deltachi2", Float),
 )
 _INDEX: Final = Index("label_changes_of_scanner", _CHANGES.c.scanner, _CHANGES.c.targetid)
+_NAMES: Final = tuple(column.name for column in _CHANGES.columns)
+_LATER: Final = _CHANGES.alias()
+_COUNTS: Final = _CHANGES.c.undoes.is_(None) & ~exists().where(_LATER.c.undoes == _CHANGES.c.id)
+"""Of a change that is not taken back."""
 _CAUSES: Final = {
     "locked": "another process has locked it; wait for it, or end it",
     "disk I/O": "the disk is full or fails; free some space",
@@ -225,9 +229,9 @@ class LabelStore:
                 said.update(new)
                 rows.append(_row(label.scanner, label.targetid, new, label.spectrum))
 
-        with self._errors(), self._engine.begin() as connection:
-            for row in rows:
-                _insert(connection, row)
+        if rows:
+            with self._errors(), self._engine.begin() as connection:
+                connection.execute(insert(_CHANGES), rows)
         return len(rows)
 
     def undo(self, scanner: str) -> LabelChange | None:
@@ -240,12 +244,11 @@ class LabelStore:
         """
         check_scanner(scanner)
         while True:
-            changes = self._changes(_CHANGES.c.scanner == scanner)
-            counting = _counting(changes)
-            if not counting:
+            found = self._rows(_COUNTS, _CHANGES.c.scanner == scanner, last=True)
+            if not found:
                 return None
 
-            last = counting[-1]
+            last = _change(found[0])
             row = _row(scanner, last.targetid, {}, last.spectrum) | {"undoes": last.id}
             with self._errors():
                 try:
@@ -259,23 +262,31 @@ class LabelStore:
     def current(self, scanner: str | None = None) -> list[Label]:
         """Return what is said now, of one scanner or of all, in the order of the first change."""
         conditions = [] if scanner is None else [_CHANGES.c.scanner == check_scanner(scanner)]
-        labels: dict[tuple[str, int], Label] = {}
-        for change in _counting(self._changes(*conditions)):
-            key = change.scanner, change.targetid
-            label = labels.get(key, Label(change.targetid, change.scanner))
-            labels[key] = replace(
-                label, **change.fields, time=change.time, spectrum=change.spectrum
-            )
-        return [label for label in labels.values() if label.fields]
+        said: dict[tuple[str, int], dict[str, Any]] = {}
+        last: dict[tuple[str, int], dict[str, Any]] = {}
+        for row in self._rows(_COUNTS, *conditions):
+            key = row["scanner"], row["targetid"]
+            said.setdefault(key, {}).update(_set_by(row))
+            last[key] = row
+
+        return [
+            Label(targetid, scanner, **fields, time=_time(row), spectrum=_spectrum(row))
+            for ((scanner, targetid), fields), row in zip(said.items(), last.values(), strict=True)
+            if any(value not in (None, "") for value in fields.values())
+        ]
 
     def history(self, targetid: int) -> list[LabelChange]:
         """Return every change to the labels of a target, those taken back too, in their order."""
-        return self._changes(_CHANGES.c.targetid == check_targetid(targetid))
+        rows = self._rows(_CHANGES.c.targetid == check_targetid(targetid))
+        return [_change(row) for row in rows]
 
-    def _changes(self, *conditions: Any) -> list[LabelChange]:
-        asked = select(_CHANGES).where(*conditions).order_by(_CHANGES.c.id)
+    def _rows(self, *conditions: Any, last: bool = False) -> list[dict[str, Any]]:
+        """Return the rows that meet conditions, in their order, or the last one of them."""
+        asked = select(_CHANGES).where(*conditions)
+        of_id = _CHANGES.c.id
+        asked = asked.order_by(of_id.desc()).limit(1) if last else asked.order_by(of_id)
         with self._errors(), self._engine.connect() as connection:
-            return [_change(row) for row in connection.execute(asked).mappings()]
+            return [dict(zip(_NAMES, row, strict=True)) for row in connection.execute(asked)]
 
     def _check_columns(self) -> None:
         found = {column["name"] for column in inspect(self._engine).get_columns(_CHANGES.name)}
@@ -364,17 +375,19 @@ def _row(
     scanner: str, targetid: int, fields: Mapping[str, Any], spectrum: LabelledSpectrum
 ) -> dict[str, Any]:
     checked = check_fields(fields)
-    coadd = spectrum.coadd
-    of_coadd = (None, None, None) if coadd is None else astuple(coadd)
-    return {
+    coadd = (None, None, None) if spectrum.coadd is None else astuple(spectrum.coadd)
+    row = {
+        **dict.fromkeys(FIELDS),
+        **checked,
+        **{name: getattr(spectrum, name) for name in _OF_SPECTRUM},
+        **dict(zip(_OF_COADD, coadd, strict=True)),
         "time": datetime.now(UTC).isoformat(timespec="microseconds"),
         "scanner": check_scanner(scanner),
         "targetid": check_targetid(targetid),
         "changed": ",".join(checked),
-        **checked,
-        **{name: getattr(spectrum, name) for name in _OF_SPECTRUM},
-        **dict(zip(_OF_COADD, of_coadd, strict=True)),
     }
+    # SQLite has no NaN.
+    return {name: None if value != value else value for name, value in row.items()}
 
 
 _OF_COADD: Final = ("coadd", "coadd_size", "coadd_mtime")
@@ -385,29 +398,32 @@ _OF_SPECTRUM: Final = (
 
 
 def _insert(connection: Connection, row: dict[str, Any]) -> int:
-    # SQLite has no NaN.
-    values = {name: None if value != value else value for name, value in row.items()}
-    return connection.execute(insert(_CHANGES).values(values).returning(_CHANGES.c.id)).scalar_one()
+    return connection.execute(insert(_CHANGES).returning(_CHANGES.c.id), row).scalar_one()
 
 
-def _change(values: RowMapping) -> LabelChange:
-    coadd = None
-    if values["coadd"] is not None:
-        coadd = FileFingerprint(*(values[name] for name in _OF_COADD))
-    known = {name: values[name] for name in _OF_SPECTRUM if values[name] is not None}
-
+def _change(row: Mapping[str, Any]) -> LabelChange:
     return LabelChange(
-        id=values["id"],
-        time=datetime.fromisoformat(values["time"]),
-        scanner=values["scanner"],
-        targetid=values["targetid"],
-        fields={name: values[name] for name in values["changed"].split(",") if name},
-        undoes=values["undoes"],
-        spectrum=LabelledSpectrum(coadd=coadd, **known),
+        id=row["id"],
+        time=_time(row),
+        scanner=row["scanner"],
+        targetid=row["targetid"],
+        fields=_set_by(row),
+        undoes=row["undoes"],
+        spectrum=_spectrum(row),
     )
 
 
-def _counting(changes: list[LabelChange]) -> list[LabelChange]:
-    """Return the changes that are not taken back."""
-    undone = {change.undoes for change in changes}
-    return [each for each in changes if each.undoes is None and each.id not in undone]
+def _set_by(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in row["changed"].split(",") if name}
+
+
+def _time(row: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(row["time"])
+
+
+def _spectrum(row: Mapping[str, Any]) -> LabelledSpectrum:
+    coadd = None
+    if row["coadd"] is not None:
+        coadd = FileFingerprint(*(row[name] for name in _OF_COADD))
+    known = {name: row[name] for name in _OF_SPECTRUM if row[name] is not None}
+    return LabelledSpectrum(coadd=coadd, **known)
