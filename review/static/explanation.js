@@ -4,18 +4,25 @@ import { byId, element } from "./elements.js";
 import { fixed, small, words } from "./numbers.js";
 import { on, state } from "./store.js";
 
+const LIKELY = 0.01; // probability of the causes that are listed
+
 function tableRow(...cells) {
   return element("tr", {}, ...cells.map((cell) => element("td", {}, cell)));
 }
 
 function segmentRow(segment, i) {
-  const { obs_min, obs_max, rest_min, rest_max, significance, sign, tags, repeats } = segment;
+  const { obs_min, obs_max, rest_min, rest_max } = segment;
   return tableRow(
     `${i + 1}: ${obs_min.toFixed(0)}–${obs_max.toFixed(0)}`,
     `${rest_min.toFixed(0)}–${rest_max.toFixed(0)}`,
-    `${fixed(significance, 1)} σ ${sign > 0 ? "above" : "below"}`,
-    [tags, repeats].filter(Boolean).join("; "),
+    describeSegment(segment),
   );
+}
+
+/** Return what is known of a segment, as one text. */
+export function describeSegment({ significance, sign, tags, repeats }) {
+  const place = sign > 0 ? "above" : "below";
+  return [`${fixed(significance, 1)} σ ${place}`, tags, repeats].filter(Boolean).join("; ");
 }
 
 function evidenceRow({ cause, probability, p_value: left, sentence }) {
@@ -58,7 +65,10 @@ function draw() {
       "explain, listed in the table that follows",
   );
   byId("segments").replaceChildren(...meta.segments.map(segmentRow));
-  byId("evidence").replaceChildren(...meta.evidence.map(evidenceRow));
+  const likely = meta.evidence.filter(({ probability }) => probability >= LIKELY);
+  byId("evidence").replaceChildren(...likely.map(evidenceRow));
+  const rest = meta.evidence.length - likely.length;
+  byId("unlikely").textContent = rest ? `${rest} others are less probable than 1 %.` : "";
   byId("neighbours").replaceChildren(
     ...meta.neighbours.map((one) =>
       tableRow(`${one.targetid}`, fixed(one.z, 3), one.spectype, one.label),

@@ -71,15 +71,28 @@ function pairs(numbers) {
   return points;
 }
 
-/** Whether a point lies in a polygon (even-odd rule). */
-export function inside(polygon, x, y) {
+/** Whether a point lies in a polygon, by the even-odd rule. */
+function inside(xs, ys, x, y) {
   let found = false;
-  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i, i += 1) {
-    const [xi, yi] = polygon[i];
-    const [xj, yj] = polygon[j];
-    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) found = !found;
+  for (let i = 0, j = xs.length - 1; i < xs.length; j = i, i += 1) {
+    const crosses = ys[i] > y !== ys[j] > y;
+    if (crosses && x < ((xs[j] - xs[i]) * (y - ys[i])) / (ys[j] - ys[i]) + xs[i]) found = !found;
   }
   return found;
+}
+
+/** Return a function that says whether a row lies in a polygon on the map. */
+function lassoed(polygon, { map_x: x, map_y: y }) {
+  const xs = Float64Array.from(polygon, ([one]) => one);
+  const ys = Float64Array.from(polygon, ([, one]) => one);
+  const [west, east] = [Math.min(...xs), Math.max(...xs)];
+  const [south, north] = [Math.min(...ys), Math.max(...ys)];
+  return (row) =>
+    x[row] >= west &&
+    x[row] <= east &&
+    y[row] >= south &&
+    y[row] <= north &&
+    inside(xs, ys, x[row], y[row]);
 }
 
 /** Return for each filter that is set a function that says whether a row passes it. */
@@ -94,7 +107,7 @@ function tests(filters, columns) {
       const values = columns[name];
       return [name, (row) => values[row] >= (least ?? -Infinity) && values[row] <= (most ?? Infinity)];
     }
-    return [name, (row) => inside(filter, columns.map_x[row], columns.map_y[row])];
+    return [name, lassoed(filter, columns)];
   });
 }
 
@@ -137,12 +150,6 @@ export function setFilter(name, filter) {
   if (filter === null) delete filters[name];
   else filters[name] = filter;
   set({ filters });
-}
-
-/** Whether a row passes the present filters. */
-export function passing() {
-  const found = tests(state.filters, state.columns);
-  return (row) => found.every(([, passes]) => passes(row));
 }
 
 function update() {

@@ -44,7 +44,6 @@ function draw() {
 
   const made = [];
   for (let place = first; place < last; place += 1) made.push(makeRow(place));
-  byId("spacer").style.height = `${state.rows.length * HEIGHT}px`;
   byId("spacer").replaceChildren(...made);
   list.setAttribute("aria-rowcount", `${state.rows.length}`);
   if (byId(`row-${state.row}`)) list.setAttribute("aria-activedescendant", `row-${state.row}`);
@@ -54,6 +53,7 @@ function draw() {
 function showSelected() {
   const list = byId("list");
   const place = state.rows.indexOf(state.row);
+  byId("spacer").style.height = `${state.rows.length * HEIGHT}px`;
   if (place >= 0) {
     const top = place * HEIGHT;
     const bottom = top + HEIGHT - list.clientHeight;

@@ -3,7 +3,7 @@
 import KDBush from "/vendor/kdbush.js";
 
 import { byId, colour, element, onTheme } from "./elements.js";
-import { passing, setFilter } from "./filters.js";
+import { setFilter } from "./filters.js";
 import { select } from "./navigation.js";
 import { small, words } from "./numbers.js";
 import { on, set, state } from "./store.js";
@@ -106,6 +106,13 @@ function findPlaces() {
   ];
 }
 
+/** Return which rows the list shows. */
+function listed() {
+  const kept = new Uint8Array(state.columns.z.length);
+  for (const row of state.rows) kept[row] = 1;
+  return kept;
+}
+
 function fit(canvas) {
   const { clientWidth, clientHeight } = canvas;
   canvas.width = Math.max(1, Math.round(clientWidth * devicePixelRatio));
@@ -131,10 +138,10 @@ function drawDensity(pixels, canvas) {
   const size = Math.max(1, Math.round(2 * devicePixelRatio));
   const columns = Math.ceil(canvas.width / size);
   const counts = new Uint32Array(columns * Math.ceil(canvas.height / size));
-  const passes = passing();
+  const kept = listed();
   const { map_x: x, map_y: y } = state.columns;
   for (const row of placed) {
-    if (!passes(row)) continue;
+    if (!kept[row]) continue;
     const [px, py] = toPixel(canvas, x[row], y[row]);
     counts[Math.floor(py / size) * columns + Math.floor(px / size)] += 1;
   }
@@ -151,7 +158,7 @@ function drawDensity(pixels, canvas) {
 function drawClasses(pixels, canvas) {
   const c = state.columns;
   const size = Math.max(1, Math.round((placed.length < 20000 ? 3 : 1.5) * devicePixelRatio));
-  const passes = passing();
+  const kept = listed();
   const faint = pack(rgb(colour("rule")), 90);
   let shadeOf;
   if (state.mapColour === "p") {
@@ -172,12 +179,9 @@ function drawClasses(pixels, canvas) {
     }
   };
   // Rows are in the order of p_value: the least probable are drawn last, on top.
-  const kept = new Uint8Array(placed.length);
-  for (let i = placed.length - 1; i >= 0; i -= 1) {
-    kept[i] = Number(passes(placed[i]));
-    if (!kept[i]) put(placed[i], faint);
-  }
-  for (let i = placed.length - 1; i >= 0; i -= 1) if (kept[i]) put(placed[i], shadeOf(placed[i]));
+  const last = placed.length - 1;
+  for (let i = last; i >= 0; i -= 1) if (!kept[placed[i]]) put(placed[i], faint);
+  for (let i = last; i >= 0; i -= 1) if (kept[placed[i]]) put(placed[i], shadeOf(placed[i]));
 }
 
 function drawLegend(entries) {
@@ -324,7 +328,7 @@ export function startMap() {
   listen();
   new ResizeObserver(drawPoints).observe(byId("map"));
   onTheme(drawPoints);
-  on(["filters", "mapColour"], drawPoints);
+  on(["rows", "mapColour"], drawPoints);
   on(["labelled"], () => state.mapColour === "label" && drawPoints());
   on(["row", "spectrum"], drawMarks);
   if (!placed.length) byId("map-legend").textContent = "These spectra have no places on a map.";

@@ -3,6 +3,7 @@
 import uPlot from "/vendor/uplot.js";
 
 import { byId, colour, onTheme } from "./elements.js";
+import { describeSegment } from "./explanation.js";
 import { drawLines, lineAt } from "./lines.js";
 import { smoothed } from "./smoothing.js";
 import { on, set, state } from "./store.js";
@@ -17,6 +18,7 @@ const CAMERAS = [
   ["z", 7720, 9824],
 ];
 const WIDEST = 6; // σ that the residual panel shows at least
+const APART = 14; // px between the numbers of segments
 const CUT = 0.004; // share of the shown values that may lie beyond each end of an axis
 
 let flux = null; // uPlots
@@ -112,11 +114,15 @@ function drawGround(plot) {
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textAlign = "center";
   const bottom = bbox.top + bbox.height - 4 * devicePixelRatio;
+  const written = [];
   state.spectrum.meta.segments.forEach(({ obs_min, obs_max, sign }, i) => {
     const name = sign > 0 ? "above" : "below";
     const middle = shade(plot, obs_min * factor, obs_max * factor, colour(name));
+    if (middle === null || plot !== flux) return;
+    if (written.some((x) => Math.abs(x - middle) < APART * devicePixelRatio)) return;
+    written.push(middle);
     ctx.fillStyle = colour("ink");
-    if (middle !== null && plot === flux) ctx.fillText(`${i + 1}`, middle, bottom);
+    ctx.fillText(`${i + 1}`, middle, bottom);
   });
 
   if (plot === flux) drawMasked(plot, factor);
@@ -192,10 +198,13 @@ function read(plot) {
   const line = lineAt(rest, Math.max(within, 3));
   const value = plot === flux ? flux.data[3][idx] : residual.data[1][idx];
   const name = plot === flux ? "flux" : "residual / σ";
+  const { segments } = state.spectrum.meta;
+  const place = segments.findIndex((one) => observed >= one.obs_min && observed <= one.obs_max);
   readout.textContent =
     `${observed.toFixed(1)} Å observed, ${rest.toFixed(1)} Å rest` +
     (value === null || value === undefined ? "" : `, ${name} ${value.toFixed(2)}`) +
-    (line ? `, ${line}` : "");
+    (line ? `, ${line}` : "") +
+    (place < 0 ? "" : `; segment ${place + 1}: ${describeSegment(segments[place])}`);
 }
 
 function options(box, series, limitsOf, hooks) {

@@ -113,6 +113,14 @@ def test_only_rows_in_sight_are_elements(looking: Looking) -> None:
     assert shown.count() < min(every, 60)
 
 
+def test_the_list_is_where_the_spectrum_of_the_address_is(looking: Looking) -> None:
+    row = looking.rows[len(looking.rows) // 2]
+    looking.open(f"?row={row}")
+    chosen = looking.page.locator(f"#row-{row}")
+    expect(chosen).to_have_attribute("aria-selected", "true")
+    expect(chosen).to_be_in_viewport()
+
+
 def test_a_click_shows_a_spectrum(looking: Looking) -> None:
     third = looking.rows[2]
     looking.page.locator(f"#row-{third}").click()
