@@ -95,6 +95,7 @@ class Review:
             "model": str(self.night.model),
             "folder": os.fspath(self.night.folder),
             "rows": len(self.night),
+            "identity": self.night.identity,
             "columns": [
                 {"name": name, "dtype": dtype, **_meaning(name)}
                 for name, dtype in {**types, "label": "i4"}.items()
