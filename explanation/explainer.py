@@ -34,11 +34,12 @@ from .neighbours import Neighbours
 from .redshift import RedshiftScan
 from .rescoring import Rescoring
 from .rest_frame import resample_at
-from .segment_reference import reference_reconstruction
 from .segments import SegmentScan
 from .tags import tagged
 
 _TEMPLATES = 16
+_WIDE = (CameraCalibration.cause, BroadLine.cause)
+"""Causes that act on more bins than the robust reconstruction leaves out."""
 _UNEXPLAINED = "None of the known causes explains it"
 _INLIER = "It is an inlier: there is nothing to explain"
 _NO_P_VALUE = "It has no p-value: whether there is something to explain is unknown"
@@ -200,16 +201,21 @@ class Explainer:
             cause.p_value if moved else p_value,
             _sentence(cause, proposals),
             evidence=evidence,
-            segments=self._segments(case, flagged, cause.cause),
+            segments=self._segments(case, flagged, _proposal_of(cause, proposals)),
         )
 
-    def _segments(self, case: Case, flagged: bool, cause: str) -> tuple[Segment, ...]:
-        """Return the segments of a spectrum with their tags."""
+    def _segments(
+        self, case: Case, flagged: bool, taken_off: Proposal | None
+    ) -> tuple[Segment, ...]:
+        """Return the segments of a spectrum with their tags.
+
+        They lie off the robust reconstruction. What is wide bends it, too: then they lie off the
+        reconstruction of what is left without the cause.
+        """
         model = case.robust
-        if cause == CameraCalibration.cause:
-            model = reference_reconstruction(
-                self.scorer.vae, case.flux, case.ivar, case.robust, case.z, case.wave
-            )
+        if taken_off is not None and taken_off.cause in _WIDE:
+            left = self._reconstruct(taken_off.flux[None], taken_off.ivar[None])
+            model = left.model[0].astype(np.float32)
         found = self._scan.segments(case.flux, case.ivar, model, case.z, case.snr, flagged)
         return tagged(found, self._scan.grid, case.z, case.pixel_flux, case.pixel_ivar)
 
@@ -221,9 +227,13 @@ class Explainer:
         return self.scorer.vae.decode(latents[chosen])
 
 
+def _proposal_of(cause: Evidence, proposals: Sequence[Proposal]) -> Proposal | None:
+    return next((one for one in proposals if one.cause == cause.cause), None)
+
+
 def _sentence(cause: Evidence, proposals: Sequence[Proposal]) -> str:
     """Return the sentence of the most probable cause; where it was taken off, with what is left."""
-    if cause.cause not in {one.cause for one in proposals}:
+    if _proposal_of(cause, proposals) is None:
         return cause.sentence
     return f"{cause.sentence}. What is left has p = {cause.p_value:.2g}"
 

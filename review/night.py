@@ -1,6 +1,6 @@
 """Night: all spectra of the score tables below a folder, in the order of their p-values."""
 
-import logging
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ SPECTYPES: Final = ("", "GALAXY", "QSO", "STAR")
 CAUSE_NAMES: Final = ("", *CAUSES)
 """Causes by number; the first is that of a spectrum that is not explained."""
 _CAMERAS: Final = {"b": "NOISE_B", "r": "NOISE_R", "z": "NOISE_Z"}
-logger = logging.getLogger("review")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +77,14 @@ class ReviewNight:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def identity(self) -> str:
+        """What a row number belongs to: these tables, as they are."""
+        files = [
+            f"{table.path.relative_to(self.folder)} {table.fingerprint}" for table in self.tables
+        ]
+        return hashlib.sha256("\n".join(files).encode()).hexdigest()
 
     def place(self, row: int) -> tuple[ScoredPetalTable, int]:
         """Return the table of a spectrum, and its row there."""

@@ -95,6 +95,7 @@ class Review:
             "model": str(self.night.model),
             "folder": os.fspath(self.night.folder),
             "rows": len(self.night),
+            "identity": self.night.identity,
             "columns": [
                 {"name": name, "dtype": dtype, **_meaning(name)}
                 for name, dtype in {**types, "label": "i4"}.items()
@@ -257,11 +258,13 @@ class Review:
         model = self._model
         scale = model.scale() if isinstance(model, BundledModel) else LatentScale.of(night.latent)
         scored = ScoredColumns(
-            night.latent,
-            *(night.wmse, night.nof, columns["p_value"], columns["z"]),
-            np.array(SPECTYPES)[columns["spectype"]],
-            columns["flagged"].astype(np.bool_),
-            cause_probabilities(len(night), *night.cause_rows()),
+            latent=night.latent,
+            wmse=night.wmse,
+            nof=night.nof,
+            **{name: columns[name] for name in ("p_value", "z", "z_best")},
+            spectype=np.array(SPECTYPES)[columns["spectype"]],
+            flagged=columns["flagged"].astype(np.bool_),
+            causes=cause_probabilities(len(night), *night.cause_rows()),
         )
         return Ranking(scored, scale)
 

@@ -50,15 +50,11 @@ async function send(path, content) {
   }
 
   // A server that was started again has another token. Row numbers are those of one night.
-  const { folder, model, rows } = await getNight();
-  if (identify(folder, model, rows) !== opened) {
+  const { identity } = await getNight();
+  if (identity !== opened) {
     throw new Away("the server shows another night now; start it for the one that is open here");
   }
   return (await post()).json();
-}
-
-function identify(...values) {
-  return JSON.stringify(values);
 }
 
 /** Return header and typed arrays of a body; the arrays are views. */
@@ -80,7 +76,7 @@ async function binary(path) {
 export async function getNight() {
   const night = await (await ask("/api/night")).json();
   token = night.csrf;
-  opened ||= identify(night.folder, night.model, night.rows);
+  opened ||= night.identity;
   return night;
 }
 

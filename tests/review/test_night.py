@@ -49,6 +49,18 @@ def test_rows_are_in_the_order_of_p_values(made: Path, night: ReviewNight) -> No
     assert LARGEST in night.columns["targetid"][:3]
 
 
+def test_a_table_that_is_written_anew_is_another_night(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "outliers-0.fits"
+    shutil.copy(table_of(made), path)
+    night, same = (ReviewNight.read(tmp_path) for _ in range(2))
+    assert night.identity == same.identity
+    with outliers_of(path) as hdu:
+        hdu.data["P_VALUE"] *= 0.5
+    assert ReviewNight.read(tmp_path).identity != night.identity
+    with pytest.raises(InputError, match="was written anew since the review began"):
+        night.tables[0].details(0)
+
+
 def test_q_values_are_those_of_the_eligible(made: Path, tmp_path: Path) -> None:
     path = tmp_path / "outliers-0.fits"
     shutil.copy(table_of(made), path)

@@ -164,6 +164,7 @@ class LabelStore:
         with self._errors():
             self._engine = _engine(url)
             try:
+                self._check_tables()
                 _create(self._engine)
                 self._check_columns()
             except BaseException:
@@ -288,6 +289,15 @@ class LabelStore:
         with self._errors(), self._engine.connect() as connection:
             return [dict(zip(_NAMES, row, strict=True)) for row in connection.execute(asked)]
 
+    def _check_tables(self) -> None:
+        """Refuse the SQLite file of another program, before it is changed."""
+        tables = inspect(self._engine).get_table_names()
+        if self._engine.name == "sqlite" and tables and _CHANGES.name not in tables:
+            raise InputError(
+                f"{self.name} is the database of another program, with the table {tables[0]}; "
+                "choose another name"
+            )
+
     def _check_columns(self) -> None:
         found = {column["name"] for column in inspect(self._engine).get_columns(_CHANGES.name)}
         missing = [column.name for column in _CHANGES.columns if column.name not in found]
@@ -350,17 +360,18 @@ def _engine(url: URL) -> Engine:
         ) from error
 
     def prepare(connection: Any, _: object) -> None:
-        cursor = connection.cursor()
-        # Readers never wait, and a change is on the disk before it is acknowledged.
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.close()
+        # A change is on the disk before it is acknowledged.
+        connection.execute("PRAGMA synchronous = FULL")
 
     event.listen(engine, "connect", prepare)
     return engine
 
 
 def _create(engine: Engine) -> None:
+    if engine.name == "sqlite":
+        with engine.connect() as connection:
+            # Readers never wait for writers; the file remembers it.
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
     try:
         with engine.begin() as connection:
             connection.execute(CreateTable(_CHANGES, if_not_exists=True))
