@@ -40,49 +40,66 @@ def find_chromium() -> str | None:
     return os.environ.get("OUTCROP_CHROMIUM") or next(filter(None, found), None)
 
 
+class ReviewProcess:
+    """A review of a night, in a process of its own.
+
+    Attributes
+    ----------
+    address : str
+    """
+
+    def __init__(self, made: Path, bundle: Path, labels: Path) -> None:
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        options: dict[str, str | Path | int] = {
+            "--model": bundle,
+            "--coadds": made / "sky",
+            "--labels": labels,
+            "--scanner": "abc",
+            "--port": port,
+        }
+        texts = [str(one) for pair in options.items() for one in pair]
+        self._command = [sys.executable, "-m", "review", str(made / "night"), *texts]
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, and wait until it answers."""
+        self._process = subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        end = time.monotonic() + START
+        while time.monotonic() < end:
+            assert self._process.poll() is None, "the review ended"
+            try:
+                httpx2.get(f"{self.address}/api/columns", timeout=START).raise_for_status()
+                return
+            except httpx2.ConnectError:
+                time.sleep(0.1)
+        pytest.fail(f"the review does not answer within {START} s")
+
+    def kill(self) -> None:
+        """End the process as `kill -9` does."""
+        self._process.kill()
+        self._process.wait(30)
+
+
 @pytest.fixture(scope="session")
-def server(made: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a review of the night, in a process of its own."""
+def server(
+    made: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReviewProcess]:
     if not PACKAGES.is_dir():
         pytest.skip(f"{PACKAGES} is absent; run make review-packages")
-    port = free_port()
-    options: dict[str, str | Path | int] = {
-        "--model": bundle,
-        "--coadds": made / "sky",
-        "--labels": tmp_path_factory.mktemp("labels") / "labels.sqlite",
-        "--scanner": "abc",
-        "--port": port,
-    }
-    texts = [str(one) for pair in options.items() for one in pair]
-    command = [sys.executable, "-m", "review", str(made / "night"), *texts]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-
-    address = f"http://127.0.0.1:{port}"
-    _wait(address, process)
-    yield address
-    process.terminate()
-    process.wait(30)
-
-
-def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + START
-    while time.monotonic() < end:
-        assert process.poll() is None, "the review ended"
-        try:
-            httpx2.get(f"{address}/api/columns", timeout=START).raise_for_status()
-            return
-        except httpx2.ConnectError:
-            time.sleep(0.1)
-    pytest.fail(f"the review does not answer within {START} s")
+    server = ReviewProcess(made, bundle, tmp_path_factory.mktemp("labels") / "labels.sqlite")
+    yield server
+    server.kill()
 
 
 @pytest.fixture
-def address(server: str) -> str:
+def address(server: ReviewProcess) -> str:
     """Address of the review, which has no labels."""
-    token = {"X-CSRF-Token": httpx2.get(f"{server}/api/night").json()["csrf"]}
-    while httpx2.get(f"{server}/api/labels").json()["labels"]:
-        httpx2.post(f"{server}/api/labels/undo", json={}, headers=token).raise_for_status()
-    return server
+    api = f"{server.address}/api"
+    token = {"X-CSRF-Token": httpx2.get(f"{api}/night").json()["csrf"]}
+    while httpx2.get(f"{api}/labels").json()["labels"]:
+        httpx2.post(f"{api}/labels/undo", json={}, headers=token).raise_for_status()
+    return server.address
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Dialog, Route, expect
 
+from tests.review.browser.conftest import ReviewProcess
 from tests.review.browser.looking import Looking
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -52,8 +53,12 @@ def test_a_reload_in_mid_work_loses_nothing(looking: Looking) -> None:
     expect(looking.page.locator("#history li")).not_to_have_count(0)
 
 
-@pytest.mark.parametrize("status", [None, 503])
-def test_labels_wait_while_the_server_is_away(looking: Looking, status: int | None) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"), [(None, "does not answer"), (503, "the disk is full"), (401, "log in")]
+)
+def test_labels_wait_while_the_server_is_away(
+    looking: Looking, status: int | None, said: str
+) -> None:
     first, second, third, fourth = looking.rows[:4]
 
     def fail(route: Route) -> None:
@@ -67,12 +72,41 @@ def test_labels_wait_while_the_server_is_away(looking: Looking, status: int | No
     looking.expect_drawn(fourth)
     away = looking.page.locator("#away")
     expect(away).to_contain_text("3 labels wait")
-    expect(away).to_contain_text("does not answer" if status is None else "the disk is full")
+    expect(away).to_contain_text(said)
 
     looking.page.unroute("**/api/labels")
     expect(away).to_be_hidden()
     stored = looking.stored()
     assert [stored[row]["interest"] for row in (first, second, third)] == [1, 2, 3]
+
+
+def test_a_killed_server_loses_no_label(looking: Looking, server: ReviewProcess) -> None:
+    first, second, third = looking.rows[:3]
+    looking.press("1")
+    looking.expect_labels_sent()
+    server.kill()
+    looking.press("2", "3")
+    expect(looking.page.locator("#away")).to_contain_text("2 labels wait")
+
+    server.start()
+    stored = looking.stored()
+    assert [stored[row]["interest"] for row in (first, second, third)] == [1, 2, 3]
+    expect(looking.page.locator("#away")).to_be_hidden()
+
+
+def test_labels_never_go_to_another_night(looking: Looking) -> None:
+    def other(route: Route) -> None:
+        night = route.fetch().json()
+        route.fulfill(json=night | {"folder": "another", "csrf": "another"})
+
+    def forbid(route: Route) -> None:
+        route.fulfill(status=403, json={"error": "X-CSRF-Token", "request_id": "1"})
+
+    looking.page.route("**/api/labels", forbid)
+    looking.page.route("**/api/night", other)
+    looking.press("4")
+    expect(looking.page.locator("#away")).to_contain_text("another night")
+    expect(looking.page.locator("#away")).to_contain_text("1 label waits")
 
 
 def test_a_label_that_waits_can_be_taken_back(looking: Looking) -> None:
