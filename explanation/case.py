@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from outcrop.spectra import WAVE
+from outcrop.spectra import CAMERAS, WAVE, camera_of
 from scoring.preprocess import Prepared, Preprocessor, RestFrame
 from scoring.scorer import Scorer
 
 OBSERVED = WAVE["brz"]
 STELLAR = 2.5e-3
 """Stars have redshifts nearer 0 than this."""
-JOINS = (5780.0, 7570.0)
-"""Middles of the wavelengths that two cameras share, observed frame, Å."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +29,8 @@ class Case:
         redrock's next best redshifts.
     pixel_flux, pixel_ivar : (7781,) float32
         Observed frame; flux filled where ivar = 0.
-    wave : (M,) float64
-        Centres of the rest-frame bins, Å.
+    edges : (M + 1,) float64
+        Of the rest-frame bins, Å.
     flux, ivar : (M,) float32
         Rest frame at z, in units of the norm of the flux; ivar = 0 in bad bins.
     norm : float
@@ -47,7 +45,7 @@ class Case:
     candidates: NDArray[np.float64]
     pixel_flux: NDArray[np.float32]
     pixel_ivar: NDArray[np.float32]
-    wave: NDArray[np.float64]
+    edges: NDArray[np.float64]
     flux: NDArray[np.float32]
     ivar: NDArray[np.float32]
     norm: float
@@ -60,9 +58,14 @@ class Case:
         return self.ivar > 0
 
     @property
+    def wave(self) -> NDArray[np.float64]:
+        """(M,) float64: centres of the rest-frame bins, Å."""
+        return (self.edges[1:] + self.edges[:-1]) / 2
+
+    @property
     def step(self) -> float:
         """Width of a bin, rest frame, Å."""
-        return float(self.wave[1] - self.wave[0])
+        return float(self.edges[1] - self.edges[0])
 
     @property
     def observed(self) -> NDArray[np.float64]:
@@ -71,8 +74,9 @@ class Case:
 
     @property
     def window(self) -> tuple[float, float]:
-        """Observed wavelengths of the first and the last bin, Å."""
-        return float(self.observed[0]), float(self.observed[-1])
+        """Observed wavelengths that the bins span, Å."""
+        first, last = self.edges[[0, -1]] * (1 + self.z)
+        return float(first), float(last)
 
     @property
     def chi2(self) -> float:
@@ -80,11 +84,8 @@ class Case:
         return float(np.sum(self.ivar * (self.flux - self.plain.astype(np.float64)) ** 2))
 
     def camera(self, name: str) -> NDArray[np.bool_]:
-        """Return which bins (M,) camera b, r or z observed; joins are split in the middle."""
-        low, high = JOINS
-        observed = self.observed
-        inside = {"b": observed < low, "z": observed >= high}
-        return inside.get(name, (observed >= low) & (observed < high))
+        """Return which bins (M,) camera b, r or z observed; overlaps are split in the middle."""
+        return camera_of(self.observed) == CAMERAS.index(name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.bundle import Bundle
-from outcrop import Spectra
+from outcrop import Spectra, Status
 from outcrop.explanations import Evidence, Explanation, Explanations, Segment
+from outcrop.scores import MIN_SNR
 from scoring.coadd import coadd
 from scoring.resample import fill_row
 from scoring.robust import robust_reconstruction
@@ -27,18 +28,21 @@ from .hypotheses.other_class import OtherClass
 from .hypotheses.proposal import Hypothesis, Proposal
 from .hypotheses.redshifts import OtherRedshift
 from .hypotheses.second_spectrum import SecondSpectrum
+from .hypotheses.sky_lines import SkyLines
 from .hypotheses.sky_residual import SkyResidual
 from .neighbours import Neighbours
 from .redshift import RedshiftScan
 from .rescoring import Rescoring
 from .rest_frame import resample_at
-from .segment_reference import reference_reconstruction
 from .segments import SegmentScan
 from .tags import tagged
 
 _TEMPLATES = 16
+_WIDE = (CameraCalibration.cause, BroadLine.cause)
+"""Causes that act on more bins than the robust reconstruction leaves out."""
 _UNEXPLAINED = "None of the known causes explains it"
 _INLIER = "It is an inlier: there is nothing to explain"
+_NO_P_VALUE = "It has no p-value: whether there is something to explain is unknown"
 _RARE = "The model reconstructs it, but few spectra are like it"
 
 
@@ -80,6 +84,7 @@ class Explainer:
             StellarEmission(),
             Absorption(),
             SkyResidual(),
+            SkyLines(),
             SecondSpectrum(self._templates(), self._wave, redshift_range),
             OtherClass(self._edges, redshift_range),
         )
@@ -93,14 +98,20 @@ class Explainer:
     def explain(self, spectra: Spectra) -> Explanations:
         """Explain N spectra, flagged or not; one explanation for each, in order.
 
-        A spectrum that cannot be scored has an explanation without a cause.
+        A spectrum that cannot be scored, has a S/N below 1, or is of no target, as a sky fiber, has
+        an explanation without a cause.
         """
         scores = self.scorer.score(spectra)
+        possible = np.isfinite(scores.wmse) & (scores.snr >= MIN_SNR)
+        possible &= (scores.status & int(Status.NOT_TARGET)) == 0
 
         def explain(row: int) -> Explanation:
             known = int(scores.targetid[row]), int(scores.status[row]), float(scores.p_value[row])
-            case = self.case(spectra[row]) if np.isfinite(scores.wmse[row]) else None
-            return Explanation(*known) if case is None else self._explanation(case, *known)
+            if not possible[row]:
+                return Explanation(*known)
+            # Pixels may be any float32: what is not finite explains nothing.
+            with np.errstate(over="ignore", invalid="ignore"):
+                return self._explanation(self.case(spectra[row]), *known)
 
         rows = zip(
             self._pool.map(explain, range(len(spectra))),
@@ -139,7 +150,7 @@ class Explainer:
             np.zeros(0) if spectrum.z_candidates is None else spectrum.z_candidates[0],
             flux[0],
             ivar[0],
-            self._wave,
+            self._edges,
             prepared.flux[0],
             prepared.ivar[0],
             float(prepared.norm[0]),
@@ -174,7 +185,8 @@ class Explainer:
     def _explanation(self, case: Case, targetid: int, status: int, p_value: float) -> Explanation:
         proposals, candidates = self.competitors(case)
         flagged = p_value < self.scorer.model.p_level
-        evidence = _evidence(proposals, candidates, p_value, _UNEXPLAINED if flagged else _INLIER)
+        otherwise = _UNEXPLAINED if flagged else _NO_P_VALUE if math.isnan(p_value) else _INLIER
+        evidence = _evidence(proposals, candidates, p_value, otherwise)
 
         cause = evidence[0]
         moved = cause.cause in ("wrong_redshift", "other_class") and not math.isnan(cause.z)
@@ -189,14 +201,21 @@ class Explainer:
             cause.p_value if moved else p_value,
             _sentence(cause, proposals),
             evidence=evidence,
-            segments=self._segments(case, flagged),
+            segments=self._segments(case, flagged, _proposal_of(cause, proposals)),
         )
 
-    def _segments(self, case: Case, flagged: bool) -> tuple[Segment, ...]:
-        """Return the segments of a spectrum with their tags."""
-        model = reference_reconstruction(
-            self.scorer.vae, case.flux, case.ivar, case.robust, case.z, case.wave
-        )
+    def _segments(
+        self, case: Case, flagged: bool, taken_off: Proposal | None
+    ) -> tuple[Segment, ...]:
+        """Return the segments of a spectrum with their tags.
+
+        They lie off the robust reconstruction. What is wide bends it, too: then they lie off the
+        reconstruction of what is left without the cause.
+        """
+        model = case.robust
+        if taken_off is not None and taken_off.cause in _WIDE:
+            left = self._reconstruct(taken_off.flux[None], taken_off.ivar[None])
+            model = left.model[0].astype(np.float32)
         found = self._scan.segments(case.flux, case.ivar, model, case.z, case.snr, flagged)
         return tagged(found, self._scan.grid, case.z, case.pixel_flux, case.pixel_ivar)
 
@@ -208,9 +227,13 @@ class Explainer:
         return self.scorer.vae.decode(latents[chosen])
 
 
+def _proposal_of(cause: Evidence, proposals: Sequence[Proposal]) -> Proposal | None:
+    return next((one for one in proposals if one.cause == cause.cause), None)
+
+
 def _sentence(cause: Evidence, proposals: Sequence[Proposal]) -> str:
     """Return the sentence of the most probable cause; where it was taken off, with what is left."""
-    if cause.cause not in {one.cause for one in proposals}:
+    if _proposal_of(cause, proposals) is None:
         return cause.sentence
     return f"{cause.sentence}. What is left has p = {cause.p_value:.2g}"
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from outcrop.spectra import WAVE
 
+from .lines import LIGHT_SPEED
+
 QUASAR: Final = (
     ("Lyα", 1215.67, 5.0),
     ("C IV", 1549.06, 1.0),
@@ -36,9 +38,8 @@ GALAXY: Final = (
 _REDSHIFTS: Final = (0.0, 5.0)
 _STEP: Final = 4e-4
 """Of ln wavelength and of ln(1 + z)."""
-_LIGHT_SPEED: Final = 299_792.458
-_BROAD: Final = 2300.0 / _LIGHT_SPEED
-_NARROW: Final = 180.0 / _LIGHT_SPEED
+_BROAD: Final = 2300.0 / LIGHT_SPEED
+_NARROW: Final = 180.0 / LIGHT_SPEED
 _MEDIAN: Final = 151
 """Blocks of the running median: 480 Å, wider than a broad line."""
 _BLOCK: Final = 4

@@ -6,6 +6,9 @@ are collected; the absorption lines are those of SDSS.
 
 from dataclasses import dataclass
 
+LIGHT_SPEED = 299792.458
+"""km/s"""
+
 
 @dataclass(frozen=True)
 class SpectralLine:
@@ -45,19 +48,6 @@ ABSORPTION = tuple(
         ("Na D", 5894.6),
     ]
 )
-BALMER = tuple(
-    SpectralLine(name, wave)
-    for name, wave in [
-        ("Hε", 3971.2),
-        ("Hδ", 4102.892),
-        ("Hγ", 4341.692),
-        ("He II 4687", 4687.02),
-        ("Hβ", 4862.71),
-        ("He I 5877", 5877.249),
-        ("Hα", 6564.60),
-        ("He I 7067", 7067.14),
-    ]
-)
 FAINT = tuple(
     SpectralLine(*x)
     for x in [
@@ -78,6 +68,9 @@ FAINT = tuple(
     ]
 )
 """Further emission lines: fastspecfit's emlines.ecsv and NIST."""
+_BROAD = ("Hε", "Hδ", "Hγ", "He II 4687", "Hβ", "He I 5877", "Hα", "He I 7067")
+BALMER = tuple(one for name in _BROAD for one in EMISSION + FAINT if one.name == name)
+"""Lines of hydrogen and helium that may be broad."""
 INFRARED_ABSORPTION = tuple(
     SpectralLine(*x)
     for x in [("Ca II 8500", 8500.36), ("Ca II 8545", 8544.44), ("Ca II 8665", 8664.52)]

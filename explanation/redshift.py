@@ -36,7 +36,8 @@ class RedshiftScan:
     def __init__(self, edges: NDArray[np.float64], redshift_range: tuple[float, float]) -> None:
         self._edges = edges
         low, high = np.log1p(redshift_range)
-        self._grid = np.expm1(np.arange(low, high + STEP / 2, STEP))
+        grid = np.append(np.expm1(np.arange(low, high - STEP / 2, STEP)), redshift_range[1])
+        self._grid = np.clip(grid, *redshift_range)
         self._range = redshift_range
 
     def __call__(self, case: Case, reconstruct: Reconstructor) -> list[float]:
@@ -65,22 +66,25 @@ class RedshiftScan:
     def chi2(
         self, case: Case, reconstruct: Reconstructor, z: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return χ² per good bin (K,) at each redshift; infinite where too few bins are good."""
+        """Return χ² per good bin (K,) at each redshift; infinite where unknown.
+
+        It is unknown where too few bins are good, or the model gives no number.
+        """
         parts: list[NDArray[np.float64]] = []
         for start in range(0, len(z), _BLOCK):
             flux, ivar = resample_at(
                 case.pixel_flux, case.pixel_ivar, z[start : start + _BLOCK], self._edges
             )
             found = reconstruct(flux, ivar)
-            few = found.good < _LEAST_COVERAGE * flux.shape[1]
-            parts.append(np.where(few, np.inf, found.chi2 / np.maximum(found.good, 1)))
+            known = (found.good >= _LEAST_COVERAGE * flux.shape[1]) & np.isfinite(found.chi2)
+            parts.append(np.where(known, found.chi2 / np.maximum(found.good, 1), np.inf))
         return np.concatenate(parts)
 
     def _refined(
         self, case: Case, reconstruct: Reconstructor, z: float, chi2: float
     ) -> tuple[float, float]:
         for step in _FINER:
-            tried = np.expm1(np.log1p(z) + np.array([-step, step]))
+            tried = np.clip(np.expm1(np.log1p(z) + np.array([-step, step])), *self._range)
             found = self.chi2(case, reconstruct, tried)
             k = int(found.argmin())
             if found[k] < chi2:

@@ -74,9 +74,10 @@ class Rescoring:
             float(p_value[0]),
             float(chi2[0] - good[0]),
         )
-        if p_value[-1] < _RARE * p_value[0]:
-            return candidates.choose(range(len(proposals)))
-        return candidates
+        # NaN is not larger.
+        if p_value[-1] >= _RARE * p_value[0]:
+            return candidates
+        return candidates.choose(range(len(proposals)))
 
     @staticmethod
     def _by_model(raw: RawScores, k: int, proposal: Proposal) -> None:

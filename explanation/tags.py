@@ -2,10 +2,10 @@
 
 Half of the z camera lies within 4 Å of some sky line, so that a tag says nothing without its
 chance. It is the share of copies of the segment, shifted to all places in its camera, that have the
-tag at least as much: a brighter sky, a line nearer to the middle.
+tag at least as much: a brighter sky, a line nearer to the middle. What all of them have is no tag.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,20 +14,13 @@ from numpy.typing import NDArray
 
 from model_store.grid import RestGrid
 from outcrop.explanations import Segment, Tag
-from outcrop.spectra import STEP, WAVE
+from outcrop.spectra import CAMERAS, MIDDLES, OVERLAPS, STEP, WAVE, camera_of
 
 from .lines import ABSORPTION, EMISSION, FAINT, INFRARED_ABSORPTION
 from .sky_lines import sky_brightness
 
-JOINS: Final = ((5760.0, 5800.0), (7520.0, 7620.0))
-"""Wavelengths that two cameras share, observed Å."""
-CAMERAS: Final[Mapping[str, tuple[float, float]]] = {
-    "b": (3600.0, 5780.0),
-    "r": (5780.0, 7570.0),
-    "z": (7570.0, 9824.0),
-}
-"""Wavelengths of each camera, up to the middle of the joins, observed Å."""
-
+_ENDS: Final = (float(WAVE["brz"][0]), *MIDDLES, float(WAVE["brz"][-1]))
+"""Of the cameras, up to the middles of their overlaps, observed Å."""
 _NEAR: Final = 4.0
 """A line is at a segment's middle where it is no further than this, rest-frame Å."""
 _MOST_OF: Final = 0.7
@@ -72,57 +65,53 @@ class _Places:
         self.z = z
         self.bin = (1 + z) * (grid.last - grid.first) / grid.bins
         self.range = grid.first * (1 + z), grid.last * (1 + z)
-        middle = sum(segment.observed) / 2
-        self.camera = next(
-            (name for name, (_, last) in CAMERAS.items() if middle < last), list(CAMERAS)[-1]
-        )
-
-        self.width = segment.observed[1] - segment.observed[0]
+        self.camera = int(camera_of(np.array(sum(segment.observed) / 2)))
+        self.own, last = segment.observed
+        self.width = last - self.own
         self.first = self._shifted(*self._inside(self.camera))
         self.anywhere = self._shifted(*self.range)
 
-    def _inside(self, camera: str) -> tuple[float, float]:
-        first, last = CAMERAS[camera]
+    def _inside(self, camera: int) -> tuple[float, float]:
+        first, last = _ENDS[camera : camera + 2]
         return max(first, self.range[0]), min(last, self.range[1])
 
     def _shifted(self, first: float, last: float) -> NDArray[np.float64]:
-        return np.arange(first, max(last - self.width, first) + STEP, STEP)
+        """Return where it can begin between two wavelengths and, last, where it does."""
+        return np.append(np.arange(first, last - self.width + STEP, STEP), self.own)
 
     def tags(self, segment: Segment, lone: NDArray[np.int64]) -> list[Tag]:
         """Return the tags of the segment that apply."""
         found = [
             self._line(segment),
-            self._sky(segment),
+            self._sky(),
             self._join(segment),
             self._pixel(segment, lone),
-            *(self._whole(segment, camera) for camera in CAMERAS),
+            *(self._whole(segment, camera) for camera in range(len(CAMERAS))),
         ]
-        return [one for one in found if one is not None]
+        return [one for one in found if one is not None and one.chance < 1]
 
     def _line(self, segment: Segment) -> Tag | None:
         lines = EMISSION + FAINT
         if segment.sign < 0:
             lines = lines + ABSORPTION + INFRARED_ABSORPTION
         wave = np.array([one.wave for one in lines])
-        nearest = int(np.abs(wave - sum(segment.rest) / 2).argmin())
-        away = float(abs(wave[nearest] - sum(segment.rest) / 2))
+        middle = (self.first + self.width / 2) / (1 + self.z)
+        distances = np.abs(middle[:, None] - wave)
+        nearest = int(distances[-1].argmin())
+        away = max(float(distances[-1, nearest]), _NEAR)
         if away > max((segment.rest[1] - segment.rest[0]) / 2, _NEAR):
             return None
+        return Tag(lines[nearest].name, float(np.mean(distances.min(axis=1) <= away)))
 
-        middle = (self.first + self.width / 2) / (1 + self.z)
-        distance = np.abs(middle[:, None] - wave).min(axis=1)
-        return Tag(lines[nearest].name, float(np.mean(distance <= max(away, _NEAR))))
-
-    def _sky(self, segment: Segment) -> Tag | None:
-        (brightness,) = sky_brightness(*(np.array([one]) for one in segment.observed))
-        if not brightness > 0:
+    def _sky(self) -> Tag | None:
+        brightness = sky_brightness(self.first, self.first + self.width)
+        if not brightness[-1] > 0:
             return None
-        shifted = sky_brightness(self.first, self.first + self.width)
-        return Tag("sky line", float(np.mean(shifted >= brightness)))
+        return Tag("sky line", float(np.mean(brightness >= brightness[-1])))
 
     def _join(self, segment: Segment) -> Tag | None:
         def at_join(first: NDArray[np.float64], last: NDArray[np.float64]) -> NDArray[np.bool_]:
-            return np.any([(first < high) & (last > low) for low, high in JOINS], axis=0)
+            return np.any([(first < high) & (last > low) for low, high in OVERLAPS], axis=0)
 
         if not at_join(*(np.array([one]) for one in segment.observed))[0]:
             return None
@@ -130,15 +119,16 @@ class _Places:
 
     def _pixel(self, segment: Segment, lone: NDArray[np.int64]) -> Tag | None:
         first, last = segment.observed
-        wave = WAVE["brz"][np.abs(lone)]
+        wave = WAVE["brz"][np.abs(lone[np.sign(lone) == segment.sign])]
         if self.width > (_FEW_BINS + 0.5) * self.bin:
             return None
-        if not ((wave > first - STEP) & (wave < last) & (np.sign(lone) == segment.sign)).any():
+        if not ((wave > first - STEP) & (wave < last)).any():
             return None
-        edges = np.searchsorted(wave, [self.first - STEP, self.first + self.width])
-        return Tag("single pixel", float(np.mean(edges[1] > edges[0])))
+        begin = np.searchsorted(wave, self.first - STEP, side="right")
+        end = np.searchsorted(wave, self.first + self.width)
+        return Tag("single pixel", float(np.mean(end > begin)))
 
-    def _whole(self, segment: Segment, camera: str) -> Tag | None:
+    def _whole(self, segment: Segment, camera: int) -> Tag | None:
         low, high = self._inside(camera)
 
         def most(first: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -147,7 +137,7 @@ class _Places:
 
         if high - low < 10 * self.bin or not most(np.array([segment.observed[0]]))[0]:
             return None
-        return Tag(f"camera {camera}", float(np.mean(most(self.anywhere))))
+        return Tag(f"camera {CAMERAS[camera]}", float(np.mean(most(self.anywhere))))
 
 
 def _lone_pixels(flux: NDArray[np.float64], ivar: NDArray[np.float64]) -> NDArray[np.int64]:

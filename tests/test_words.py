@@ -27,6 +27,7 @@ PACKAGES = (
     "model_store",
     "training",
     "service",
+    "review",
     "benchmarks",
     "deploy",
 )

@@ -3,12 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from outcrop.spectra import CAMERAS
+
 from ..case import Case, Reconstructor
 from .proposal import Proposal
 
 _FACTORS = np.exp(np.linspace(-0.7, 0.7, 15))
 _FINER = (np.exp(np.linspace(-0.08, 0.08, 9)), np.exp(np.linspace(-0.015, 0.015, 7)))
-# A camera with a smaller share of the good bins has no factor of its own.
+# A camera with good bins in a smaller share of all bins has no factor of its own.
 _LEAST_SHARE = 0.03
 
 
@@ -19,7 +21,7 @@ class CameraCalibration:
 
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
         """Fit; None where only one camera has data."""
-        cameras = {name: case.camera(name) for name in ("b", "r", "z")}
+        cameras = {name: case.camera(name) for name in CAMERAS}
         cameras = {
             name: bins
             for name, bins in cameras.items()
@@ -34,7 +36,7 @@ class CameraCalibration:
             name, best = _best(case, reconstruct, cameras, [(name, best * one) for one in finer])
 
         flux, ivar = _divided(case, cameras[name], best)
-        observed = case.observed[cameras[name]]
+        observed = case.observed[cameras[name] & case.good]
         percent, side = abs(100 * (best - 1)), "high" if best > 1 else "low"
         return Proposal(
             self.cause,

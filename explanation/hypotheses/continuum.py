@@ -5,45 +5,50 @@ import numpy as np
 from ..case import Case, Reconstructor
 from .proposal import Proposal
 
-_DEGREE = 3
-_ROUNDS = 5
-_LARGEST = 3.0
+_SLOPES = np.linspace(-1.8, 1.8, 13)
+_CURVES = np.linspace(-0.6, 0.6, 5)
+# Of a finer grid, as a share of the coarser one.
+_FINER = (0.25, 0.08)
 
 
 class Continuum:
-    """A polynomial of third degree in wavelength times what the model can reconstruct."""
+    """The exponential of a parabola in ln wavelength times what the model can reconstruct.
+
+    The model follows a colour half-way, so the parabola is not fitted in turns with it: of a grid
+    of slopes and curvatures, that which leaves the least χ² is taken.
+    """
 
     cause = "continuum"
 
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
-        """Fit in turns: the polynomial to the reconstruction, the reconstruction to the rest."""
-        x = np.linspace(-1, 1, len(case.wave))
-        basis = np.polynomial.legendre.legvander(x, _DEGREE)
-        weight = np.sqrt(case.ivar.astype(np.float64))
-        model = case.robust.astype(np.float64)
+        """Fit; None where the model gives no number."""
+        x = np.log(case.wave)
+        x = 2 * (x - x[0]) / (x[-1] - x[0]) - 1
+        grid = np.stack(np.meshgrid(_SLOPES, _CURVES), axis=-1).reshape(-1, 2)
+        shapes = np.stack([x, x**2 - 1 / 3])
 
-        factor = np.ones(len(x))
-        for _ in range(_ROUNDS):
-            coefficients, *_ = np.linalg.lstsq(
-                basis * (model * weight)[:, None], case.flux * weight, rcond=None
-            )
-            factor = np.clip(basis @ coefficients, 1 / _LARGEST, _LARGEST)
+        best = np.zeros(2)
+        for scale in (1.0, *_FINER):
+            tried = best + scale * grid
+            factor = np.exp(tried @ shapes)
             found = reconstruct(
-                (case.flux / factor)[None].astype(np.float32),
-                (case.ivar * factor**2)[None].astype(np.float32),
+                (case.flux / factor).astype(np.float32),
+                (case.ivar * factor**2).astype(np.float32),
             )
-            model = found.model[0].astype(np.float64)
+            if not np.isfinite(found.chi2).any():
+                return None
+            best = tried[int(np.nanargmin(found.chi2))]
 
-        red = factor[-1] > factor[0]
-        share = abs(float(factor[-1] / factor[0]) - 1)
+        factor = np.exp(best @ shapes)
+        colour, ends = "redder" if factor[-1] > factor[0] else "bluer", factor[-1] / factor[0]
         return Proposal(
             self.cause,
             (case.flux / factor).astype(np.float32),
             (case.ivar * factor**2).astype(np.float32),
-            _DEGREE,
+            2,
             (case.window,),
-            f"The continuum is {'redder' if red else 'bluer'} than the model allows, by "
-            f"{100 * share:.0f} % from end to end: dust or throughput",
+            f"The continuum is {colour} than the model allows, by a factor of "
+            f"{max(ends, 1 / ends):.2f} from end to end: dust or throughput",
             case.z,
             case.window,
         )

@@ -22,7 +22,8 @@ class CosmicRay:
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
         """Find the spikes; None where there are none."""
         model = np.interp(OBSERVED, case.observed, case.robust * case.norm)
-        inside = (case.observed[0] < OBSERVED) & (case.observed[-1] > OBSERVED)
+        first, last = case.window
+        inside = (first < OBSERVED) & (last > OBSERVED)
         difference = np.where(inside & (case.pixel_ivar > 0), case.pixel_flux - model, 0.0)
         sigmas = difference * np.sqrt(case.pixel_ivar)
         spikes = _spikes(difference, sigmas)
@@ -31,11 +32,10 @@ class CosmicRay:
 
         ivar = case.pixel_ivar.copy()
         flux = case.pixel_flux.copy()
-        for first, end in spikes:
-            ivar[first:end] = 0
-            flux[first:end] = model[first:end]
-        edges = _edges(case.wave)
-        rest_flux, rest_ivar = resample_at(flux, ivar, np.array([case.z]), edges)
+        for begin, end in spikes:
+            ivar[begin:end] = 0
+            flux[begin:end] = model[begin:end]
+        rest_flux, rest_ivar = resample_at(flux, ivar, np.array([case.z]), case.edges)
 
         norm = np.float32(case.norm)
         places = tuple((float(OBSERVED[a]), float(OBSERVED[b - 1])) for a, b in spikes)
@@ -55,11 +55,6 @@ class CosmicRay:
             case.z,
             case.window,
         )
-
-
-def _edges(wave: NDArray[np.float64]) -> NDArray[np.float64]:
-    half = (wave[1] - wave[0]) / 2
-    return np.linspace(wave[0] - half, wave[-1] + half, len(wave) + 1)
 
 
 def _spikes(difference: NDArray[np.float64], sigmas: NDArray[np.float64]) -> list[tuple[int, int]]:

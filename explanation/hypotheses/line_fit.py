@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..case import Case, Reconstructor
+from ..lines import LIGHT_SPEED
 
-LIGHT_SPEED = 299792.458
-"""km/s"""
 _ROUNDS = 3
 # Bins this many σ from a line are left out of the first reconstruction.
 _AROUND = 2.5

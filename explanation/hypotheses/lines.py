@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..case import STELLAR, Case, Reconstructor
-from ..lines import ABSORPTION, BALMER, EMISSION, SpectralLine
-from .line_fit import LIGHT_SPEED, fit_lines, profiles
+from ..lines import ABSORPTION, BALMER, EMISSION, LIGHT_SPEED, SpectralLine
+from .line_fit import fit_lines, profiles
 from .proposal import Proposal
 
 _FWHM = 2.355
@@ -82,7 +82,7 @@ class _Lines:
             np.where(left_out, np.float32(0), case.ivar),
             len(found.lines) + 1 + int(np.count_nonzero(left_out)),
             found.places(case.z),
-            f"{self.name} at z = {case.z:.4f} that the model does not expect: {named}; "
+            f"{self.name} at z = {case.z:z.4f} that the model does not expect: {named}; "
             f"FWHM {_FWHM * found.sigma:.0f} km/s{_equivalent_width(case, found)}",
             case.z,
             case.window,
@@ -124,7 +124,7 @@ def _equivalent_width(case: Case, found: _Fitted) -> str:
     if level <= 0:
         return ""
     width = float(found.light[0].sum()) * case.step / level
-    return f"; equivalent width of {found.lines[0].name} {width:.0f} Å"
+    return f"; equivalent width {width:.0f} Å of {found.lines[0].name}"
 
 
 class EmissionLine(_Lines):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Case, Reconstructor
+from ..case import OBSERVED, Case, Reconstructor
 from ..line_matching import match_lines
 from ..rest_frame import resample_at
 from .line_fit import profiles
@@ -50,7 +50,7 @@ class OtherClass:
     def __init__(self, edges: NDArray[np.float64], redshift_range: tuple[float, float]) -> None:
         _, self._highest = redshift_range
         # The same number of bins over the whole observed range, so that other scores compare.
-        self._edges = np.linspace(3600.0, 9824.0, len(edges))
+        self._edges = np.linspace(OBSERVED[0], OBSERVED[-1], len(edges))
         self._wave = (self._edges[1:] + self._edges[:-1]) / 2
         x = np.linspace(-1, 1, len(self._wave))
         self._smooth = np.polynomial.legendre.legvander(x, _DEGREE).T
@@ -85,7 +85,7 @@ class OtherClass:
             ivar[0],
             parameters,
             places,
-            f"{len(lines)} lines at z = {z:.3f} are those of {kind.name}",
+            f"{len(lines)} lines at z = {z:z.3f} are those of {kind.name}",
             0.0,
             (float(self._edges[0]), float(self._edges[-1])),
             z,

@@ -37,7 +37,7 @@ class OtherRedshift:
                 ivar[0],
                 1,
                 (case.window,),
-                f"At z = {z:.4f}, not {case.z:.4f}, it is {better} that the model knows",
+                f"At z = {z:z.4f}, not {case.z:z.4f}, it is {better} that the model knows",
                 z,
                 (float(self._edges[0] * (1 + z)), float(self._edges[-1] * (1 + z))),
                 z,

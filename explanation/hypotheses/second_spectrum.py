@@ -51,7 +51,10 @@ class SecondSpectrum:
         self._range = np.log1p(redshift_range[0]), np.log1p(redshift_range[1] + _BEYOND)
 
     def fit(self, case: Case, reconstruct: Reconstructor) -> Proposal | None:
-        """Fit; None where no second redshift stands out."""
+        """Fit; None where no second redshift stands out, or there is no light to share."""
+        light = float(case.flux.sum(dtype=np.float64))
+        if not light > 0:
+            return None
         shifts = self._candidates(case)
         if len(shifts) == 0:
             return None
@@ -64,14 +67,14 @@ class SecondSpectrum:
 
         second, shift = seconds[best], finer[best]
         z = float((1 + case.z) * np.exp(shift) - 1)
-        share = float(second.sum() / max(case.flux.sum(), 1e-30))
+        share = float(second.sum() / light)
         return Proposal(
             self.cause,
             (case.flux - second).astype(np.float32),
             case.ivar,
             3,
             (case.window,),
-            f"A second spectrum at z = {z:.4f} gives {100 * share:.0f} % of the flux",
+            f"A second spectrum at z = {z:z.4f} gives {100 * share:.0f} % of the flux",
             case.z,
             case.window,
             z,

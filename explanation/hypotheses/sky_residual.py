@@ -37,6 +37,8 @@ class SkyResidual:
                 return None
             ivar = case.ivar.copy()
             ivar[first:end] = 0
+            if not ivar.any():
+                return None
             model = reconstruct(case.flux[None], ivar[None]).model[0].astype(np.float64)
 
         observed = case.observed
@@ -51,7 +53,7 @@ class SkyResidual:
         if abs(residual.mean()) > _HIGHEST * level:
             return None
         share = (
-            f", {100 * abs(residual.mean()) / level:.0f} % of the continuum" if level > 0 else ""
+            f" by {100 * abs(residual.mean()) / level:.0f} % of the continuum" if level > 0 else ""
         )
         above = residual.mean() > 0
         return Proposal(
@@ -60,8 +62,8 @@ class SkyResidual:
             ivar,
             int(np.count_nonzero(inside)),
             ((float(observed[first]), float(observed[end - 1])),),
-            f"The flux is too {'high' if above else 'low'} from {observed[first]:.0f} to "
-            f"{observed[end - 1]:.0f} Å{share}: the sky is not subtracted well there",
+            f"The flux is too {'high' if above else 'low'}{share} from {observed[first]:.0f} to "
+            f"{observed[end - 1]:.0f} Å: the sky is not subtracted well there",
             case.z,
             case.window,
         )

@@ -1,18 +1,22 @@
 """Hypotheses: each finds what was planted in an inlier, and what is left is the inlier again."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from explanation.case import Case, Reconstructor
+from explanation.case import OBSERVED, Case, Reconstructor
 from explanation.explainer import Explainer
 from explanation.hypotheses.camera_calibration import CameraCalibration
 from explanation.hypotheses.cosmic_ray import CosmicRay
 from explanation.hypotheses.lines import EmissionLine
 from explanation.hypotheses.proposal import Hypothesis, Proposal
+from explanation.hypotheses.sky_lines import SkyLines
 from explanation.hypotheses.sky_residual import SkyResidual
-from outcrop import WAVE, Spectra
+from explanation.sky_lines import sky_lines
+from outcrop import WAVE, Band, Spectra
+from scoring.coadd import coadd
 
 from .conftest import changed
 
@@ -47,6 +51,17 @@ def test_the_factor_of_a_camera_is_found(
     assert chi2(odd, reconstruct, proposal) < 1.4 * inlier.chi2 < 0.7 * odd.chi2
 
 
+def test_a_camera_ends_where_its_data_end(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra
+) -> None:
+    far = replace(galaxy, z=np.array([0.36]))
+    odd = explainer.case(changed(far, "z", galaxy.bands["z"].flux * 1.8))
+    proposal = fitted(CameraCalibration(), odd, reconstruct)
+
+    assert "camera z" in proposal.sentence
+    assert odd.observed[-1] > 9824 > proposal.wavelengths[0][1] > 9800
+
+
 def test_one_camera_alone_has_no_factor(
     explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra
 ) -> None:
@@ -72,6 +87,21 @@ def test_a_spike_is_a_cosmic_ray_and_a_resolved_line_is_none(
     line = band.flux.copy()
     line[0] += 150 * error * np.exp(-0.5 * ((WAVE["r"] - WAVE["r"][pixel]) / 2.5) ** 2)
     assert CosmicRay().fit(explainer.case(changed(galaxy, "r", line)), reconstruct) is None
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_a_spike_in_the_outer_half_of_the_outermost_bins_is_found(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra, end: int
+) -> None:
+    flux, ivar, _ = coadd(galaxy)
+    first, last = explainer.scorer.preprocessor.grid.edges[[0, -1]] * (1 + galaxy.z)
+    pixel = int(np.flatnonzero((first < OBSERVED) & (last > OBSERVED))[end])
+    ivar[0, pixel] = np.median(ivar)
+    flux[0, pixel] += 150 / np.sqrt(ivar[0, pixel])
+    odd = Spectra({"brz": Band(flux, ivar)}, galaxy.z, galaxy.targetid)
+
+    proposal = fitted(CosmicRay(), explainer.case(odd), reconstruct)
+    assert proposal.wavelengths == ((OBSERVED[pixel], OBSERVED[pixel]),)
 
 
 def test_a_line_at_the_redshift_is_named(
@@ -100,6 +130,23 @@ def test_a_trough_is_found_where_it_is(
     assert first == pytest.approx(6300, abs=50)
     assert last == pytest.approx(6400, abs=50)
     assert "too low" in proposal.sentence
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_lines_of_the_sky_are_found_with_their_sign(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra, sign: int
+) -> None:
+    wave, brightness = sky_lines()
+    band = galaxy.bands["z"]
+    profile = np.exp(-0.5 * ((WAVE["z"][:, None] - wave) / 0.8) ** 2) @ brightness
+    error = 1 / np.sqrt(np.median(band.ivar[0]))
+    odd = explainer.case(
+        changed(galaxy, "z", band.flux + sign * 200 * error * profile / profile.max())
+    )
+    proposal = fitted(SkyLines(), odd, reconstruct)
+
+    assert f"{'too little' if sign > 0 else 'too much'} in camera z" in proposal.sentence
+    assert chi2(odd, reconstruct, proposal) < 0.5 * odd.chi2
 
 
 def test_a_corrected_spectrum_has_the_bins_of_the_case(explainer: Explainer, case: Case) -> None:

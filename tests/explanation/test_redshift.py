@@ -36,3 +36,15 @@ def test_the_redshift_is_found_from_a_wrong_one(
 
     assert best[0] == pytest.approx(galaxy.z[0], abs=0.003)
     assert all(abs(np.log1p(a) - np.log1p(b)) > 3e-3 for a, b in pairwise(best))
+
+
+def test_no_redshift_beyond_the_range_is_proposed(
+    explainer: Explainer, reconstruct: Reconstructor, galaxy: Spectra
+) -> None:
+    """The true one is a little beyond: the best is the end of the range."""
+    z = float(galaxy.z[0])
+    edges = explainer.scorer.preprocessor.grid.edges
+    for low, high in ((0.05, z - 2e-4), (z + 2e-4, 0.29)):
+        best = RedshiftScan(edges, (low, high))(explainer.case(galaxy), reconstruct)
+        assert all(low <= one <= high for one in best)
+        assert min(abs(one - z) for one in best) == pytest.approx(2e-4, rel=1e-6)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from explanation.sky_lines import sky_brightness, sky_lines
-from explanation.tags import CAMERAS, tagged
+from explanation.tags import tagged
 from model_store.grid import RestGrid
 from outcrop.explanations import Segment
-from outcrop.spectra import WAVE
+from outcrop.spectra import CAMERAS, WAVE
 
 GRID = RestGrid()
 OBSERVED = WAVE["brz"]
@@ -61,6 +61,14 @@ def test_a_line_at_the_redshift_is_named() -> None:
     found = tags(observed(z, 6560 * 1.1, 6572 * 1.1), z)
     assert 0 < found["Hα"] < 0.15
     assert tags(observed(z, 6452 * 1.1, 6460 * 1.1), z).keys() <= {"sky line"}
+
+
+def test_what_a_segment_would_have_anywhere_is_no_tag() -> None:
+    assert not tags(observed(0.1, 4600, 6900), 0.1)
+
+
+def test_the_brightest_place_has_a_chance_all_the_same() -> None:
+    assert 0 < tags(observed(0.05, 5575.3, 5582.1), 0.05)["sky line"] < 0.01
 
 
 def test_absorption_lines_are_named_only_below_the_continuum() -> None:
@@ -137,6 +145,16 @@ def test_one_or_two_pixels_alone_are_tagged(pixels: int, lone: bool, height: flo
         assert found["single pixel"] == pytest.approx(9 / (5780 - 3960), rel=0.5)
 
 
+def test_the_chance_of_a_single_pixel_counts_those_of_its_sign() -> None:
+    z, middle = 0.1, OBSERVED[2000]
+    alone = spike(1, 30)
+    between = alone.copy()
+    between[1000:2600:100] -= 30
+    between[2000] = alone[2000]
+    segment = observed(z, middle - 4, middle + 5)
+    assert tags(segment, z, between)["single pixel"] == tags(segment, z, alone)["single pixel"]
+
+
 def test_a_line_as_wide_as_the_resolution_is_no_single_pixel() -> None:
     """FWHM 1.8 Å, whatever its place among the pixels."""
     for offset in np.linspace(0, 0.8, 9):
@@ -161,6 +179,14 @@ def test_bad_pixels_are_no_single_pixels() -> None:
 def test_no_segments_have_no_tags() -> None:
     one = np.ones(len(OBSERVED), np.float32)
     assert tagged([], GRID, 0.1, one, one) == ()
+
+
+def test_no_tag_is_impossible_by_chance() -> None:
+    """A segment itself has its tags, also where no copy of it at a step of a pixel has them."""
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        z, first, width = rng.uniform(0, 0.3), rng.uniform(4700, 9000), 10 ** rng.uniform(0, 2.5)
+        assert all(tags(observed(z, first, first + width), z).values())
 
 
 def test_chances_are_right_for_segments_anywhere() -> None:

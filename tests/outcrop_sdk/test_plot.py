@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from outcrop import WAVE, InputError, Scores, Status
+from outcrop import InputError, Scores, Status, spectra
 from outcrop.plot import OVERLAPS, DrawnSpectrum, Portrait, flux_limits
 from tests.outcrop_sdk.sample import some_explanation, some_model, some_scores, some_spectra
 
@@ -69,6 +69,10 @@ def test_segments_are_shaded_and_the_sentence_is_wrapped_above_the_panels() -> N
     spans = ((4100.0, 4104.0), (6500.0, 6620.0))
     figure = Portrait(dataclasses.replace(SPECTRUM, sentence=sentence, segments=spans))
     np.testing.assert_allclose(shaded(figure, "#f9f3b0"), spans)
+    # The flux stays on white: its panel has the segments at its bottom only.
+    heights = [[p.get_height() for p in cast(list[Rectangle], a.patches[-2:])] for a in figure.axes]
+    assert heights[0] == pytest.approx([0.04, 0.04])
+    assert heights[1] == [1, 1]
     assert len(figure.axes[0].patches) == len(Portrait(SPECTRUM).axes[0].patches) + 2
 
     text = figure.texts[-1]
@@ -83,9 +87,15 @@ def test_segments_are_shaded_and_the_sentence_is_wrapped_above_the_panels() -> N
     np.testing.assert_allclose(figure.axes[0].get_window_extent().size, size, rtol=1e-6)
 
 
+def test_a_number_stays_with_its_name() -> None:
+    sentence = f"{'lines ' * 14}have p = 0.1"
+    text = Portrait(dataclasses.replace(SPECTRUM, sentence=sentence)).texts[-1].get_text()
+    assert text.splitlines()[-1].split() == ["p", "=", "0.1"]
+
+
 def test_the_overlaps_are_those_of_the_cameras() -> None:
-    ends = ((WAVE["r"][0], WAVE["b"][-1]), (WAVE["z"][0], WAVE["r"][-1]))
-    np.testing.assert_allclose(OVERLAPS, ends)
+    assert OVERLAPS == spectra.OVERLAPS
+    np.testing.assert_allclose(spectra.MIDDLES, np.mean(OVERLAPS, axis=1))
 
 
 def test_all_axes_have_units_and_the_title_is_the_given_one() -> None:
@@ -147,7 +157,9 @@ def test_a_row_without_a_p_value_is_drawn_too() -> None:
 def test_scores_draw_a_row_with_its_explanation() -> None:
     scores, explanation = scores_to_draw(), some_explanation(3)
     figure = scores.plot(2, explanation)
-    assert figure.texts[2].get_text() == explanation.sentence
+    assert figure.texts[2].get_text() == f"sky_residual 0.75: {explanation.sentence}"
+    inlier = dataclasses.replace(explanation, cause="unexplained", sentence="It is an inlier")
+    assert scores.plot(2, inlier).texts[2].get_text() == "It is an inlier"
     rest = [segment.rest for segment in explanation.segments]
     np.testing.assert_allclose(shaded(figure, "#f9f3b0"), rest)
     with pytest.raises(InputError, match="row 1 is TARGETID 2, the explanation is of 3"):

@@ -1,6 +1,7 @@
 """Repeats: verdicts on segments whose place in the exposures is known, and the false ones."""
 
 import math
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -172,3 +173,28 @@ def test_explanations_get_repeats_where_exposures_lie_beside_the_coadd(tmp_path:
 @pytest.mark.parametrize("value", [0.0, 0.1, 3.0, 20.0, 300.0])
 def test_the_tail_of_chi2_is_scipys(value: float, freedom: int) -> None:
     assert chi2_tail(value, freedom) == pytest.approx(chi2.sf(value, freedom), rel=1e-9)
+
+
+@pytest.mark.parametrize("where", ["coadd", "exposures"])
+@pytest.mark.parametrize(
+    ("flux", "ivar"), [(np.nan, 1), (np.inf, 1), (-3e38, 1), (0, np.nan), (1, np.inf), (1, -1)]
+)
+def test_pixels_that_are_not_scored_do_not_count(where: str, flux: float, ivar: float) -> None:
+    coadd, exposures = made([0, 3, 0])
+    bad = np.isin(np.arange(len(WAVE["r"])), [930, 960])  # beside the line, and in it
+    spoilt = exposures if where == "exposures" else coadd
+    band = spoilt.bands["r"]
+    bands = dict(spoilt.bands)
+    bands["r"] = Band(
+        np.where(bad, np.float32(flux), band.flux), np.where(bad, np.float32(ivar), band.ivar)
+    )
+    if where == "coadd":
+        coadd = replace(coadd, bands=bands)
+    else:
+        exposures = replace(exposures, bands=bands)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = repeats_of(LINE, coadd, exposures)
+    assert (found.verdict, found.expid) == ("one exposure", 101)
+    assert len(found.amplitudes) == 3

@@ -74,10 +74,16 @@ def fit_weights(sample: Sequence[LabelledCandidates]) -> Weights:
     signs = [(None, 0) if name in falling else (0, None) for name in FEATURES]
     bounds = [(None, None)] * len(names) + signs
     found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
-    constants, slopes = found.x[: len(names)], found.x[len(names) :]
+    constants = dict(zip(names, found.x[: len(names)].tolist(), strict=True))
+    slopes = dict(zip(FEATURES, found.x[len(names) :].tolist(), strict=True))
+
+    # Of a cause that no spectrum has, the sample says only that it is not what others are.
+    had = frozenset[str]().union(*(one.right for one in sample))
+    middle = float(np.median([constants[name] for name in names if name in had]))
+    constants |= {name: middle for name in names if name not in had}
     return Weights(
-        {name: round(float(value), 3) for name, value in zip(names, constants, strict=True)},
-        {name: round(float(value), 3) for name, value in zip(FEATURES, slopes, strict=True)},
+        {name: round(value, 3) for name, value in constants.items()},
+        {name: round(value, 3) for name, value in slopes.items()},
     )
 
 

@@ -215,7 +215,8 @@ def _reliability(
     """Return how many of the causes said with a probability are right."""
     probability = np.array([p for _, _, p, _ in rows])
     right: NDArray[np.bool_] = np.array([cause in RIGHT[one.kind] for one, cause, _, _ in rows])
-    bins = np.digitize(probability, _EDGES) - 1
+    # The last bin includes its end.
+    bins = np.digitize(probability, _EDGES[:-1]) - 1
     return [
         {
             "probability": [_EDGES[k], _EDGES[k + 1]],

@@ -183,6 +183,7 @@ def test_a_night_without_segments_has_no_places() -> None:
     report = InstrumentReport.of(none)
     assert report.spectra == 0
     assert not report.outstanding
+    assert report.text == "instrument: segments of 0 spectra gather nowhere in it"
 
 
 def test_petals_are_joined() -> None:

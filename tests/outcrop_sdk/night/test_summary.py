@@ -77,6 +77,7 @@ def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Pat
     summary.write(tmp_path / "out")
     expected = {
         **{"petals": 3, "scored": 1, "failed": 1, "waiting": 1, "unpaired": 0},
+        "root": str(summary.root),
         **{"rows": 10, "eligible": 8, "flagged": 3, "outside": 1, "unknown": 2},
         # p_value is near 0 for all but the one or two TARGETIDs that 5 divides.
         **{"discoveries": 6, "tested": 6, "set_apart": 0, "q_level": 0.1, "FDR_BASIS": "tail"},

@@ -1,4 +1,4 @@
-"""The command line: ``outcrop score | night | plot | health | model``."""
+"""The command line: ``outcrop score | night | plot | labels | health | model``."""
 
 import argparse
 import glob
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import tenacity
@@ -29,6 +29,7 @@ from .desi import read_spectra, warn_if_simulated
 from .errors import FolderInUse, InputError, ModelChanged, OutcropError
 from .explanations import Explanation, Explanations
 from .flagged import explain_flagged, rows_to_explain
+from .label import Label, format_labels
 from .model import Model
 from .night.causes import count_causes, describe_causes
 from .night.run import Night
@@ -40,6 +41,10 @@ from .repeats import with_repeats
 from .scores import Scores, count_outside, count_status
 from .spectra import Spectra
 from .table import check_score_table, write_scores
+from .vi import ViTable, format_merged, format_vi, merge_labels, read_vi
+
+if TYPE_CHECKING:
+    from .labels import LabelStore
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +62,18 @@ environment:
   OUTCROP_URL     address of the service, where --url is not given
   OUTCROP_TOKEN   bearer token, where the service requires one
   DESI_LOGLEVEL   debug, info (default), warning, error or critical
+"""
+
+_LABELS_EXAMPLE: Final = """\
+examples:
+  outcrop labels export labels.sqlite --output desi-vi_80613_ABC.csv --scanner ABC
+  outcrop labels export labels.sqlite --output labels.csv --format labels
+  outcrop labels import labels.sqlite desi-vi_80613_XYZ.csv
+  outcrop labels merge desi-vi_80613_ABC.csv desi-vi_80613_XYZ.csv --output merged.csv
+  outcrop labels merge labels.sqlite --output merged.csv
+
+A database of labels is an SQLite file, as `python -m review` writes it, or an address as
+postgresql://USER:PASSWORD@HOST/NAME.
 """
 
 
@@ -122,7 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"seconds for each {CHUNK} spectra to be scored in (default: %(default)g)",
     )
 
-    commands = parser.add_subparsers(required=True, metavar="score | night | plot | health | model")
+    commands = parser.add_subparsers(
+        required=True, metavar="score | night | plot | labels | health | model"
+    )
     _add_score_options(
         commands.add_parser(
             "score",
@@ -151,6 +170,14 @@ def _parser() -> argparse.ArgumentParser:
             parents=[service],
             help="draw a spectrum with its reconstruction and residual",
             epilog=_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _add_labels_commands(
+        commands.add_parser(
+            "labels",
+            help="export, import and merge what people say about spectra",
+            epilog=_LABELS_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
@@ -287,6 +314,51 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
         "target; --number then counts spectra",
     )
     night.set_defaults(run=_night)
+
+
+def _add_labels_commands(labels: argparse.ArgumentParser) -> None:
+    commands = labels.add_subparsers(required=True, metavar="export | import | merge")
+
+    def add(name: str, description: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=description,
+            epilog=_LABELS_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    export = add("export", "write the labels of a database to a file")
+    export.add_argument("database", metavar="DATABASE", help="labels to read")
+    export.add_argument(
+        "--format",
+        choices=("vi", "labels"),
+        default="vi",
+        help="vi: visual inspections, as desihub's prospect writes them; labels: TARGETID,LABEL, "
+        "what the neighbours of an explanation are called by (default: %(default)s)",
+    )
+    export.add_argument("--scanner", metavar="NAME", help="only the labels of this person")
+    _add_output_options(export)
+    export.set_defaults(run=_export_labels)
+
+    importing = add("import", "add VI files to a database; what is there already is no change")
+    importing.add_argument("database", metavar="DATABASE", help="labels to add to, made if missing")
+    importing.add_argument("files", nargs="+", metavar="VI", help="VI files, or a pattern")
+    importing.add_argument(
+        "--scanner", metavar="NAME", default="", help="whose the rows without VI_scanner are"
+    )
+    importing.set_defaults(run=_import_labels)
+
+    merge = add("merge", "merge the labels of several people by DESI's rules, list the conflicts")
+    merge.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="VI files, as *.csv, and databases of labels"
+    )
+    _add_output_options(merge)
+    merge.set_defaults(run=_merge_labels)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(*("-o", "--output"), required=True, metavar="O", help="CSV file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
 def _add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -588,6 +660,74 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _export_labels(options: argparse.Namespace) -> int:
+    check_output(options.output, options.overwrite)
+    labels = _labels_in(options.database, options.scanner)
+    if options.format == "vi":
+        table = ViTable.of(labels)
+        content, number = format_vi(table), len(table.rows)
+    else:
+        content = format_labels(labels)
+        number = content.count(b"\n") - 1
+
+    write_atomically(Path(options.output), content, options.overwrite)
+    _print(f"{number} of {len(labels)} labels written to {options.output}")
+    return 0
+
+
+def _import_labels(options: argparse.Namespace) -> int:
+    labels = [
+        label for path in _files(options.files) for label in _labels_of_vi(path, options.scanner)
+    ]
+    with _label_store(options.database) as store:
+        number = store.record_all(labels)
+    print(f"{number} changes by {len(labels)} labels")
+    return 0
+
+
+def _merge_labels(options: argparse.Namespace) -> int:
+    check_output(options.output, options.overwrite)
+    labels: list[Label] = []
+    for number, name in enumerate(options.inputs, start=1):
+        if name.endswith(".csv"):
+            for path in _files([name]):
+                labels += _labels_of_vi(path, scanner=f"file {number}")
+        else:
+            labels += _labels_in(name)
+
+    merged = merge_labels(labels)
+    write_atomically(Path(options.output), format_merged(merged), options.overwrite)
+    conflicts = [each for each in merged if each.conflicts]
+    for each in conflicts:
+        print(f"conflict: TARGETID {each.targetid}: {'; '.join(each.conflicts)}")
+    _print(f"{len(merged)} targets, {len(conflicts)} with conflicts, written to {options.output}")
+    return 0
+
+
+def _labels_of_vi(path: Path, scanner: str) -> list[Label]:
+    try:
+        return read_vi(path).labels(scanner)
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+
+
+def _labels_in(database: str, scanner: str | None = None) -> list[Label]:
+    if "://" not in database and not Path(database).is_file():
+        raise InputError(f"{database} does not exist; name a database of labels")
+    with _label_store(database) as store:
+        return store.current(scanner)
+
+
+def _label_store(database: str) -> "LabelStore":
+    try:
+        from .labels import LabelStore
+    except ImportError as error:
+        raise InputError(
+            f"databases of labels need SQLAlchemy ({error}); install it: pip install sqlalchemy"
+        ) from error
+    return LabelStore(database)
 
 
 def _health(options: argparse.Namespace) -> int:

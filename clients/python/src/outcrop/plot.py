@@ -1,7 +1,7 @@
 """Plot: the portrait of a spectrum, with its reconstruction and the residual.
 
-Where it is explained, the segments that the model does not explain are shaded, and what was found
-is written above.
+Where it is explained, the segments that the model does not explain are shaded behind the residual
+and underlined below the flux, and what was found is written above.
 Bins without data and the overlaps of the cameras are shaded, because the data are least reliable
 there. The limits of the flux follow the observed spectrum; values beyond them are marked by an
 arrow at the edge, the farthest with its value. The colours are of the colour-blind safe palette of
@@ -34,6 +34,7 @@ _POINTS: Final = 9.0
 _SIZE: Final = (7.5, 4.8)  # inches, without a sentence
 _LINE: Final = 0.165  # inches, of a line of the sentence
 _LETTERS: Final = 92  # of it
+_UNDERLINE: Final = 0.04  # of the upper panel's height
 _DPI: Final = 150
 _USUAL: Final = (0.005, 0.995)
 """Quantiles of the values that are always within the limits."""
@@ -79,7 +80,8 @@ class Portrait(Figure):
 
     def __init__(self, spectrum: DrawnSpectrum) -> None:
         width, plain = _SIZE
-        sentence = textwrap.wrap(spectrum.sentence, _LETTERS)
+        # No line ends within "p = 0.1".
+        sentence = textwrap.wrap(spectrum.sentence.replace(" = ", "\xa0=\xa0"), _LETTERS)
         height = plain + _LINE * len(sentence)
         super().__init__(figsize=(width, height), dpi=_DPI)
         # Lengths are shares of the figure: a sentence makes it higher, not its panels smaller.
@@ -102,6 +104,9 @@ class Portrait(Figure):
         )
         for axes in (above, below):
             _shade(axes, spectrum, good)
+        _mark_segments(above, spectrum.segments, _UNDERLINE)
+        _mark_segments(below, spectrum.segments, 1.0)
+        for axes in (above, below):
             axes.tick_params(direction="in", labelsize=_POINTS)
             axes.spines["right"].set_visible(False)
 
@@ -217,9 +222,14 @@ def _shade(axes: Axes, spectrum: DrawnSpectrum, good: NDArray[np.bool_]) -> None
     for spans, colour in ((overlaps, _OVERLAP), (bad, _BAD)):
         for low, high in spans:
             axes.axvspan(low, high, color=colour, linewidth=0, zorder=0)
-    for low, high in spectrum.segments:
+
+
+def _mark_segments(axes: Axes, segments: tuple[tuple[float, float], ...], height: float) -> None:
+    """Shade segments from the bottom of a panel to a height, a share of it."""
+    for low, high in segments:
         # The edge shows a segment of a single bin, which is less than a pixel wide.
-        axes.axvspan(low, high, facecolor=_SEGMENT, edgecolor=_EDGE, linewidth=0.5, zorder=0.5)
+        span = axes.axvspan(low, high, 0, height, facecolor=_SEGMENT, edgecolor=_EDGE)
+        span.set(linewidth=0.5, zorder=0.5)
 
 
 def _runs(where: NDArray[np.bool_]) -> list[tuple[int, int]]:

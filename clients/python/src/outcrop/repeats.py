@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from .explanations import Explanation, Explanations, Repeats, Segment
 from .exposures import Exposures, find_exposures, read_exposures
-from .spectra import WAVE, Spectra
+from .spectra import WAVE, Band, Spectra
 
 _Floats = NDArray[np.float64]
 
@@ -46,6 +46,7 @@ ABSENT: Final = 3.0
 _FAINT: Final = 0.2
 _SMOOTHED: Final = 8  # a shape has so many independent parts
 _FEWEST: Final = 10  # pixels of a side
+_LARGEST_FLUX: Final = 1e30  # that is scored
 
 
 def with_repeats(
@@ -206,8 +207,7 @@ class _Pixels:
         reach = max(NEIGHBOURHOOD, last - first)
         bands = [name for name in coadd.bands if name in exposures.bands]
         wave = np.concatenate([np.zeros(0), *(WAVE[name] for name in bands)])
-        flux = _joined([coadd.bands[name].folded().flux for name in bands], 1)[0]
-        ivar = _joined([coadd.bands[name].folded().ivar for name in bands], 1)[0]
+        (flux,), (ivar,) = _joined([coadd.bands[name] for name in bands], 1)
 
         # Neighbouring in wavelength, good in the coadd
         near = np.flatnonzero((wave >= first - reach) & (wave <= last + reach) & (ivar > 0))
@@ -223,13 +223,8 @@ class _Pixels:
             without[inside] = np.interp(wave[inside], middles, medians)
         shape[inside] = _smooth(flux[inside] - without[inside], ivar[inside])
 
-        count = len(exposures)
-        return _Pixels(
-            without,
-            shape,
-            _joined([exposures.bands[name].flux for name in bands], count)[:, near],
-            _joined([exposures.bands[name].ivar for name in bands], count)[:, near],
-        )
+        each, weight = _joined([exposures.bands[name] for name in bands], len(exposures))
+        return _Pixels(without, shape, each[:, near], weight[:, near])
 
     def amplitude(self, number: int) -> tuple[float, float]:
         """Return the amplitude of the shape in one exposure and its error; NaN where unknown."""
@@ -254,9 +249,13 @@ class _Pixels:
         return float(found[-1]) / scale, math.sqrt(variance) / scale
 
 
-def _joined(arrays: Sequence[NDArray[np.float32]], rows: int) -> _Floats:
-    """Return the pixels of several bands side by side."""
-    return np.concatenate([np.zeros((rows, 0)), *arrays], axis=1, dtype=np.float64)
+def _joined(bands: Sequence[Band], rows: int) -> tuple[_Floats, _Floats]:
+    """Return flux and ivar of several bands side by side, both 0 in pixels that are not usable."""
+    folded, nothing = [band.folded() for band in bands], np.zeros((rows, 0))
+    flux = np.concatenate([nothing, *(band.flux for band in folded)], axis=1, dtype=np.float64)
+    ivar = np.concatenate([nothing, *(band.ivar for band in folded)], axis=1, dtype=np.float64)
+    usable = (np.abs(flux) < _LARGEST_FLUX) & (ivar > 0) & (ivar < np.inf)
+    return np.where(usable, flux, 0), np.where(usable, ivar, 0)
 
 
 def _smooth(shape: _Floats, ivar: _Floats) -> _Floats:

@@ -305,7 +305,7 @@ class Scores:
         row : int
             Of scores with reconstructions.
         explanation : Explanation, optional
-            Of this spectrum: its sentence is written above, and its segments are shaded.
+            Of this spectrum: its cause is written above, and its segments are shaded.
 
         Returns
         -------
@@ -358,7 +358,11 @@ class Scores:
         drawn = DrawnSpectrum(title, subtitle, one.rest_wave, *images, z)
         if explanation is not None:
             segments = tuple(segment.rest for segment in explanation.segments)
-            drawn = replace(drawn, sentence=explanation.sentence, segments=segments)
+            sentence = explanation.sentence
+            if explanation.cause not in ("", "unexplained"):
+                named = f"{explanation.cause} {explanation.cause_probability:.2f}"
+                sentence = f"{named}: {sentence}"
+            drawn = replace(drawn, sentence=sentence, segments=segments)
         return Portrait(drawn)
 
     @staticmethod

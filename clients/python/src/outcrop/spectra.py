@@ -7,6 +7,7 @@ The name of a band determines its wavelengths (`WAVE`), which are therefore not 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +40,25 @@ WAVE: Final[Mapping[str, NDArray[np.float64]]] = {
     "brz": _grid(3600.0, 7781),
 }
 """Pixel centres of each band, observed frame, vacuum Å."""
+OVERLAPS: Final = tuple(
+    (float(WAVE[red][0]), float(WAVE[blue][-1])) for blue, red in pairwise(CAMERAS)
+)
+"""Wavelengths that two cameras share, observed frame, vacuum Å."""
+MIDDLES: Final = (5780.0, 7570.0)
+"""Of the overlaps: where a spectrum is said to change from one camera to the next."""
+
+
+def camera_of(wave: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return which of `CAMERAS`, 0 to 2, observed wavelengths are of; `MIDDLES` are of the redder.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outcrop.spectra import CAMERAS, camera_of
+    >>> [CAMERAS[number] for number in camera_of(np.array([3600.0, 5779.9, 5780.0, 9824.0]))]
+    ['b', 'b', 'r', 'z']
+    """
+    return np.searchsorted(MIDDLES, wave, side="right")
 
 
 def repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from .._fits import FitsFile
 from ..scores import eligible
+from ..spectra import CAMERAS, WAVE, camera_of
 from .discoveries import q_values
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ LEAST: Final = 3
 """Spectra at least, where anything stands out."""
 WIDEST: Final = 200.0
 """Å of the widest segment that counts at a wavelength; wider ones are of a camera."""
-ENDS: Final = {"b": 5780.0, "r": 7570.0, "z": np.inf}
-"""Å; a segment is of the first camera whose end is beyond its middle."""
 COLUMNS: Final = (
     *("KIND", "PETAL", "CAMERA", "FIBER", "WAVE_MIN", "WAVE_MAX", "NUMBER", "EXPECTED"),
     *("SIGNIFICANCE", "Q_VALUE", "SENTENCE"),
@@ -56,7 +55,7 @@ COLUMNS: Final = (
 _PRINTED: Final = 10
 _OTHER_OBJECT: Final = ("wrong_redshift", "second_spectrum", "other_class")
 _STEP: Final = 5e-4  # in ln(wavelength): 2 to 5 Å
-_FIRST, _LAST = np.log(3600.0), np.log(9824.0)
+_FIRST, _LAST = np.log(WAVE["brz"][[0, -1]])
 _BINS: Final = int(np.ceil((_LAST - _FIRST) / _STEP))
 _SMALLEST: Final = 1e-300
 _TERMS: Final = 1000
@@ -251,16 +250,15 @@ class InstrumentReport:
                     found.append(replace(place, fiber=int(tested.label[one])))
                 else:
                     petal, camera = tested.label[one].tolist()
-                    found.append(replace(place, petal=petal, camera=list(ENDS)[camera]))
+                    found.append(replace(place, petal=petal, camera=CAMERAS[camera]))
         return found
 
     @property
     def text(self) -> str:
         """What is to be printed of them."""
         places = sorted(self.outstanding, key=lambda place: -place.significance)
-        lines = [
-            f"instrument: segments of {self.spectra} spectra gather in {len(places)} of its parts"
-        ]
+        gather = f"gather in {len(places)} of its parts" if places else "gather nowhere in it"
+        lines = [f"instrument: segments of {self.spectra} spectra {gather}"]
         lines += [f"  {place.sentence}" for place in places[:_PRINTED]]
         if len(places) > _PRINTED:
             lines.append(f"  and {len(places) - _PRINTED} more (instrument.ecsv)")
@@ -362,8 +360,7 @@ def _by_fiber(night: NightSegments) -> Tested:
 
 def _by_petal_and_camera(night: NightSegments) -> Tested:
     """Test each camera of each petal."""
-    middle = (night.first + night.last) / 2
-    camera = np.searchsorted(list(ENDS.values()), middle)
+    camera = camera_of((night.first + night.last) / 2)
     known = (night.petal >= 0) & (night.tile >= 0)
     tiles, tile = np.unique(night.tile[known], return_inverse=True)
     petals, petal = np.unique(night.petal[known], return_inverse=True)
@@ -376,7 +373,7 @@ def _by_petal_and_camera(night: NightSegments) -> Tested:
     number: list[int] = []
     expected: list[float] = []
     p_value: list[float] = []
-    for one in range(len(ENDS)):
+    for one in range(len(CAMERAS)):
         rows = np.unique(night.row[camera == one])
         rows = rows[place[rows] >= 0]
         counts = np.bincount(place[rows], minlength=present.size).reshape(present.shape)

@@ -11,8 +11,10 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from .instrument import ENDS, FIBER, PETAL_CAMERA, WAVELENGTH, InstrumentReport, Place, wave_of
+from ..spectra import CAMERAS
+from .instrument import FIBER, PETAL_CAMERA, WAVELENGTH, InstrumentReport, Place, wave_of
 
 _OBSERVED, _EXPECTED, _SHADED = "#666666", "#0072B2", "#F9F3B0"
 _FOUND: Final = "#D55E00"
@@ -42,7 +44,9 @@ class InstrumentPicture(Figure):
         _draw_petals(self, by_petal, report, [p for p in places if p.kind == PETAL_CAMERA])
         for axes in (by_wavelength, by_fiber):
             axes.set_ylabel("spectra with a segment", fontsize=_POINTS)
-            axes.set_ylim(0, None)
+            # Above what is observed there is room for the legend.
+            axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend(loc="upper right", fontsize=_POINTS, frameon=False)
             axes.tick_params(labelsize=_POINTS)
 
@@ -82,7 +86,7 @@ def _draw_fibers(axes: Axes, report: InstrumentReport, places: list[Place]) -> N
 
 
 def _draw_petals(figure: Figure, axes: Axes, report: InstrumentReport, places: list[Place]) -> None:
-    tested, cameras = report.petal_cameras, list(ENDS)
+    tested, cameras = report.petal_cameras, CAMERAS
     petals = np.unique(tested.label[:, 0])
     if not len(petals):
         axes.set_axis_off()

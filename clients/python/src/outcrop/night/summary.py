@@ -311,6 +311,7 @@ class Summary:
     def _provenance(self, found: Discoveries) -> dict[str, Any]:
         model = self.model
         return self.totals() | {
+            "root": str(self.root.absolute()),
             "tested": found.tested,
             "set_apart": found.set_apart,
             "q_level": Q_LEVEL,

@@ -1,0 +1,90 @@
+"""Looking: what a person does on the page, and what it shows."""
+
+import time
+from typing import Any, Final
+
+from playwright.sync_api import Page, expect
+
+WAIT: Final = 15.0
+"""Seconds that the page may take; two cores may be busy."""
+
+
+class Looking:
+    """The page of a night in a browser."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+
+    def open(self, query: str = "") -> None:
+        """Open the page, and wait until a spectrum is drawn."""
+        self.page.goto(f"{self.address}/{query}")
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the page is ready, and the chosen spectrum drawn."""
+        self.page.wait_for_selector("body[data-ready]")
+        self.wait_for_row(self.row)
+
+    def wait_for_row(self, row: int) -> None:
+        """Wait until this row's spectrum is drawn."""
+        self.page.wait_for_selector(f'#spectrum[data-row="{row}"]')
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def state(self, expression: str) -> Any:
+        """Return a value of the page's state."""
+        return self.page.evaluate(
+            f"async () => {{ const {{ state }} = await import('/static/store.js');"
+            f" return {expression}; }}"
+        )
+
+    def expect_state(self, condition: str) -> None:
+        """Wait until a condition of the page's state is true."""
+        end = time.monotonic() + WAIT
+        while not self.state(condition):
+            assert time.monotonic() < end, f"{condition}: not within {WAIT} s"
+            self.page.wait_for_timeout(20)
+
+    @property
+    def row(self) -> int:
+        """The row that is looked at."""
+        return self.state("state.row")
+
+    @property
+    def rows(self) -> list[int]:
+        """The rows of the list, in its order."""
+        return self.state("[...state.rows]")
+
+    @property
+    def notice(self) -> str:
+        """The last message."""
+        return self.page.locator("#notice").inner_text()
+
+    def expect_labels_sent(self) -> None:
+        """Wait until the server has all labels."""
+        self.expect_state("state.waiting === 0")
+
+    def stored(self) -> dict[int, dict[str, Any]]:
+        """Return the labels that the server has, by row."""
+        self.expect_labels_sent()
+        answer = self.page.request.get(f"{self.address}/api/labels")
+        assert answer.ok, answer.text()
+        return {one["row"]: one for one in answer.json()["labels"]}
+
+    def pressed(self, box: str) -> list[str]:
+        """Return the digits of a box that are chosen."""
+        chosen = self.page.locator(f"#{box} button[aria-pressed=true]")
+        return chosen.all_inner_texts()
+
+    def expect_notice(self, text: str) -> None:
+        """Wait for a message that contains a text."""
+        expect(self.page.locator("#notice")).to_contain_text(text)
+
+    def expect_drawn(self, row: int) -> None:
+        """Wait until a row is looked at and drawn."""
+        self.wait_for_row(row)
+        assert self.row == row
