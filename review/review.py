@@ -26,6 +26,11 @@ from .reconstruction import BundledModel, Reconstructing
 from .refusal import Refusal
 
 _CATEGORIES: Final = {"spectype": SPECTYPES, "cause": CAUSE_NAMES}
+_LINES: Final = (
+    *(("emission", True, EMISSION), ("emission", False, FAINT)),
+    *(("absorption", True, ABSORPTION), ("absorption", False, INFRARED_ABSORPTION)),
+)
+"""Kind, whether they are major, and lines."""
 _BY_COLUMN: Final = {"q": "q_value", "p_explained": "p_explained"}
 _LEARNED: Final = ("interest", "expected_improvement", "blend")
 _NO_MODEL: Final = (
@@ -86,10 +91,6 @@ class Review:
 
     def describe(self, scanner: str) -> dict[str, Any]:
         """Return what the page needs to begin with, as JSON."""
-        lines = {
-            "emission": ((EMISSION, True), (FAINT, False)),
-            "absorption": ((ABSORPTION, True), (INFRARED_ABSORPTION, False)),
-        }
         types = {name: DTYPES[array.dtype.name] for name, array in self.night.columns.items()}
         return {
             "model": str(self.night.model),
@@ -104,8 +105,7 @@ class Review:
             "orders": ["anomaly", *_LEARNED, *_BY_COLUMN],
             "lines": [
                 {"name": line.name, "wave": line.wave, "kind": kind, "major": major}
-                for kind, groups in lines.items()
-                for group, major in groups
+                for kind, major, group in _LINES
                 for line in group
             ],
             "links": asdict(self._links),
