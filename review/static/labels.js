@@ -100,7 +100,7 @@ async function send() {
     }
     retry();
   } catch (error) {
-    if (!(error instanceof Away)) throw error;
+    if (!(error instanceof Away) && !(error instanceof Refused)) throw error;
     set({ away: `Labels cannot be stored: ${error.message}.`, waiting: queue.length });
     again = setTimeout(send, PAUSE);
   } finally {

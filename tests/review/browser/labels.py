@@ -67,14 +67,14 @@ def test_labels_wait_while_the_server_is_away(
         else:
             route.fulfill(status=status, json={"error": "the disk is full", "request_id": "1"})
 
-    looking.page.route("**/api/labels", fail)
+    looking.answer("/api/labels", fail)
     looking.press("1", "2", "3")
     looking.expect_drawn(fourth)
     away = looking.page.locator("#away")
     expect(away).to_contain_text("3 labels wait")
     expect(away).to_contain_text(said)
 
-    looking.page.unroute("**/api/labels")
+    looking.mend()
     expect(away).to_be_hidden()
     stored = looking.stored()
     assert [stored[row]["interest"] for row in (first, second, third)] == [1, 2, 3]
@@ -97,13 +97,13 @@ def test_a_killed_server_loses_no_label(looking: Looking, server: ReviewProcess)
 def test_labels_never_go_to_another_night(looking: Looking) -> None:
     def other(route: Route) -> None:
         night = route.fetch().json()
-        route.fulfill(json=night | {"folder": "another", "csrf": "another"})
+        route.fulfill(json=night | {"identity": "another", "csrf": "another"})
 
     def forbid(route: Route) -> None:
         route.fulfill(status=403, json={"error": "X-CSRF-Token", "request_id": "1"})
 
-    looking.page.route("**/api/labels", forbid)
-    looking.page.route("**/api/night", other)
+    looking.answer("/api/labels", forbid)
+    looking.answer("/api/night", other)
     looking.press("4")
     expect(looking.page.locator("#away")).to_contain_text("another night")
     expect(looking.page.locator("#away")).to_contain_text("1 label waits")
@@ -111,11 +111,11 @@ def test_labels_never_go_to_another_night(looking: Looking) -> None:
 
 def test_a_label_that_waits_can_be_taken_back(looking: Looking) -> None:
     first, second = looking.rows[:2]
-    looking.page.route("**/api/labels", lambda route: route.abort())
+    looking.answer("/api/labels", lambda route: route.abort())
     looking.press("1", "2")
     expect(looking.page.locator("#away")).to_contain_text("2 labels wait")
     looking.press("u")
-    looking.page.unroute("**/api/labels")
+    looking.mend()
     expect(looking.page.locator("#away")).to_be_hidden()
 
     stored = looking.stored()
@@ -128,7 +128,7 @@ def test_a_lost_answer_neither_doubles_a_label_nor_an_undo(looking: Looking, los
     first, second = looking.rows[:2]
     looking.press("1")
     looking.expect_labels_sent()
-    addresses = {"label": "**/api/labels", "undo": "**/api/labels/undo"}
+    paths = {"label": "/api/labels", "undo": "/api/labels/undo"}
     dropped: list[str] = []
 
     def lose(route: Route) -> None:
@@ -138,7 +138,7 @@ def test_a_lost_answer_neither_doubles_a_label_nor_an_undo(looking: Looking, los
         else:
             route.continue_()
 
-    looking.page.route(addresses[lost], lose)
+    looking.answer(paths[lost], lose)
     looking.press("2")
     if lost == "label":
         expect(looking.page.locator("#away")).to_contain_text("1 label waits")
@@ -153,12 +153,12 @@ def test_a_lost_answer_neither_doubles_a_label_nor_an_undo(looking: Looking, los
 
 def test_a_spectrum_that_cannot_be_had_is_shown_when_the_server_is_back(looking: Looking) -> None:
     last = looking.rows[-1]
-    looking.page.route("**/api/spectrum/**", lambda route: route.abort())
+    looking.answer("/api/spectrum/*", lambda route: route.abort())
     looking.page.locator("#list").evaluate("list => { list.scrollTop = list.scrollHeight; }")
     looking.page.locator(f"#row-{last}").click()
     expect(looking.page.locator("#away")).to_contain_text("cannot be shown")
 
-    looking.page.unroute("**/api/spectrum/**")
+    looking.mend()
     looking.expect_drawn(last)
     expect(looking.page.locator("#away")).to_be_hidden()
 
@@ -173,7 +173,7 @@ def test_a_refused_label_is_taken_off_the_page(looking: Looking) -> None:
         else:
             route.continue_()
 
-    looking.page.route("**/api/labels", refuse)
+    looking.answer("/api/labels", refuse)
     looking.press("3")
     looking.expect_notice("interest 3 is refused")
     looking.expect_state("state.labels.size === 0")

@@ -1,9 +1,12 @@
 """Looking: what a person does on the page, and what it shows."""
 
 import time
+from collections.abc import Callable
+from fnmatch import fnmatch
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 WAIT: Final = 15.0
 """Seconds that the page may take; two cores may be busy."""
@@ -15,6 +18,26 @@ class Looking:
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
         self.address = address
+        self._handlers: dict[str, Callable[[Route], None]] = {}
+        # From the start: a route that is added while the page works can miss a request.
+        page.route("**/api/**", self._answer)
+
+    def answer(self, path: str, handler: Callable[[Route], None]) -> None:
+        """From now on let a handler answer the requests of a path, which may have ``*``."""
+        self._handlers[path] = handler
+
+    def mend(self) -> None:
+        """Let the server answer all requests again."""
+        self._handlers.clear()
+
+    def _answer(self, route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        found = (one for known, one in self._handlers.items() if fnmatch(path, known))
+        handler = next(found, None)
+        if handler is None:
+            route.continue_()
+        else:
+            handler(route)
 
     def open(self, query: str = "") -> None:
         """Open the page, and wait until a spectrum is drawn."""
