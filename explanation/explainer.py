@@ -201,12 +201,10 @@ class Explainer:
             cause.p_value if moved else p_value,
             _sentence(cause, proposals),
             evidence=evidence,
-            segments=self._segments(case, flagged, _proposal_of(cause, proposals)),
+            segments=self._segments(case, _proposal_of(cause, proposals)),
         )
 
-    def _segments(
-        self, case: Case, flagged: bool, taken_off: Proposal | None
-    ) -> tuple[Segment, ...]:
+    def _segments(self, case: Case, taken_off: Proposal | None) -> tuple[Segment, ...]:
         """Return the segments of a spectrum with their tags.
 
         They lie off the robust reconstruction. What is wide bends it, too: then they lie off the
@@ -216,7 +214,7 @@ class Explainer:
         if taken_off is not None and taken_off.cause in _WIDE:
             left = self._reconstruct(taken_off.flux[None], taken_off.ivar[None])
             model = left.model[0].astype(np.float32)
-        found = self._scan.segments(case.flux, case.ivar, model, case.z, case.snr, flagged)
+        found = self._scan.segments(case.flux, case.ivar, model, case.z, case.snr)
         return tagged(found, self._scan.grid, case.z, case.pixel_flux, case.pixel_ivar)
 
     def _templates(self) -> NDArray[np.float32]:

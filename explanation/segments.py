@@ -24,11 +24,9 @@ from scoring.conditional_tail import ConditionalTail
 
 from .scatter import InlierScatter
 
-LEVELS = (0.005, 0.05)
-"""Share of the inliers that have a segment: by itself, and if the flag were set for all of them.
-
-What is flagged has something, most probably; 1 % of the inliers are flagged.
-"""
+LEVEL = 0.0005
+"""Share of the inliers that have a segment; three on average, so that there is less than one in a
+hundred inliers."""
 MOST = 20
 """Segments of a spectrum."""
 # The thresholds follow from this share of the sample, its least significant windows, so that a few
@@ -198,9 +196,8 @@ class SegmentScan:
     scatter : InlierScatter
     log_snr : (J,) float64
         Nodes, ascending; thresholds are linear between them and constant beyond.
-    thresholds : (2, J, W) float64
-        Significances of inliers' windows, by width, for each of `LEVELS`; a segment is more
-        significant.
+    thresholds : (J, W) float64
+        Significances of inliers' windows, by width; a segment is more significant.
     """
 
     grid: RestGrid
@@ -217,7 +214,7 @@ class SegmentScan:
         snr: NDArray[np.floating],
         grid: RestGrid,
     ) -> "SegmentScan":
-        """Find the thresholds that these `LEVELS` of the inliers of any S/N are beyond.
+        """Find the thresholds that this share, `LEVEL`, of the inliers of any S/N is beyond.
 
         Parameters
         ----------
@@ -238,17 +235,14 @@ class SegmentScan:
         smallest = [tail(log_snr, one) for tail, one in zip(tails, values.T, strict=True)]
         body = np.quantile(np.max(smallest, axis=0), 1 - _BODY)
         nodes = tails[0].log_snr
-        thresholds = np.empty((len(LEVELS), len(nodes), len(tails)))
-        for i, level in enumerate(LEVELS):
-            wanted = float(body) + np.log(_BODY / level)
-            thresholds[i] = np.exp([_value_at(tail, nodes, wanted) for tail in tails]).T
+        wanted = float(body) + np.log(_BODY / LEVEL)
+        thresholds = np.exp([_value_at(tail, nodes, wanted) for tail in tails]).T
         return SegmentScan(grid, scatter, nodes, thresholds)
 
-    def thresholds_at(self, snr: float, flagged: bool) -> NDArray[np.float64]:
+    def thresholds_at(self, snr: float) -> NDArray[np.float64]:
         """Return the thresholds (W,) at a S/N."""
         log_snr = np.log(max(snr, np.finfo(np.float64).tiny))
-        table = self.thresholds[int(flagged)]
-        return np.array([np.interp(log_snr, self.log_snr, one) for one in table.T])
+        return np.array([np.interp(log_snr, self.log_snr, one) for one in self.thresholds.T])
 
     def segments(
         self,
@@ -257,7 +251,6 @@ class SegmentScan:
         model: NDArray[np.float32],
         z: float,
         snr: float,
-        flagged: bool,
     ) -> tuple[Segment, ...]:
         """Find the segments of a spectrum, at most 20; the most significant first, without tags.
 
@@ -269,8 +262,6 @@ class SegmentScan:
             That the spectrum was prepared with.
         snr : float
             Median of flux·√ivar.
-        flagged : bool
-            Whether the spectrum is flagged as an anomaly: the thresholds are lower then.
         """
         reduced = self.scatter.reduced(ivar[None], model[None], np.array([z]))[0]
         good = reduced > 0
@@ -278,7 +269,7 @@ class SegmentScan:
             _residual(flux, reduced, model),
             good,
             widths(len(flux)),
-            self.thresholds_at(snr, flagged),
+            self.thresholds_at(snr),
             MOST,
         )
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from explanation.segments import LEVELS, MOST, SegmentScan, largest_significances, widths
+from explanation.segments import LEVEL, MOST, SegmentScan, largest_significances, widths
 from model_store.grid import RestGrid
 
 GRID = RestGrid()
@@ -53,15 +53,14 @@ def test_largest_significances_are_those_of_all_windows() -> None:
         np.testing.assert_allclose(found[:, i], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("flagged", [False, True])
-def test_few_inliers_have_a_segment(scan: SegmentScan, flagged: bool) -> None:
+def test_few_inliers_have_a_segment(scan: SegmentScan) -> None:
     rng = np.random.default_rng(3)
     some = [
-        bool(scan.segments(*one, Z, np.exp(rng.uniform(0, 4)), flagged))
+        bool(scan.segments(*one, Z, np.exp(rng.uniform(0, 4))))
         for one in zip(*noise(rng, 6000), strict=True)
     ]
-    # Tails of noise alone are steeper than those of real residuals, to which the levels belong.
-    assert LEVELS[flagged] / 5 < np.mean(some) < 1.5 * LEVELS[flagged]
+    # Tails of noise alone are steeper than those of real residuals, to which the level belongs.
+    assert np.mean(some) < 1.5 * LEVEL
 
 
 def test_a_few_anomalies_in_the_sample_do_not_raise_the_thresholds(
@@ -71,7 +70,7 @@ def test_a_few_anomalies_in_the_sample_do_not_raise_the_thresholds(
     flux, ivar, model = noise(rng, 3000)
     flux[::100, 500:540] *= 3
     other = fit(flux, ivar, model, np.exp(rng.uniform(0, 4, 3000)))
-    np.testing.assert_allclose(other.thresholds, scan.thresholds, rtol=0.3)
+    np.testing.assert_allclose(other.thresholds, scan.thresholds, rtol=0.5)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_segments_have_the_place_the_sign_and_the_depth_of_what_is_there(
 ) -> None:
     flux, ivar, model = (one[0] for one in noise(np.random.default_rng(4), 1))
     flux[first:end] += share * model[first:end]
-    segment, *others = scan.segments(flux, ivar, model, Z, 10.0, False)
+    segment, *others = scan.segments(flux, ivar, model, Z, 10.0)
 
     step = GRID.edges[1] - GRID.edges[0]
     tolerance = step * (2 if end - first < 10 else 0.05 * (end - first) + 4)
@@ -102,7 +101,7 @@ def test_segments_do_not_overlap_and_the_most_significant_is_first(
     flux, ivar, model = (one[0] for one in noise(rng, 1))
     flux[rng.choice(GRID.bins, 60, replace=False)] *= rng.uniform(3, 9, 60)
     flux[400:500] *= 1.5
-    found = scan.segments(flux, ivar, model, Z, 10.0, False)
+    found = scan.segments(flux, ivar, model, Z, 10.0)
 
     assert len(found) == MOST
     order = [one.significance for one in found]
@@ -117,16 +116,16 @@ def test_bad_bins_are_neither_found_nor_at_the_ends_of_a_segment(
     flux, ivar, model = (one[0] for one in noise(np.random.default_rng(6), 1))
     flux[200:210] += 50 * model[200:210]
     ivar[200:210] = 0
-    assert not scan.segments(flux, ivar, model, Z, 10.0, False)
+    assert not scan.segments(flux, ivar, model, Z, 10.0)
 
     flux[210:220] += 2 * model[210:220]
-    (segment,) = scan.segments(flux, ivar, model, Z, 10.0, False)
+    (segment,) = scan.segments(flux, ivar, model, Z, 10.0)
     assert segment.rest[0] == GRID.edges[210]
 
 
 def test_a_spectrum_without_a_good_bin_has_no_segments(scan: SegmentScan) -> None:
     flux, _, model = (one[0] for one in noise(np.random.default_rng(7), 1))
-    assert scan.segments(flux, np.zeros_like(flux), model, Z, 10.0, False) == ()
+    assert scan.segments(flux, np.zeros_like(flux), model, Z, 10.0) == ()
 
 
 def test_thresholds_rise_with_errors_that_neighbours_share() -> None:
@@ -136,10 +135,8 @@ def test_thresholds_rise_with_errors_that_neighbours_share() -> None:
     tilt = rng.normal(0, 0.01, (len(flux), 1)) * np.linspace(-1, 1, GRID.bins)
     flux += model * (tilt * snr[:, None]).astype(np.float32)
     fitted = fit(flux, ivar, model, snr)
-    assert np.all(
-        fitted.thresholds_at(40.0, False)[-3:] > 1.5 * fitted.thresholds_at(5.0, False)[-3:]
-    )
-    assert np.array_equal(fitted.thresholds_at(0.01, True), fitted.thresholds[1, 0])
+    assert np.all(fitted.thresholds_at(40.0)[-3:] > 1.5 * fitted.thresholds_at(5.0)[-3:])
+    assert np.array_equal(fitted.thresholds_at(0.01), fitted.thresholds[0])
 
 
 def test_a_scan_is_read_as_it_was_written(scan: SegmentScan) -> None:
@@ -147,10 +144,8 @@ def test_a_scan_is_read_as_it_was_written(scan: SegmentScan) -> None:
     assert all(name.startswith("segments_") for name in arrays)
     read = SegmentScan.from_arrays(arrays, GRID)
     for snr in (0.5, 7.0, 1e4):
-        np.testing.assert_array_equal(read.thresholds_at(snr, True), scan.thresholds_at(snr, True))
+        np.testing.assert_array_equal(read.thresholds_at(snr), scan.thresholds_at(snr))
 
     flux, ivar, model = (one[0] for one in noise(np.random.default_rng(9), 1))
     flux[300:320] *= 2
-    assert read.segments(flux, ivar, model, Z, 10.0, False) == scan.segments(
-        flux, ivar, model, Z, 10.0, False
-    )
+    assert read.segments(flux, ivar, model, Z, 10.0) == scan.segments(flux, ivar, model, Z, 10.0)
