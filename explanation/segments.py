@@ -25,8 +25,9 @@ from scoring.conditional_tail import ConditionalTail
 from .scatter import InlierScatter
 
 LEVEL = 0.0005
-"""Share of the inliers that have a segment; three on average, so that there is less than one in a
-hundred inliers."""
+"""Share of the inliers that would have a segment, were the tails of their windows exponential."""
+_HEAVIER = 1.3
+"""On thresholds, for tails are heavier: 0.3 % of the inliers of another sky have a segment."""
 MOST = 20
 """Segments of a spectrum."""
 # The thresholds follow from this share of the sample, its least significant windows, so that a few
@@ -236,7 +237,7 @@ class SegmentScan:
         body = np.quantile(np.max(smallest, axis=0), 1 - _BODY)
         nodes = tails[0].log_snr
         wanted = float(body) + np.log(_BODY / LEVEL)
-        thresholds = np.exp([_value_at(tail, nodes, wanted) for tail in tails]).T
+        thresholds = _HEAVIER * np.exp([_value_at(tail, nodes, wanted) for tail in tails]).T
         return SegmentScan(grid, scatter, nodes, thresholds)
 
     def thresholds_at(self, snr: float) -> NDArray[np.float64]:
