@@ -86,7 +86,7 @@ def test_clients_that_disconnect_leave_nothing_behind(served: ServedProcess) -> 
 
 
 def test_after_sigterm_explanations_in_work_are_answered(bundle: Path, tmp_path: Path) -> None:
-    headers, body = encode_request(make_spectra(10))
+    headers, body = encode_request(make_spectra(40))
     with serving(tmp_path, OUTCROP_MODEL=str(bundle)) as served:
 
         def post(_: int) -> httpx2.Response:
@@ -100,6 +100,6 @@ def test_after_sigterm_explanations_in_work_are_answered(bundle: Path, tmp_path:
             served.process.terminate()
             for answer in answers:
                 assert answer.result().status_code == 200
-                assert len(decode_explanations(answer.result().content)) == 10
+                assert len(decode_explanations(answer.result().content)) == 40
         assert served.process.wait(timeout=60) == 0
         assert not [line for line in served.lines() if line["level"] != "info"]
