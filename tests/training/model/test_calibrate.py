@@ -180,7 +180,7 @@ def test_inliers_seldom_have_a_segment(bundle: Path, tmp_path: Path) -> None:
         getattr(scores, name)[rows] for name in ("rest_flux", "rest_ivar", "reconstruction")
     )
     found = [
-        scan.segments(*one, flagged=False)
+        scan.segments(*one)
         for one in zip(flux, ivar, model, spectra.z[rows], scores.snr[rows], strict=True)
     ]
     assert len(found) > 200
