@@ -28,6 +28,7 @@ PACKAGES = (
     "training",
     "service",
     "review",
+    "release",
     "benchmarks",
     "deploy",
 )
