@@ -1,9 +1,9 @@
 """Compile: numba's functions and Python's modules, while the image is built.
 
-The scorer scores a flat spectrum of each layout with a synthetic model. Every function that numba
-compiles leaves its machine code in NUMBA_CACHE_DIR, and every module that a start imports leaves
-its bytecode. tests/deploy/test_compile.py checks that a real model needs no more, and
-`make test-image` that a start in a container needs no more.
+The scorer scores a flat spectrum of each layout with a synthetic model, and a list of numbers is
+read. Every function that numba compiles leaves its machine code in NUMBA_CACHE_DIR, and every
+module that a start imports leaves its bytecode. tests/deploy/test_compile.py checks that a real
+model needs no more, and `make test-image` that a start in a container needs no more.
 """
 
 import importlib
@@ -22,6 +22,7 @@ from scoring.calibration import LEAST, Calibration, Evidence
 from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
 from scoring.training_targetids import TrainingTargetids
+from service.interfaces.number_lists import read_floats
 
 # Imported by BentoML by name, after its start: its command, its supervisor and its worker.
 _LATE_IMPORTS = (
@@ -85,7 +86,7 @@ def _bundle() -> Any:
 
 
 def main() -> None:
-    """Score flat spectra and import the modules of a start."""
+    """Score flat spectra, read a list of numbers and import the modules of a start."""
     scorer.OnnxVAE = _FlatNetwork
     flat_scorer = scorer.Scorer(_bundle(), threads=1)
 
@@ -97,6 +98,7 @@ def main() -> None:
             bands[name] = Band(flux, np.where(np.abs(WAVE[name] - 5000) < 50, 0, flux))
         flat_scorer.score(Spectra(bands, z=np.array([0.1]), targetid=np.zeros(1, np.int64)))
 
+    read_floats(b"[1]", 1, "flux")
     for name in _LATE_IMPORTS:
         importlib.import_module(name)
 

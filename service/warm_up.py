@@ -1,4 +1,4 @@
-"""Warm-up: a flat spectrum of each layout, scored before a request is."""
+"""Warm-up: a flat spectrum of each layout, scored before a request is, and a list of numbers."""
 
 import numpy as np
 
@@ -7,15 +7,18 @@ from outcrop import Band, Spectra
 from outcrop.spectra import CAMERAS, WAVE
 from scoring.scorer import Scorer
 
+from .interfaces.number_lists import read_floats
+
 
 def warm_up(scorer: Scorer) -> None:
-    """Score flat spectra, so that all code is compiled, or loaded from numba's cache.
+    """Score flat spectra and read a list, so that numba's code is compiled, or in its cache.
 
     Raises
     ------
     BundleError
         If their scores are not finite.
     """
+    read_floats(b"[1]", 1, "flux")
     for names in (("brz",), CAMERAS):
         bands = {name: np.ones((1, len(WAVE[name])), np.float32) for name in names}
         spectra = Spectra(

@@ -1,4 +1,4 @@
-"""The image's build compiles everything that scoring needs."""
+"""The image's build compiles everything that reading and scoring need."""
 
 import os
 import subprocess
@@ -12,6 +12,8 @@ _SCORE = """
 import sys
 from outcrop import read_spectra
 from scoring.scorer import Scorer
+from service.interfaces.number_lists import read_floats
+read_floats(b"[-1.5e1, null]", 2, "flux")
 Scorer.open(sys.argv[1], threads=1).score(read_spectra(*sys.argv[2:]))
 """
 
