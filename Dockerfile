@@ -38,6 +38,7 @@ RUN /build/tools/bin/hatchling build --target wheel && \
 WORKDIR /app
 COPY model_store model_store
 COPY scoring scoring
+COPY explanation explanation
 COPY service service
 COPY deploy/compile.py deploy/start.sh ./
 RUN NUMBA_CACHE_DIR=/app/numba python compile.py && rm compile.py

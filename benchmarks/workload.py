@@ -13,8 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pykdtree.kdtree import KDTree
 
+from explanation.reference import Reference
 from model_store.bundle import Bundle, Content, write_bundle
 from outcrop import Petal, Spectra, find_petals, read_spectra
 from scoring.canary import Canary
@@ -99,9 +101,21 @@ class Workload:
             density = LocalOutlierFactor.from_arrays(
                 source.arrays("density.npz"), source.manifest.neighbours
             )
-            files["density.npz"] = _resized(density, reference_latents).to_arrays()
-            targetids = TrainingTargetids(np.arange(reference_latents) + 10**15)
-            files["training_targetids.npz"] = targetids.to_arrays()
+            resized, origin = _resized(density, reference_latents)
+            files["density.npz"] = resized.to_arrays()
+            targetids = np.arange(reference_latents) + 10**15
+            files["training_targetids.npz"] = TrainingTargetids(targetids).to_arrays()
+            reference = Reference.from_arrays(source.arrays("explanation.npz"))
+            files["explanation.npz"] = (
+                source.arrays("explanation.npz")
+                | replace(
+                    reference,
+                    targetid=targetids,
+                    z=reference.z[origin],
+                    spectype=reference.spectype[origin],
+                    place=reference.place[origin],
+                ).to_arrays()
+            )
 
             # The canary's NOF depends on the reference sample.
             draft = write_bundle(path.with_suffix(".draft"), source.manifest, files)
@@ -118,11 +132,14 @@ def _rescored(canary: Canary, scorer: Scorer) -> Canary:
     return Canary(canary.spectra, scores.wmse, scores.nof, flags)
 
 
-def _resized(density: LocalOutlierFactor, count: int) -> LocalOutlierFactor:
+def _resized(
+    density: LocalOutlierFactor, count: int
+) -> tuple[LocalOutlierFactor, NDArray[np.int64]]:
     """Return a density of `count` reference latents, distributed as the given ones are.
 
     Each is one of them, moved along the difference of two of its neighbours. It keeps the density
-    of the original, because the search for neighbours does not use the density.
+    of the original, because the search for neighbours does not use the density. The originals' rows
+    are returned with it.
     """
     rng = np.random.default_rng(_SEED)
     latents = density.latents
@@ -131,12 +148,13 @@ def _resized(density: LocalOutlierFactor, count: int) -> LocalOutlierFactor:
     ends = rng.integers(1, near.shape[1], size=(2, count))
     step = latents[near[origin, ends[0]]] - latents[near[origin, ends[1]]]
     length = _STEP * rng.normal(size=(count, 1)).astype(np.float32)
-    return replace(
+    resized = replace(
         density,
         latents=latents[origin] + length * step,
         k_distances=density.k_distances[origin],
         densities=density.densities[origin],
     )
+    return resized, origin
 
 
 def new_folder() -> Path:

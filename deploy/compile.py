@@ -1,7 +1,7 @@
 """Compile: numba's functions and Python's modules, while the image is built.
 
-The scorer scores a flat spectrum of each layout with a synthetic model, and a list of numbers is
-read. Every function that numba compiles leaves its machine code in NUMBA_CACHE_DIR, and every
+A flat spectrum of each layout is scored and explained with a synthetic model, and a list of numbers
+is read. Every function that numba compiles leaves its machine code in NUMBA_CACHE_DIR, and every
 module that a start imports leaves its bytecode. tests/deploy/test_compile.py checks that a real
 model needs no more, and `make test-image` that a start in a container needs no more.
 """
@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from explanation.explainer import Explainer
+from explanation.reference import Reference
+from explanation.segments import SegmentScan
 from model_store.bundle import Manifest, Thresholds
 from model_store.grid import RestGrid
 from outcrop import Band, Spectra
 from outcrop.spectra import CAMERAS, WAVE
 from scoring import scorer
-from scoring.calibration import LEAST, Calibration, Evidence
+from scoring.calibration import LEAST, Calibration, PValueInputs
 from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
 from scoring.training_targetids import TrainingTargetids
@@ -48,7 +51,8 @@ class _FlatNetwork:
         return np.zeros((len(flux), _LATENTS), np.float32)
 
     def decode(self, latent: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.ones((len(latent), _BINS), np.float32)
+        # Flat at the origin, where all spectra are encoded.
+        return 1 + 0.1 * latent[:, :1] * np.sin(np.arange(_BINS, dtype=np.float32))
 
 
 def _bundle() -> Any:
@@ -71,13 +75,24 @@ def _bundle() -> Any:
     density = LocalOutlierFactor(latents, some, some, _NEIGHBOURS, axes)
     many = np.linspace(1, 2, LEAST, dtype=np.float32)
     boxcar = np.stack([many] * 3, axis=1)
-    evidence = Evidence(many, many, many, -many, boxcar, many, np.full(LEAST, "GALAXY"))
-    calibration = Calibration.fit(evidence)
+    inputs = PValueInputs(many, many, many, -many, boxcar, many, np.full(LEAST, "GALAXY"))
+    calibration = Calibration.fit(inputs)
+
+    reference = Reference(
+        np.arange(_REFERENCE),
+        some.astype(np.float64),
+        np.full(_REFERENCE, "GALAXY"),
+        np.stack([some] * 2, axis=1),
+        np.linspace(0, 1, 101),
+    )
+    ones = np.ones((LEAST, _BINS), np.float32)
+    scan = SegmentScan.fit(ones, ones, ones, np.full(LEAST, 0.1), many, RestGrid(bins=_BINS))
     arrays = {
         "eigenspectra.npz": Eigenspectra(flat, flat[None, :]).to_arrays(),
         "density.npz": density.to_arrays(),
         "training_targetids.npz": TrainingTargetids(np.arange(_REFERENCE)).to_arrays(),
         "calibration.npz": calibration.to_arrays(),
+        "explanation.npz": reference.to_arrays() | scan.to_arrays(),
     }
 
     return SimpleNamespace(
@@ -86,9 +101,10 @@ def _bundle() -> Any:
 
 
 def main() -> None:
-    """Score flat spectra, read a list of numbers and import the modules of a start."""
+    """Explain flat spectra, read a list of numbers and import the modules of a start."""
     scorer.OnnxVAE = _FlatNetwork
-    flat_scorer = scorer.Scorer(_bundle(), threads=1)
+    bundle = _bundle()
+    explainer = Explainer(bundle, scorer.Scorer(bundle, threads=1))
 
     for names in (("brz",), CAMERAS):
         bands: dict[str, Band] = {}
@@ -96,7 +112,7 @@ def main() -> None:
             flux = np.ones((1, len(WAVE[name])), np.float32)
             # A gap to infill, short enough for the spectrum to stay eligible.
             bands[name] = Band(flux, np.where(np.abs(WAVE[name] - 5000) < 50, 0, flux))
-        flat_scorer.score(Spectra(bands, z=np.array([0.1]), targetid=np.zeros(1, np.int64)))
+        explainer.explain(Spectra(bands, z=np.array([0.1]), targetid=np.zeros(1, np.int64)))
 
     read_floats(b"[1]", 1, "flux")
     for name in _LATE_IMPORTS:

@@ -17,6 +17,9 @@ from .scorer import Scorer
 _EXAMPLE = """example:
   python -m scoring --coadd coadd-0-1234-thru20260101.fits \\
       --redrock redrock-0-1234-thru20260101.fits --output outliers.fits --model BUNDLE
+
+Scores only. `outcrop score --explain` explains the flagged spectra through a service, and
+`python -m explanation` without one.
 """
 
 

@@ -48,7 +48,7 @@ _COMPRESS_BEYOND = 50.0
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class PValueInputs:
     """What the p-values of N spectra follow from.
 
     Attributes
@@ -72,15 +72,15 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.snr)
 
-    def rows(self, index: NDArray[np.bool_] | NDArray[np.integer]) -> "Evidence":
+    def rows(self, index: NDArray[np.bool_] | NDArray[np.integer]) -> "PValueInputs":
         """Return the chosen spectra."""
-        return Evidence(**{one.name: getattr(self, one.name)[index] for one in fields(self)})
+        return PValueInputs(**{one.name: getattr(self, one.name)[index] for one in fields(self)})
 
-    def joined(self, other: "Evidence") -> "Evidence":
+    def joined(self, other: "PValueInputs") -> "PValueInputs":
         """Return these spectra followed by others."""
         names = [one.name for one in fields(self)]
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
-        return Evidence(**{name: np.concatenate(pair) for name, pair in pairs.items()})
+        return PValueInputs(**{name: np.concatenate(pair) for name, pair in pairs.items()})
 
     @property
     def log_snr(self) -> NDArray[np.float64]:
@@ -107,16 +107,16 @@ class _Sample:
 
     Attributes
     ----------
-    evidence : Evidence
+    inputs : PValueInputs
     own : (C,) bool
         Those that have the sample's own distribution of S/N. The others are faint.
     """
 
-    evidence: Evidence
+    inputs: PValueInputs
     own: NDArray[np.bool_]
 
     def rows(self, index: NDArray[np.bool_]) -> "_Sample":
-        return _Sample(self.evidence.rows(index), self.own[index])
+        return _Sample(self.inputs.rows(index), self.own[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +139,8 @@ class _Tails:
 
     @staticmethod
     def fit(sample: _Sample, trusted: float) -> "_Tails":
-        evidence, size = sample.evidence, len(sample.own)
-        log_snr, values = evidence.log_snr, evidence.anomaly_scores
+        inputs, size = sample.inputs, len(sample.own)
+        log_snr, values = inputs.log_snr, inputs.anomaly_scores
 
         means, pooled = np.empty(size), np.empty(size)
         for kept, left in _folds(size):
@@ -152,7 +152,7 @@ class _Tails:
 
         classes: dict[str, ClassTail] = {}
         for name in CLASSES:
-            chosen = sample.own & (evidence.spectype == name)
+            chosen = sample.own & (inputs.spectype == name)
             tail = ClassTail.fit(log_snr[chosen], pooled[chosen], trusted)
             if tail is not None:
                 classes[name] = tail
@@ -160,17 +160,19 @@ class _Tails:
         mean = ConditionalTail.fit(log_snr, means, trusted)
         return _Tails(_fit_scores(log_snr, values), mean, classes)
 
-    def pooled(self, evidence: Evidence) -> NDArray[np.float64]:
+    def pooled(self, inputs: PValueInputs) -> NDArray[np.float64]:
         """Return −log of the tail probability (N,) among all classes."""
-        mean = _harmonic_mean(self.scores, evidence.log_snr, evidence.anomaly_scores)
-        return self.mean(evidence.log_snr, mean)
+        mean = _harmonic_mean(self.scores, inputs.log_snr, inputs.anomaly_scores)
+        return self.mean(inputs.log_snr, mean)
 
-    def within_class(self, evidence: Evidence, pooled: NDArray[np.float64]) -> NDArray[np.float64]:
+    def within_class(
+        self, inputs: PValueInputs, pooled: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Return −log of the tail probability (N,) within the class; pooled where unknown."""
         within = pooled.copy()
         for name, tail in self.classes.items():
-            chosen = evidence.spectype == name
-            within[chosen] = tail(evidence.log_snr[chosen], pooled[chosen])
+            chosen = inputs.spectype == name
+            within[chosen] = tail(inputs.log_snr[chosen], pooled[chosen])
         return within
 
 
@@ -200,13 +202,13 @@ class Calibration:
     _goodness: ConditionalTail
 
     @staticmethod
-    def fit(evidence: Evidence, faint: Evidence | None = None) -> "Calibration":
+    def fit(inputs: PValueInputs, faint: PValueInputs | None = None) -> "Calibration":
         """Calibrate on C eligible spectra that were not trained on.
 
         Parameters
         ----------
-        evidence : Evidence
-        faint : Evidence, optional
+        inputs : PValueInputs
+        faint : PValueInputs, optional
             Further faint spectra, which make the tails at low S/N more certain.
 
         Raises
@@ -214,25 +216,25 @@ class Calibration:
         ValueError
             With fewer than 500 spectra.
         """
-        if len(evidence) < LEAST:
+        if len(inputs) < LEAST:
             raise ValueError(
-                f"{len(evidence)} calibration spectra; at least {LEAST} are needed: "
+                f"{len(inputs)} calibration spectra; at least {LEAST} are needed: "
                 "give more petals or a larger calibration share"
             )
-        sample = _Sample(evidence, np.ones(len(evidence), np.bool_))
+        sample = _Sample(inputs, np.ones(len(inputs), np.bool_))
         if faint is not None:
             own = np.append(sample.own, np.zeros(len(faint), np.bool_))
-            sample = _Sample(evidence.joined(faint), own)
+            sample = _Sample(inputs.joined(faint), own)
 
         sample = _without_outliers(sample)
         _, trusted = _TRUSTED_MEAN
         within, pooled = _out_of_fold(sample, trusted)
-        goodness = -sample.evidence.anomaly_scores[0]
+        goodness = -sample.inputs.anomaly_scores[0]
         return Calibration(
             _Tails.fit(sample, trusted),
             Rank.fit(within[sample.own]),
             Rank.fit(pooled[sample.own]),
-            ConditionalTail.fit(sample.evidence.log_snr, goodness, TRUSTED),
+            ConditionalTail.fit(sample.inputs.log_snr, goodness, TRUSTED),
         )
 
     @property
@@ -246,15 +248,15 @@ class Calibration:
         """The smallest p-value that is a rank, and not an extrapolation."""
         return float(_with_odd(np.array([self._within_class.finest]))[0])
 
-    def p_values(self, evidence: Evidence) -> PValues:
+    def p_values(self, inputs: PValueInputs) -> PValues:
         """Return the p-values of eligible spectra."""
-        pooled = self._tails.pooled(evidence)
-        within = self._tails.within_class(evidence, pooled)
+        pooled = self._tails.pooled(inputs)
+        within = self._tails.within_class(inputs, pooled)
         return PValues(_p_value(self._within_class, within), _p_value(self._pooled, pooled))
 
-    def too_good(self, evidence: Evidence) -> NDArray[np.bool_]:
+    def too_good(self, inputs: PValueInputs) -> NDArray[np.bool_]:
         """Return which spectra (N,) fit better than all but 0.01 % of inliers at their S/N."""
-        tail = self._goodness(evidence.log_snr, -evidence.anomaly_scores[0])
+        tail = self._goodness(inputs.log_snr, -inputs.anomaly_scores[0])
         return tail > -np.log(_TOO_GOOD)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -308,7 +310,7 @@ def _out_of_fold(
     """Return −log of the tail probabilities (C,), within the class and pooled."""
     within, pooled = np.empty(len(sample.own)), np.empty(len(sample.own))
     for kept, left in _folds(len(sample.own)):
-        tails, new = _Tails.fit(sample.rows(kept), trusted), sample.evidence.rows(left)
+        tails, new = _Tails.fit(sample.rows(kept), trusted), sample.inputs.rows(left)
         pooled[left] = tails.pooled(new)
         within[left] = tails.within_class(new, pooled[left])
     return within, pooled
@@ -323,7 +325,7 @@ def _without_outliers(sample: _Sample) -> _Sample:
     """
     trusted, _ = _TRUSTED_MEAN
     within, _ = _out_of_fold(sample, trusted)
-    spectype = sample.evidence.spectype
+    spectype = sample.inputs.spectype
     for name in CLASSES:
         if np.count_nonzero(sample.own & (spectype == name)) < _RARE:
             within[spectype == name] = 0

@@ -166,6 +166,53 @@ class LocalOutlierFactor:
             )
         return nof
 
+    def nearest(
+        self, latents: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the distances to the nearest reference points, and their rows.
+
+        Parameters
+        ----------
+        latents : (N, L) float32
+        count : int
+            From 1 to R.
+
+        Returns
+        -------
+        distance : (N, count) float64
+            Ascending; a reference point at distance 0 is not skipped. NaN where a latent is not
+            finite or beyond ±1e15.
+        row : (N, count) int64
+            −1 where the distance is NaN.
+
+        Raises
+        ------
+        ValueError
+            If count is not from 1 to R.
+        """
+        if not 1 <= count <= len(self._points):
+            raise ValueError(
+                f"count is {count} with {len(self._points)} reference latents; "
+                "expected at least 1, and no more than the latents"
+            )
+        points = self._chosen(latents)
+        distance = np.full((len(points), count), np.nan)
+        row = np.full((len(points), count), -1, np.int64)
+
+        searched = _searchable(points)
+        if searched.any():
+            points = points[searched]
+            _, found = self._tree.query(points, k=count)
+            found = found.reshape(len(points), count).astype(np.int64)
+
+            # The distance in float64; the search computes in float32.
+            difference = points[:, None].astype(np.float64) - self._points[found]
+            exact = np.sqrt((difference**2).sum(axis=2))
+            order = np.argsort(exact, axis=1, kind="stable")
+            distance[searched] = np.take_along_axis(exact, order, axis=1)
+            row[searched] = np.take_along_axis(found, order, axis=1)
+        return distance, row
+
 
 def _searchable(points: NDArray[np.float32]) -> NDArray[np.bool_]:
     # NaN compares as false.

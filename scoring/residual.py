@@ -10,12 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from outcrop.spectra import MIDDLES
+
 WIDTHS = (4, 16, 64)
 """Bins of a window: for lines and cosmic rays, for broad lines and bad sky subtraction, and for
 large parts of a camera."""
 
-_JOINS = (5780.0, 7570.0)
-"""Middles of the wavelengths that two cameras share, observed frame, Å."""
 # A camera's flux is uncertain by about this much even where the noise is small.
 _OFFSET_ERROR = 0.01
 
@@ -161,4 +161,4 @@ def camera_offset(
         |a| / √(σ_a² + 0.01²) of the factor 1 + a that fits the reconstruction to the flux in a
         camera, the largest of the three; larger is more anomalous.
     """
-    return _camera_offset(flux, ivar, reconstruction, z, wave, _JOINS, _OFFSET_ERROR)
+    return _camera_offset(flux, ivar, reconstruction, z, wave, MIDDLES, _OFFSET_ERROR)

@@ -18,7 +18,7 @@ from outcrop import Model, Scores, Spectra, Status
 from outcrop.scores import INELIGIBLE, eligible
 from outcrop.spectra import repeated
 
-from .calibration import Calibration, Evidence
+from .calibration import Calibration, PValueInputs
 from .density import LocalOutlierFactor
 from .infill import Eigenspectra
 from .network import OnnxVAE
@@ -60,6 +60,7 @@ class Scorer:
     calibration : Calibration
     raw_scorer : RawScorer
         Of vae and density.
+    threads : int
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -85,8 +86,8 @@ class Scorer:
         self._thresholds = manifest.thresholds
         self._p_level = manifest.p_level
 
-        self._threads = threads or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="block")
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="block")
 
     @staticmethod
     def open(path: str | os.PathLike[str], threads: int | None = None) -> "Scorer":
@@ -134,7 +135,7 @@ class Scorer:
         count : int
             Rows of all blocks together; where there are none, there is one block.
         """
-        size = max(min(-(-count // self._threads), _BLOCK), 1)
+        size = max(min(-(-count // self.threads), _BLOCK), 1)
         blocks = [slice(start, start + size) for start in range(0, max(count, 1), size)]
         # A single block is not worth a switch of threads.
         run = self._pool.map if len(blocks) > 1 else map
@@ -179,7 +180,7 @@ class Scorer:
         counted = eligible(status, rest.snr)
         bright = counted & (rest.snr >= LOW_SNR)
         p_value, p_value_pooled = np.full((2, len(rest)), np.nan)
-        evidence = Evidence(
+        inputs = PValueInputs(
             rest.snr,
             rest.coverage,
             wmse,
@@ -188,9 +189,9 @@ class Scorer:
             scattered(raw.camera_offset),
             np.full(len(rest), "") if spectra.spectype is None else spectra.spectype,
         ).rows(counted)
-        found = self.calibration.p_values(evidence)
+        found = self.calibration.p_values(inputs)
         p_value[counted], p_value_pooled[counted] = found.within_class, found.pooled
-        status[np.flatnonzero(counted)[self.calibration.too_good(evidence)]] |= int(Status.TOO_GOOD)
+        status[np.flatnonzero(counted)[self.calibration.too_good(inputs)]] |= int(Status.TOO_GOOD)
 
         return Scores(
             model=self.model.identity,

@@ -15,8 +15,10 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from explanation.labels import read_labels
 from model_store.bundle import Bundle, BundleError
 from model_store.registry import resolve
+from outcrop import InputError
 
 from . import preflight, supervisor
 from .http import listener
@@ -41,7 +43,11 @@ def check() -> None:
     try:
         settings = Settings.read()
         Authentication(settings.tokens_file, settings.allow_anonymous)
+        if settings.labels_file is not None:
+            read_labels(settings.labels_file)
         preflight.check(resolve(settings.model))
+    except InputError as error:
+        raise BentoMLException(f"OUTCROP_LABELS_FILE: {error}") from error
     except (SettingsError, BundleError) as error:
         raise BentoMLException(str(error)) from error
 

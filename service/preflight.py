@@ -20,13 +20,14 @@ _BUNDLE_ERROR, _OTHER_ERROR = 1, 2
 
 
 def load(path: Path) -> None:
-    """Load everything that a bundle holds, and score flat spectra, as a worker does.
+    """Load everything that a bundle holds, and score and explain flat spectra, as a worker does.
 
     Raises
     ------
     BundleError
         Names the file at fault, or the bundle where it is no single file.
     """
+    from explanation.explainer import Explainer
     from scoring.canary import Canary
     from scoring.drift import Drift
     from scoring.scorer import Scorer
@@ -37,7 +38,7 @@ def load(path: Path) -> None:
     scorer = Scorer(bundle, threads=1)
     Drift.from_arrays(bundle.arrays("drift.npz"))
     Canary.from_arrays(bundle.arrays("canary.npz"))
-    warm_up(scorer)
+    warm_up(Explainer(bundle, scorer))
 
 
 def check(path: Path) -> None:

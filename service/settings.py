@@ -47,16 +47,23 @@ class Settings(BaseSettings):
     max_spectra: int = Field(
         default=1000, ge=1, description="Maximum number of spectra in one request; beyond it 413."
     )
+    max_explained: int = Field(
+        default=100,
+        ge=1,
+        description="Maximum number of spectra in one request to explain; beyond it 413. One takes "
+        "up to 80 ms, so that as many must fit into the deadline.",
+    )
     max_in_work: int = Field(
         default=2,
         ge=1,
-        description="Requests scored at the same time, each by a thread of its own. Two keep "
-        "the cores busy while one request is read or written.",
+        description="Requests scored at the same time, each by a thread of its own, and as many "
+        "explained. Two keep the cores busy while one request is read or written.",
     )
     max_waiting: int = Field(
         default=64,
         ge=0,
-        description="Complete requests that may wait for a thread; beyond it 429 with Retry-After.",
+        description="Complete requests to score that may wait for a thread, and as many to "
+        "explain; beyond it 429 with Retry-After.",
     )
     max_inflight_bytes: int = Field(
         default=640 * _MIB,
@@ -91,6 +98,11 @@ class Settings(BaseSettings):
         "`localhost`, the machine's own name or one of these names, separated by commas, are "
         "answered 403, so that no web page can reach the service through a browser (DNS "
         "rebinding). On Kubernetes, the names of the Service.",
+    )
+    labels_file: Path | None = Field(
+        default=None,
+        description="CSV file with the columns TARGETID and LABEL: what training spectra are, for "
+        "the neighbours in explanations. It is read once.",
     )
     drain_file: Path | None = Field(
         default=None,

@@ -22,10 +22,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "clients/python/src",
+    "explanation",
     "scoring",
     "model_store",
     "training",
     "service",
+    "review",
+    "release",
     "benchmarks",
     "deploy",
 )

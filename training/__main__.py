@@ -97,6 +97,13 @@ def _add_simulate(commands: _Commands) -> None:
         "offsets of cameras, other surveys (default: 1; 0 is a clean sky)",
     )
     simulate.add_argument(
+        "--exposures",
+        metavar="N",
+        type=_count,
+        default=0,
+        help="also write the N exposures of each petal, spectra-*.fits (default: none)",
+    )
+    simulate.add_argument(
         "--overwrite", action="store_true", help="replace the simulated sky that DIR holds"
     )
     simulate.set_defaults(
@@ -200,7 +207,14 @@ def _simulate(options: argparse.Namespace) -> None:
 
     if options.overwrite:
         remove_sky(options.folder)
-    simulate(options.folder, options.petals, options.seed, options.anomalies, options.nuisances)
+    simulate(
+        options.folder,
+        options.petals,
+        options.seed,
+        options.anomalies,
+        options.nuisances,
+        options.exposures,
+    )
     print(f"sky: {options.petals} petals and truth.csv in {options.folder}")
 
 

@@ -1,7 +1,8 @@
 """Demo: all of Outcrop on a simulated sky, with the same commands that a user types.
 
 Simulate a sky, train on it, store the model, start the service, score a petal with injected
-anomalies through HTTP, stop the service, and show what stands out.
+anomalies through HTTP, and again as a night of one petal, whose flagged spectra are explained. Stop
+the service, and show what stands out.
 """
 
 import argparse
@@ -27,7 +28,10 @@ from .truth import FILE as TRUTH
 _PETALS = 10
 _STARTUP_SECONDS = 120
 _FALSE_POSITIVES = 0.01
-_OUTPUTS = ("sky", "model", "model-report", "model.work", "outliers.fits", "figures", "server.log")
+_OUTPUTS = (
+    *("sky", "model", "model-report", "model.work", "outliers.fits", "night", "figures"),
+    "server.log",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _demo(folder: Path) -> None:
     _remove_outputs(folder)
     train, test = folder / "sky" / "train", folder / "sky" / "test"
-    model, table = folder / "model", folder / "outliers.fits"
+    model, table, night = folder / "model", folder / "outliers.fits", folder / "night"
     python = (sys.executable, "-m")
 
     _say(1, f"simulate a sky: {_PETALS} petals to train on, one with injected anomalies to score")
@@ -67,10 +71,11 @@ def _demo(folder: Path) -> None:
 
     petal = find_petals(test)[0]
     with _service(tag, folder / "server.log") as url:
-        _say(4, f"the service is ready at {url}; score the petal through it")
+        _say(4, f"the service is ready at {url}; score the petal, explain what stands out")
         command = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--output", table)
         sdk = Path(sys.executable).with_name("outcrop")
-        _run(sdk, "score", *command, "--url", url, "--reconstruction")
+        _run(sdk, "score", *command, "--url", url, "--reconstruction", "--explain")
+        _run(sdk, "night", test, "--output", night, "--url", url, capture=True)
 
     _say(5, "draw the outliers")
     figures = folder / "figures"
@@ -78,6 +83,7 @@ def _demo(folder: Path) -> None:
 
     _report(table, test / TRUTH)
     print(f"\nscore table     {table}")
+    print(f"night           {night}: `make review` shows it on a page")
     print(f"pictures        {figures / 'index.html'}")
     print(f"training report {folder / 'model-report' / 'report.md'}")
 
@@ -151,12 +157,12 @@ def _report(path: Path, truth_path: Path) -> None:
     eligible = np.isfinite(p_value)
 
     print("\nThe ten spectra with the smallest p_value")
-    print("TARGETID            p_value    wmse      nof     S/N     z       injected")
+    print("TARGETID            p_value    wmse     S/N     z       injected         cause")
     for row in np.argsort(np.where(eligible, p_value, np.inf))[:10]:
         entry = table[row]
         print(
             f"{entry['TARGETID']:<18}  {entry['P_VALUE']:8.1e}  {entry['WMSE']:7.2f}  "
-            f"{entry['NOF']:7.2f}  {entry['SNR']:6.1f}  {entry['Z']:7.4f}  {kind[row] or '-'}"
+            f"{entry['SNR']:6.1f}  {entry['Z']:7.4f}  {kind[row] or '-':<15}  {entry['CAUSE']}"
         )
 
     inlier = eligible & (kind == "") & (table["SNR"] > 5)

@@ -30,14 +30,17 @@ class Truth:
         Empty for inliers.
     strength : dict of int to float
         NaN where there is none.
+    true_z : dict of int to float
+        NaN where it is not known.
     """
 
     kind: dict[int, str]
     strength: dict[int, float]
+    true_z: dict[int, float]
 
     @staticmethod
     def read(path: Path) -> "Truth":
-        """Read a truth.csv with TARGETID, KIND and, where strengths are known, STRENGTH.
+        """Read a truth.csv with TARGETID, KIND and, where they are known, STRENGTH and TRUE_Z.
 
         Raises
         ------
@@ -49,12 +52,13 @@ class Truth:
         try:
             kind = {int(row["TARGETID"]): row["KIND"] for row in rows}
             strength = {int(row["TARGETID"]): float(row.get("STRENGTH") or "nan") for row in rows}
+            true_z = {int(row["TARGETID"]): float(row.get("TRUE_Z") or "nan") for row in rows}
         except (KeyError, TypeError, ValueError) as error:
             raise TrainingError(
-                f"{path}: {error!r}; expected columns TARGETID, KIND and perhaps STRENGTH, "
+                f"{path}: {error!r}; expected columns TARGETID, KIND, perhaps STRENGTH and TRUE_Z, "
                 "as `python -m training simulate` writes them"
             ) from error
-        return Truth(kind, strength)
+        return Truth(kind, strength, true_z)
 
     @staticmethod
     def below(folder: Path) -> "Truth":
@@ -62,7 +66,8 @@ class Truth:
         parts = [Truth.read(path) for path in sorted(folder.rglob(FILE))]
         kind = {targetid: one for part in parts for targetid, one in part.kind.items()}
         strength = {targetid: one for part in parts for targetid, one in part.strength.items()}
-        return Truth(kind, strength)
+        true_z = {targetid: one for part in parts for targetid, one in part.true_z.items()}
+        return Truth(kind, strength, true_z)
 
     def anomalies(self) -> list[str]:
         """Return the injected kinds, the control left out."""

@@ -78,6 +78,7 @@ def _quantiles(metric: str, window: str, *shares: float, selector: str = "") -> 
 
 
 _SCORING = f"{{{rules.SCORING}}}"
+_WORKING = f"{{{rules.WORKING}}}"
 _OURS = '{job="outcrop"}'
 _SECONDS = "outcrop_request_duration_seconds"
 _MASKED = "outcrop_spectra_masked_ratio"
@@ -87,10 +88,10 @@ _KNOWN = f'sum(rate(outcrop_targets_total{{target_bits="known"}}[{WINDOW}]))'
 ROWS: dict[str, tuple[Chart, ...]] = {
     "Traffic": (
         Chart(
-            "Requests to score",
+            "Requests to score or explain",
             "By route.",
             "reqps",
-            {"{{route}}": _rate("route", "outcrop_requests_total", _SCORING)},
+            {"{{route}}": _rate("route", "outcrop_requests_total", _WORKING)},
         ),
         Chart(
             "Spectra",
@@ -114,16 +115,16 @@ ROWS: dict[str, tuple[Chart, ...]] = {
     "Errors": (
         Chart(
             "Errors",
-            "Share of the requests to score that fail with a server error (5xx).",
+            "Share of the requests to score or explain that fail with a server error (5xx).",
             "percentunit",
             {"errors": "outcrop:errors:ratio"},
             rules.ERROR_RATIO,
         ),
         Chart(
             "Responses by code",
-            "Responses to requests to score.",
+            "Responses to requests to score or explain.",
             "reqps",
-            {"{{code}}": _rate("code", "outcrop_requests_total", _SCORING)},
+            {"{{code}}": _rate("code", "outcrop_requests_total", _WORKING)},
         ),
         Chart(
             "Rejections by reason",
@@ -164,7 +165,7 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "Overload responses",
-            "Share of the requests to score that get status 429.",
+            "Share of the requests to score or explain that get status 429.",
             "percentunit",
             {"overload": "outcrop:turned_away:ratio"},
             rules.OVERLOAD_RATIO,
@@ -228,6 +229,23 @@ ROWS: dict[str, tuple[Chart, ...]] = {
             "percentunit",
             {"extrapolated": "outcrop:extrapolated:ratio"},
             rules.EXTRAPOLATED_RATIO,
+        ),
+        Chart(
+            "Causes",
+            "Explained spectra with the flag anomaly, per second, by the most probable cause.",
+            "short",
+            {"{{cause}}": f"sum by (cause) (rate(outcrop_causes_total[{WINDOW}]))"},
+        ),
+        Chart(
+            "Instrumental causes",
+            "Share of the flagged spectra of the last hour, if at least "
+            f"{rules.MIN_EXPLAINED} are explained, with a cause in the instrument or the "
+            "reductions, and that of the week before.",
+            "percentunit",
+            {
+                "last hour": "outcrop:instrumental:ratio",
+                "week before": "outcrop:instrumental_before:ratio",
+            },
         ),
         Chart(
             "Drift",

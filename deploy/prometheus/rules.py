@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.prometheus import runbook
+from outcrop import INSTRUMENTAL
 
 MIN_SPECTRA = 2000
 MIN_ELIGIBLE_RATIO = 0.4
@@ -32,6 +33,11 @@ TOO_GOOD_RATIO = 0.05
 EXTRAPOLATED_RATIO = 0.1
 # Around new moon some 5 % of a night are bright: even then a model of bright targets sees more.
 OUTSIDE_RATIO = 0.99
+# By how much the share of instrumental causes among the flagged spectra of an hour may exceed that
+# of the week before: five standard errors of a share of 50 % among 100.
+INSTRUMENTAL_RISE = 0.25
+MIN_EXPLAINED = 100
+MIN_EXPLAINED_BEFORE = 500
 ERROR_RATIO = 0.05
 MIN_ERRORS = 5
 OVERLOAD_RATIO = 0.05
@@ -39,9 +45,11 @@ USED_RATIO = 0.8
 SLOW_SECONDS = 10
 CANARY_TOLERANCE = 0.001
 
-# Routes that score; other routes do not count for errors and latency.
+# Routes that score; other routes do not count for latency.
 SCORING = 'route=~"/score|/v2/.*/infer"'
-FAILED = f'{SCORING}, code=~"5.."'
+# Routes that score or explain; other routes do not count for errors.
+WORKING = 'route=~"/score|/explain|/v2/.*/infer"'
+FAILED = f'{WORKING}, code=~"5.."'
 # Keeps the logarithm of an empty decile finite.
 _MIN_SHARE = 0.001
 
@@ -108,7 +116,7 @@ class Rules:
 
     def _service_records(self) -> list[Rule]:
         window = self._span(10 * MINUTE)
-        requests = f"sum(rate(outcrop_requests_total{{{SCORING}}}[{window}]))"
+        requests = f"sum(rate(outcrop_requests_total{{{WORKING}}}[{window}]))"
         errors = (
             f"(sum(rate(outcrop_requests_total{{{FAILED}}}[{window}])) or vector(0))\n"
             "/ (outcrop:requests:rate > 0)"
@@ -158,7 +166,8 @@ class Rules:
             "critical",
             f"outcrop:errors:ratio > {ERROR_RATIO}\n"
             f"and sum(increase(outcrop_requests_total{{{FAILED}}}[{window}])) >= {MIN_ERRORS}",
-            "{{ $value | humanizePercentage }} of the requests to score fail with a server error.",
+            "{{ $value | humanizePercentage }} of the requests to score or explain fail with a "
+            "server error.",
         )
 
         saturated = self._alert(
@@ -224,6 +233,10 @@ class Rules:
             f">= {MIN_SPECTRA})"
         )
 
+        instrumental = _instrumental(f"[{hour}]", MIN_EXPLAINED)
+        week = f"[{self._span(7 * DAY)}] offset {hour}"
+        instrumental_before = _instrumental(week, MIN_EXPLAINED_BEFORE)
+
         # By version, because each model has its own deciles.
         latent_spectra = (
             f"sum by (version, latent, decile)\n(increase(outcrop_latent_spectra_total[{hour}]))"
@@ -252,6 +265,8 @@ class Rules:
             _record("outcrop:extrapolated:ratio", extrapolated),
             _record("outcrop:unscored:ratio", unscored),
             _record("outcrop:outside:ratio", outside),
+            _record("outcrop:instrumental:ratio", instrumental),
+            _record("outcrop:instrumental_before:ratio", instrumental_before),
             _record("outcrop:latent_spectra:increase", latent_spectra),
             _record("outcrop:latent_share:ratio", latent_share),
             _record("outcrop:latent_psi:sum", psi),
@@ -316,12 +331,31 @@ class Rules:
             "the population that the model is fitted on.",
         )
 
-        return [anomaly_share, too_good, extrapolated, drift, unscored, outside]
+        instrumental = self._alert(
+            "OutcropInstrumental",
+            10,
+            "warning",
+            "outcrop:instrumental:ratio\n"
+            f"  > outcrop:instrumental_before:ratio + {INSTRUMENTAL_RISE}",
+            "{{ $value | humanizePercentage }} of the flagged spectra of the last hour have a "
+            "cause in the instrument or the reductions, far more than in the week before.",
+        )
+
+        return [anomaly_share, too_good, extrapolated, drift, unscored, outside, instrumental]
 
 
 def _with_bit(bit: str, span: str) -> str:
     """Return the number of spectra with a status bit in a span of time, as an expression."""
     return f'sum(increase(outcrop_spectra_status_total{{bit="{bit}"}}[{span}]))'
+
+
+def _instrumental(span: str, least: int) -> str:
+    """Return the share of instrumental causes in a span of time with at least so many causes."""
+    causes = "|".join(INSTRUMENTAL)
+    return (
+        f'sum(increase(outcrop_causes_total{{cause=~"{causes}"}}{span}))\n'
+        f"/ (sum(increase(outcrop_causes_total{span})) >= {least})"
+    )
 
 
 def _record(name: str, expr: str, **labels: str) -> Rule:

@@ -51,7 +51,8 @@ class HttpApp:
     ----------
     settings : Settings
     router : Router
-    work : Work
+    work, slow_work : Work
+        Of the routes that are not slow, and of those that are.
     budget : Budget
         Of the bytes of requests and responses.
     observer : RequestObserver
@@ -62,6 +63,7 @@ class HttpApp:
         settings: Settings,
         router: Router,
         work: Work,
+        slow_work: Work,
         budget: Budget,
         observer: RequestObserver,
     ) -> None:
@@ -72,6 +74,7 @@ class HttpApp:
         self._limits = BodyLimits(settings.max_json_bytes, settings.max_body_bytes)
         self._router = router
         self._work = work
+        self._slow_work = slow_work
         self._budget = budget
         self._observer = observer
 
@@ -151,7 +154,8 @@ class HttpApp:
             check_header=lambda header: route.check_header(context, header),
         )
         context.body_bytes = body.size
-        return await self._work.run(
+        work = self._slow_work if route.is_slow else self._work
+        return await work.run(
             lambda: self._run(route, context, body),
             deadline=context.arrived + self._deadline_seconds,
             disconnected=receive(),

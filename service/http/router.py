@@ -117,6 +117,8 @@ class PostRoute:
     check_header : callable, optional
         Runs when the JSON header of a binary body has arrived; returns how many bytes must
         follow it, or raises a Problem.
+    is_slow : bool
+        Whether `run` takes seconds: such requests wait for each other, and no other for them.
     """
 
     path: str
@@ -125,6 +127,7 @@ class PostRoute:
     check: Callable[[RequestContext], None] = _accept
     check_header: Callable[[RequestContext, bytes], int] = _no_tensors
     is_open: bool = False
+    is_slow: bool = False
     methods: tuple[str, ...] = ("POST",)
 
 

@@ -19,7 +19,7 @@ _log = logging.getLogger("service")
 
 
 class Work:
-    """Threads that score, and the queue in front of them.
+    """Threads that score or explain, and the queue in front of them.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Work:
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self.slots = threads + waiting
         self._taken = 0
 
@@ -149,7 +149,7 @@ def _pass_on(future: Future[T], result: asyncio.Future[T]) -> None:
 def _deadline_passed() -> Problem:
     return Problem(
         504,
-        "the deadline passed before the spectra were scored; send fewer spectra at a time, or "
-        "try again later",
+        "the deadline passed before the spectra were scored or explained; send fewer spectra at a "
+        "time, or try again later",
         reason="deadline",
     )

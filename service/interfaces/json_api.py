@@ -5,7 +5,7 @@ from starlette.responses import Response
 from ..http.body import JSON, Body
 from ..http.router import GetRoute, PostRoute, RequestContext, Route
 from . import json_models
-from .request_scorer import RequestScorer
+from .request_scorer import RequestScorer, check_count
 from .response_models import ModelCard, ModelName, ScoreAnswer
 
 
@@ -34,7 +34,7 @@ class JsonApi:
         """Score the spectra of a request."""
         timer = self._scorer.timer()
         request, lists = json_models.parse(body.data, self._scorer.max_spectra)
-        self._scorer.check_count("the request", len(request.spectra))
+        check_count("the request", len(request.spectra), self._scorer.max_spectra)
         groups = list(json_models.groups(request, lists, self._scorer.by_block))
         reconstruction = request.reconstruction is not False
         timer.lap("read")

@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from numpy.typing import NDArray
 
 from outcrop import Band, Scores, Spectra, Status, WireError
-from outcrop.spectra import CAMERAS, STEP, WAVE, repeated
+from outcrop.spectra import CAMERAS, CANDIDATES, STEP, WAVE, repeated
 from outcrop.strict_json import (
     FLOATS,
     INTEGERS,
@@ -37,8 +37,8 @@ _INT64 = 2**63
 _DECIMAL = r"^-?[0-9]{1,19}$"
 _OBJECTS = 5
 """A spectrum has at most so many: itself, its cameras, and three of them."""
-_LISTS = 12
-"""A spectrum has at most so many: wavelength, flux, ivar and mask of three cameras."""
+_LISTS = 13
+"""A spectrum has at most so many: four of three cameras, and further redshifts."""
 _INTEGERS = {"targetid": 0, "desi_target": -1, "bgs_target": -1, "mws_target": -1}
 """The fields that are 64-bit integers, and what they are where they are not given."""
 
@@ -72,6 +72,15 @@ TargetBits = Annotated[
 ]
 Redshift = Annotated[
     Raw, Meta(description="Redshift; null where unknown", extra_json_schema=_VALUE)
+]
+Candidates = Annotated[
+    Raw,
+    _numbers(
+        {"type": "number"},
+        "redrock's next best redshifts, the best first; for /explain",
+        type=["array", "null"],
+        maxItems=CANDIDATES,
+    ),
 ]
 Wavelength = Annotated[
     Raw,
@@ -133,6 +142,7 @@ class Spectrum(msgspec.Struct, forbid_unknown_fields=True):
         Literal["GALAXY", "QSO", "STAR"] | UnsetType | None,
         Meta(description="redrock's class; without it p_value is that among all classes"),
     ] = UNSET
+    z_candidates: Candidates | UnsetType = UNSET
     wavelength: Wavelength | UnsetType = UNSET
     flux: Flux | UnsetType = UNSET
     ivar: Ivar | UnsetType = UNSET
@@ -158,13 +168,14 @@ class Spectrum(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ScoreRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `POST /score`."""
+    """The body of `POST /score` and of `POST /explain`."""
 
     spectra: Annotated[list[Spectrum], Meta(min_length=1)]
     reconstruction: Annotated[
         bool | UnsetType,
         Meta(
-            description="Whether to return reconstruction, rest_flux and rest_ivar",
+            description="Of `POST /score`: whether to return reconstruction, rest_flux and "
+            "rest_ivar",
             extra_json_schema={"default": True},
         ),
     ] = UNSET
@@ -178,7 +189,7 @@ _INTEGER = msgspec.json.Decoder(int | str)
 
 
 def parse(body: memoryview, max_spectra: int) -> tuple[ScoreRequest, list[bytes]]:
-    """Read the body of `POST /score`, all but its numbers.
+    """Read such a body, all but its numbers.
 
     Returns
     -------
@@ -278,6 +289,9 @@ def _groups(
     targetid, desi, bgs, mws = (_integers(spectra, names, field) for field in _INTEGERS)
     spectype = np.array([spectrum.spectype or "" for spectrum in spectra])
     z = np.array([_redshift(s, name) for s, name in zip(spectra, names, strict=True)])
+    candidates = np.array(
+        [_candidates(s, name, lists) for s, name in zip(spectra, names, strict=True)]
+    )
     bands_of = [spectrum.bands(name) for spectrum, name in zip(spectra, names, strict=True)]
     layouts: dict[tuple[str, ...], list[int]] = {}
     for row, bands in enumerate(bands_of):
@@ -299,6 +313,7 @@ def _groups(
             desi_target=desi[index],
             bgs_target=bgs[index],
             mws_target=mws[index],
+            z_candidates=candidates[index],
         )
         yield index, found
 
@@ -328,6 +343,18 @@ def _int64(text: Raw, where: str) -> int:
 def _redshift(spectrum: Spectrum, where: str) -> float:
     value = decode_value(_REDSHIFT, spectrum.z, f"{where}.z")
     return np.nan if value is None else value
+
+
+def _candidates(spectrum: Spectrum, name: str, lists: list[bytes]) -> NDArray[np.float64]:
+    row = np.full(CANDIDATES, np.nan)
+    if _is_given(spectrum.z_candidates):
+        where = f"{name}.z_candidates"
+        text = _text(spectrum.z_candidates, lists, where)
+        values = read_list(FLOATS, text, np.float64, where)
+        if len(values) > CANDIDATES:
+            raise WireError(f"{where} has {len(values)} values; give at most {CANDIDATES}")
+        row[: len(values)] = values
+    return row
 
 
 def _band(name: str, rows: list[tuple[str, Pixels]], lists: list[bytes], by_block: ByBlock) -> Band:

@@ -16,6 +16,7 @@ from outcrop.wire import (
     INPUTS,
     MODEL_NAME,
     OUTPUTS,
+    Request,
     RequestHeader,
     Tensor,
     decode_request,
@@ -26,7 +27,7 @@ from outcrop.wire import (
 from ..http.body import BINARY, JSON, Body
 from ..http.errors import Problem
 from ..http.router import GetRoute, PostRoute, RequestContext, Route
-from .request_scorer import RequestScorer
+from .request_scorer import RequestScorer, check_count
 from .response_models import (
     ModelConfiguration,
     ModelMetadata,
@@ -134,19 +135,15 @@ class OipApi:
         Problem
             400 where the header is not valid, 413 where it announces too many spectra.
         """
-        context.json_header = self._read_header(header, len(header))
+        context.json_header = read_header(header, len(header), self._scorer.max_spectra)
         return context.json_header.tensor_bytes
 
     def infer(self, context: RequestContext, body: Body) -> Response:
         """Score the spectra of a message."""
         timer = self._scorer.timer()
-        length = body.headers.header_length
         # The header of a body that is all JSON has not been read yet.
-        header = context.json_header or self._read_header(body.data, length)
-        try:
-            request = decode_request(body.data, length, header)
-        except WireError as error:
-            raise _malformed(error) from error
+        header = context.json_header or read_header(body.data, None, self._scorer.max_spectra)
+        request = read_request(body, header)
         timer.lap("read")
 
         scores = self._scorer.score(request.spectra, reconstruction=request.reconstruction)
@@ -157,13 +154,29 @@ class OipApi:
         timer.lap("write")
         return Response(content, headers=headers)
 
-    def _read_header(self, body: bytes | memoryview, length: int | None) -> RequestHeader:
-        try:
-            header = decode_request_header(body, length)
-        except WireError as error:
-            raise _malformed(error) from error
-        self._scorer.check_count("the request", header.spectra)
-        return header
+
+def read_header(body: bytes | memoryview, length: int | None, max_spectra: int) -> RequestHeader:
+    """Read and check the JSON header of a message, of this length; None where all is JSON.
+
+    Raises
+    ------
+    Problem
+        400 where it is not valid, 413 where it announces too many spectra.
+    """
+    try:
+        header = decode_request_header(body, length)
+    except WireError as error:
+        raise _malformed(error) from error
+    check_count("the request", header.spectra, max_spectra)
+    return header
+
+
+def read_request(body: Body, header: RequestHeader) -> Request:
+    """Read a message whose header has been read; Problem 400 where it is not valid."""
+    try:
+        return decode_request(body.data, body.headers.header_length, header)
+    except WireError as error:
+        raise _malformed(error) from error
 
 
 def _malformed(error: WireError) -> Problem:

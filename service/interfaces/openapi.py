@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from outcrop import Model
+from outcrop.explanation_json import JsonExplanations
 from outcrop.wire import HEADER_LENGTH, MODEL_NAME
 
 from ..http.body import BINARY, JSON
@@ -36,7 +37,7 @@ MEANINGS = {
     "431": "Request line and headers are too long, or there are too many headers",
     "500": "The server failed on this request",
     "503": "Not ready, draining, or without memory for this request",
-    "504": "The deadline passed before the spectra were scored",
+    "504": "The deadline passed before the spectra were scored or explained",
 }
 _REFERENCE = "#/components/schemas/{}"
 _POST_ERRORS = ("400", "408", "413", "415", "429", "500", "503", "504")
@@ -57,13 +58,16 @@ class _Operation:
         Statuses that other routes do not have.
     example : dict, optional
         A valid JSON body.
+    binary : bool
+        Whether the response can be binary.
     """
 
     summary: str
-    response: type[BaseModel] | str | None
+    response: type[BaseModel] | type[msgspec.Struct] | str | None
     body: type[BaseModel] | type[msgspec.Struct] | None = None
     errors: tuple[str, ...] = ()
     example: dict[str, Any] | None = None
+    binary: bool = False
 
 
 _PIXELS = {
@@ -95,12 +99,22 @@ _MODEL_OPERATIONS = {
         "Triton's model configuration", responses.ModelConfiguration, errors=("404",)
     ),
     "/infer": _Operation(
-        "Score spectra given as tensors", responses.InferAnswer, responses.InferRequest, ("404",)
+        "Score spectra given as tensors",
+        responses.InferAnswer,
+        responses.InferRequest,
+        ("404",),
+        binary=True,
     ),
 }
 _OPERATIONS = {
     "/score": _Operation(
         "Score spectra given as JSON", responses.ScoreAnswer, ScoreRequest, example=_EXAMPLE
+    ),
+    "/explain": _Operation(
+        "Explain spectra given as JSON or as binary tensors",
+        JsonExplanations,
+        ScoreRequest,
+        example={"spectra": _EXAMPLE["spectra"]},
     ),
     "/model": _Operation("The description of the model", responses.ModelCard),
     "/livez": _Operation("Whether the process is alive", State),
@@ -164,7 +178,7 @@ def _path(route: Route, model: Model) -> dict[str, Any]:
         "summary": operation.summary,
         "operationId": _identifier(route),
         "responses": {
-            "200": _success(route, operation),
+            "200": _success(operation),
             **{code: _error(code) for code in _errors(route, operation)},
         },
         "security": [{}] if route.is_open else [{}, {"token": []}],
@@ -192,13 +206,13 @@ def _reference(model: type[object]) -> dict[str, str]:
     return {"$ref": _REFERENCE.format(model.__name__)}
 
 
-def _success(route: Route, operation: _Operation) -> dict[str, Any]:
+def _success(operation: _Operation) -> dict[str, Any]:
     success: dict[str, Any] = {"description": operation.summary}
     if isinstance(operation.response, str):
         success["content"] = {operation.response: {"schema": {}}}
     elif operation.response is not None:
         success["content"] = {JSON: {"schema": _reference(operation.response)}}
-    if _takes_binary(route):
+    if operation.binary:
         success["content"][BINARY] = {"schema": {}}
     return success
 

@@ -47,27 +47,6 @@ class RequestScorer:
         """Return a timer of the stages before and after scoring."""
         return StageTimer(self._metrics.observe_stage)
 
-    def check_count(self, where: str, count: int) -> None:
-        """Check the number of spectra in a request.
-
-        Parameters
-        ----------
-        where : str
-            The part of the request that holds them, for the message.
-        count : int
-
-        Raises
-        ------
-        Problem
-            413 where there are too many.
-        """
-        if count > self.max_spectra:
-            raise Problem(
-                413,
-                f"{where} holds {count} spectra; send at most {self.max_spectra} at a time",
-                reason="too_large",
-            )
-
     def score(self, spectra: Spectra, *, reconstruction: bool) -> Scores:
         """Score and count some spectra of a request."""
         scores = self._scorer.score(
@@ -78,4 +57,26 @@ class RequestScorer:
 
     def record(self, context: RequestContext, scores: Scores) -> None:
         """Add the counts of a whole request to its log line."""
-        context.log_fields = {"n": len(scores), "status": status_counts(scores)}
+        context.log_fields = {"n": len(scores), "status": status_counts(scores.status)}
+
+
+def check_count(where: str, count: int, max_spectra: int) -> None:
+    """Check the number of spectra in a request.
+
+    Parameters
+    ----------
+    where : str
+        The part of the request that holds them, for the message.
+    count, max_spectra : int
+
+    Raises
+    ------
+    Problem
+        413 where there are too many.
+    """
+    if count > max_spectra:
+        raise Problem(
+            413,
+            f"{where} holds {count} spectra; send at most {max_spectra} at a time",
+            reason="too_large",
+        )

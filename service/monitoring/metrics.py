@@ -26,7 +26,7 @@ from prometheus_client import (
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from outcrop import Model, Scores, Spectra, Status
+from outcrop import CAUSES, Explanations, Model, Scores, Spectra, Status
 from outcrop.scores import INELIGIBLE, MIN_SNR
 from scoring.canary import Disagreement
 from scoring.drift import DECILES, Drift
@@ -64,11 +64,11 @@ TARGET_BITS = ("known", "unknown")
 
 PETALS = (*map(str, range(10)), "none")
 
-STAGES = ("read", *SCORING_STAGES, "write")
+STAGES = ("read", *SCORING_STAGES, "explain", "write")
 """The stages of a request, once its body is complete, in order."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_STAGE_SECONDS = (0.0001, 0.00025, 0.0005, *_SECONDS[:12])
+_STAGE_SECONDS = (0.0001, 0.00025, 0.0005, *_SECONDS[:14])
 _BYTES = tuple(float(4**k) for k in range(5, 14))
 _BITS = [int(bit) for bit in Status]
 _NAMES = [str(bit.name) for bit in Status]
@@ -78,9 +78,9 @@ def _bit_counts(status: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.count_nonzero(status[:, None] & np.array(_BITS, np.int32), axis=0)
 
 
-def status_counts(scores: Scores) -> dict[str, int]:
-    """Return how many spectra have each status bit, by name, where there are any."""
-    counts = _bit_counts(scores.status).tolist()
+def status_counts(status: NDArray[np.int32]) -> dict[str, int]:
+    """Return how many of some status (N,) have each bit, by name, where there are any."""
+    counts = _bit_counts(status).tolist()
     return {name: count for name, count in zip(_NAMES, counts, strict=True) if count}
 
 
@@ -150,13 +150,13 @@ class Metrics:
     def _register_load(self) -> None:
         self._work = Gauge(
             "outcrop_work_requests",
-            "Complete requests in work or waiting for a thread.",
+            "Complete requests to score in work or waiting for a thread.",
             registry=self.registry,
         )
 
         self._work_max = Gauge(
             "outcrop_work_requests_max",
-            "Maximum number of requests in work or waiting; beyond it 429.",
+            "Maximum number of requests to score in work or waiting; beyond it 429.",
             registry=self.registry,
         )
 
@@ -225,6 +225,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._causes = Counter(
+            "outcrop_causes",
+            "Explained spectra with the flag anomaly, by the most probable cause.",
+            ["cause"],
+            registry=self.registry,
+        )
+
     def _register_canary(self) -> None:
         self._canary_difference = Gauge(
             "outcrop_canary_difference_ratio",
@@ -261,6 +268,7 @@ class Metrics:
             (self._spectra_status, _NAMES),
             (self._spectra_petal, PETALS),
             (self._targets, TARGET_BITS),
+            (self._causes, CAUSES),
         ):
             for name in names:
                 metric.labels(name)
@@ -321,10 +329,18 @@ class Metrics:
         self._extrapolated.inc(int((disqualified & (scores.snr >= MIN_SNR)).sum()))
 
         self._scores.observe(spectra, scores)
-        for name, count in status_counts(scores).items():
+        for name, count in status_counts(scores.status).items():
             self._spectra_status.labels(name).inc(count)
         self._observe_targets(spectra)
         self._observe_petals(spectra)
+
+    def observe_causes(self, explanations: Explanations, p_level: float) -> dict[str, int]:
+        """Count the causes of explained spectra with a p_value below a level; return the counts."""
+        flagged = [one.cause for one in explanations if one.p_value < p_level]
+        counts = {cause: flagged.count(cause) for cause in CAUSES if cause in flagged}
+        for cause, count in counts.items():
+            self._causes.labels(cause).inc(count)
+        return counts
 
     def _observe_targets(self, spectra: Spectra) -> None:
         """Count targets by whether their target bits are known."""
@@ -360,9 +376,11 @@ _LABELS = {
     "stage": "`read`: the body is decoded; `rest_frame`: coadded and resampled; `infill`: infilled "
     "and normalised; `encode`, `decode`: the networks; `residual`: wmse and boxcar significance; "
     "`neighbours`: NOF; `robust`: the robust reconstruction, where one is requested; "
-    "`calibrate`: p_value; `write`: the response is encoded",
+    "`calibrate`: p_value; `explain`: spectra are explained, their scoring "
+    "included; `write`: the response is encoded",
     "outcome": OUTCOMES,
     "bit": _NAMES,
+    "cause": CAUSES,
     "petal": PETALS,
     "target_bits": TARGET_BITS,
     "flag": FLAGS,

@@ -1,4 +1,4 @@
-"""The image's build compiles everything that reading and scoring need."""
+"""The image's build compiles everything that reading, scoring and explaining need."""
 
 import os
 import subprocess
@@ -8,13 +8,16 @@ from pathlib import Path
 from outcrop.desi import Petal
 
 ROOT = Path(__file__).parents[2]
-_SCORE = """
+_EXPLAIN = """
 import sys
+from explanation.explainer import Explainer
 from outcrop import read_spectra
-from scoring.scorer import Scorer
+from outcrop.flagged import explain_flagged
 from service.interfaces.number_lists import read_floats
 read_floats(b"[-1.5e1, null]", 2, "flux")
-Scorer.open(sys.argv[1], threads=1).score(read_spectra(*sys.argv[2:]))
+explainer = Explainer.open(sys.argv[1])
+spectra = read_spectra(*sys.argv[2:])
+explain_flagged(explainer.explain, spectra, explainer.scorer.score(spectra))
 """
 
 
@@ -39,5 +42,5 @@ def test_a_real_petal_needs_nothing_compiled_after_the_build(
     run("deploy/compile.py")
     before = compiled(tmp_path)
     assert before
-    run("-c", _SCORE, bundle, petal.coadd, petal.redrock)
+    run("-c", _EXPLAIN, bundle, petal.coadd, petal.redrock)
     assert compiled(tmp_path) == before

@@ -29,5 +29,5 @@ def test_the_service_keeps_to_its_openapi_document(served: ServedProcess, tmp_pa
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tested: 16" in done.stdout
+    assert "Tested: 17" in done.stdout
     assert '"code": 500' not in served.log.read_text()

@@ -1,4 +1,4 @@
-"""An HTTP server that scores without a model, and injects the faults that a test lists."""
+"""An HTTP server that answers without a model, and injects the faults that a test lists."""
 
 import contextlib
 import json
@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from outcrop.explanation_json import encode_explanations
 from outcrop.wire import HEADER_LENGTH, decode_request, encode_response
-from tests.outcrop_sdk.sample import some_model, some_scores
+from tests.outcrop_sdk.sample import some_explanations, some_model, some_scores
 
 Fault = Callable[[BaseHTTPRequestHandler, bytes], bool]
 """Called with a request and its body; True where it has answered, or broken, the request."""
@@ -31,8 +32,8 @@ class FaultInjectingServer:
         The served one.
     faults : list of Fault
         One for each request, in turn.
-    paths, request_ids, tokens, sizes : list
-        Of the requests that arrived; sizes in spectra, of those that were scored.
+    paths, request_ids, tokens, sizes, explained : list
+        Of the requests that arrived; sizes in spectra, of those that were scored, and explained.
     closing : Event
         Set at the end of the test: faults that never answer wait for it.
     """
@@ -44,6 +45,7 @@ class FaultInjectingServer:
         self.request_ids: list[str | None] = []
         self.tokens: list[str | None] = []
         self.sizes: list[int] = []
+        self.explained: list[int] = []
         self.closing = threading.Event()
         # It listens once the constructor returns.
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
@@ -84,6 +86,11 @@ class FaultInjectingServer:
             scores = some_scores(request.spectra, request.reconstruction, self.model.identity)
             headers, content = encode_response(scores, request)
             reply(handler, 200, content, **headers)
+        elif handler.path == "/explain":
+            request = decode_request(body, int(handler.headers[HEADER_LENGTH]))
+            self.explained.append(len(request.spectra))
+            explanations = some_explanations(request.spectra, self.model.identity)
+            reply(handler, 200, encode_explanations(explanations, self.model.sample))
         else:
             reply(handler, 404, b'{"error": "no such path"}')
 

@@ -8,7 +8,21 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import ArrayLike
 
-from outcrop import WAVE, Band, Model, ModelIdentity, Petal, Scores, Spectra
+from outcrop import (
+    WAVE,
+    Band,
+    Evidence,
+    Explanation,
+    Explanations,
+    Model,
+    ModelIdentity,
+    Neighbour,
+    Petal,
+    Scores,
+    Segment,
+    Spectra,
+    Tag,
+)
 
 LATENTS = 3
 BINS = 7
@@ -176,6 +190,76 @@ def some_scores(
         **(dict.fromkeys(("reconstruction", "rest_flux", "rest_ivar"), spectrum))
         if reconstruction
         else {},
+    )
+
+
+def some_explanation(targetid: int, cause: str = "sky_residual") -> Explanation:
+    """An explanation whose values identify the target, with two evidences and two segments."""
+    spans = ((5570.0, 5580.5), (6295.0, 6305.0))
+    likely = Evidence(cause, 90.5, 2, 0.75, 0.25, np.nan, spans, f"{cause} at 5577 Å: Δχ² 90")
+    other = Evidence("unexplained", 0.0, 0, 0.25, np.nan, np.nan, (), "")
+    tags = (Tag("sky line", 0.57), Tag("Hα", 0.0125))
+    return Explanation(
+        targetid,
+        status=0,
+        p_value=1 / (1.0 + targetid),
+        cause=cause,
+        cause_probability=0.75,
+        p_explained=0.25,
+        z_best=targetid / 1000,
+        p_best=0.125,
+        sentence=f"{targetid}: {cause} at Hα, 5577 Å",
+        evidence=(likely, other),
+        segments=(
+            Segment(spans[0], (6961.0, 6975.5), 12.5, 1, 0.5, tags),
+            Segment(spans[1], (7868.0, 7881.0), 6.5, -1, np.nan),
+        ),
+    )
+
+
+def explained_flags(
+    scores: Scores, cause: str = "sky_residual", model: ModelIdentity | None = None
+) -> Explanations:
+    """Explanations of the flagged rows, as `explain_flagged` returns them."""
+    each = zip(scores.targetid, scores.status, scores.p_value, scores.anomaly, strict=True)
+    return Explanations(
+        scores.model if model is None else model,
+        tuple(
+            some_explanation(int(one), cause)
+            if flagged
+            else Explanation(int(one), int(bits), float(p))
+            for one, bits, p, flagged in each
+        ),
+    )
+
+
+def some_explanations(spectra: Spectra, model: ModelIdentity | None = None) -> Explanations:
+    """Explanations whose values identify the target and its redshift; every fifth has no cause."""
+    rows = map(_explanation, spectra.targetid.tolist(), spectra.z.tolist())
+    return Explanations(some_model().identity if model is None else model, tuple(rows))
+
+
+def _explanation(targetid: int, z: float) -> Explanation:
+    if targetid % 5 == 0:
+        return Explanation(targetid, 1, float("nan"))
+    span = (6500.0, 6600.0)
+    evidence = Evidence("emission_line", 90.0, 2, 0.75, 0.25, z, (span,), "Hα stands out")
+    segment = Segment((5900.0, 6000.0), span, 9.5, 1, float("nan"), (Tag("Hα", 0.01),))
+
+    return Explanation(
+        targetid,
+        status=32,
+        p_value=0.001,
+        cause="emission_line",
+        cause_probability=0.75,
+        p_explained=0.25,
+        z_best=z,
+        p_best=0.001,
+        sentence=f"Hα stands out in {targetid}",
+        place=(z, float("nan")),
+        evidence=(evidence,),
+        segments=(segment,),
+        neighbours=(Neighbour(2**62 + targetid, z, "GALAXY", "", 1.5, 0.25),),
     )
 
 

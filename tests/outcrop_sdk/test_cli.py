@@ -15,6 +15,7 @@ import pytest
 
 import outcrop
 from outcrop.cli import main
+from outcrop.labels import LabelStore
 from tests.outcrop_sdk.fault_server import FaultInjectingServer, failing, no_fault
 from tests.outcrop_sdk.sample import (
     LATENTS,
@@ -56,6 +57,21 @@ def test_score_writes_the_table_and_prints_its_counts(
     assert "population BGS (0 outside, 5 unknown); status: " in out
     assert f"written to {tmp_path / 'o.fits'}" in out
     assert err == ""
+
+
+def test_score_explains_the_flagged_spectra_on_request(
+    arguments: list[str],
+    server: FaultInjectingServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*arguments, "--explain"]) == 0
+    # Flagged are 12, and 15 and the long one, which have no cause because 5 divides them.
+    assert server.explained == [3]
+    rows = read_table(tmp_path / "o.fits")
+    assert rows["CAUSE"].tolist() == ["", "", "", "emission_line", ""]
+    assert read_header(tmp_path / "o.fits", "PRIMARY")["EXPLAIND"] == 1
+    assert "causes of the anomalies: 1 emission_line\n" in capsys.readouterr().out
 
 
 def test_score_writes_reconstructions_on_request(arguments: list[str], tmp_path: Path) -> None:
@@ -413,6 +429,11 @@ def test_plot_finds_its_spectrum_and_writes_its_figure(
     assert server.sizes == [1, 1]
     assert (tmp_path / "spectrum-21.png").read_bytes().startswith(b"\x89PNG")
 
+    assert main([*arguments, "21", "--explain", "--output", "why.png"]) == 0
+    assert server.explained == [1]
+    plain = (tmp_path / "spectrum-21.png").read_bytes()
+    assert (tmp_path / "why.png").read_bytes()[16:24] != plain[16:24]  # width and height
+
     assert main([*arguments, "21"]) == 1
     assert "spectrum-21.png exists" in capsys.readouterr().err
     assert main([*arguments, "21", "--output", "one.pdf"]) == 0
@@ -478,3 +499,132 @@ def test_a_password_in_the_address_is_never_printed(
     assert "cannot be reached" in err
     assert "s3cret" not in out + err
     assert b"s3cret" not in (tmp_path / "o.fits").read_bytes()
+
+
+VI_FILE = """\
+TARGETID,NIGHT,Redrock_spectype,Redrock_z,VI_scanner,VI_quality,VI_issue,VI_z,VI_spectype,VI_comment
+39633345008634465,20210324,GALAXY,0.1234,ABC,4,,,,
+12,20210324,STAR,-0.0003,ABC,1,RC,0.5000,GALAXY,""broad"" lines; see Halpha
+"""
+
+
+@pytest.fixture
+def vi_file(tmp_path: Path) -> Path:
+    path = tmp_path / "desi-vi_1_ABC.csv"
+    path.write_text(VI_FILE)
+    return path
+
+
+def test_labels_are_imported_once_and_exported_as_they_were(
+    vi_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database, output = str(tmp_path / "labels.sqlite"), tmp_path / "again.csv"
+    assert main(["labels", "import", database, str(vi_file)]) == 0
+    assert main(["labels", "import", database, f"{tmp_path}/desi-vi_*.csv"]) == 0
+    assert main(["labels", "export", database, "--output", str(output)]) == 0
+    assert output.read_text() == VI_FILE
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "2 changes by 2 labels",
+        "0 changes by 2 labels",
+        f"2 of 2 labels written to {output}",
+    ]
+    assert err == ""
+
+
+def test_labels_are_exported_for_the_neighbours_of_explanations(
+    vi_file: Path, tmp_path: Path
+) -> None:
+    database, output = str(tmp_path / "labels.sqlite"), tmp_path / "labels.csv"
+    assert main(["labels", "import", database, str(vi_file)]) == 0
+    with LabelStore(database) as store:
+        store.record("XYZ", 12, {"comment": "two spectra"})
+        store.record("XYZ", 13, {"interest": 5})
+
+    export = ["labels", "export", database, "--format", "labels", "--output", str(output)]
+    assert main(export) == 0
+    assert output.read_text() == "TARGETID,LABEL\n12,two spectra\n13,interest 5\n"
+    assert main([*export, "--scanner", "ABC", "--overwrite"]) == 0
+    assert output.read_text() == 'TARGETID,LABEL\n12,"""broad"" lines; see Halpha"\n'
+
+
+def test_labels_of_files_and_databases_are_merged_and_conflicts_listed(
+    vi_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, database = tmp_path / "other.csv", str(tmp_path / "labels.sqlite")
+    other.write_text(VI_FILE.replace("ABC", "").replace(",1,RC", ",4,S"))
+    with LabelStore(database) as store:
+        store.record("XYZ", 39633345008634465, {"vi_quality": 3, "z": 0.1234})
+
+    output = tmp_path / "merged.csv"
+    inputs = [str(vi_file), str(other), database]
+    assert main(["labels", "merge", *inputs, "--output", str(output)]) == 0
+    out, _ = capsys.readouterr()
+    assert out.splitlines() == [
+        "conflict: TARGETID 12: qualities 1 and 4",
+        f"2 targets, 1 with conflicts, written to {output}",
+    ]
+    assert output.read_text().splitlines()[1:] == [
+        '12,-0.0003,0.5000,999,STAR,GALAXY,RCS,"""broad"" lines; see Halpha",none,2,,-1',
+        "39633345008634465,0.1234,0.1234,3.66667,GALAXY,GALAXY,,,none,3,,-1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export", "no.sqlite", "-o", "x.csv"], "no.sqlite does not exist; name a database"),
+        (["export", "{vi}", "-o", "{vi}"], "exists; choose another name or overwrite it"),
+        (["export", "{vi}", "-o", "x.csv"], "it is no label database; choose another name"),
+        (["import", "x.sqlite", "no.csv"], "no.csv cannot be read"),
+        (["import", "nowhere/x.sqlite", "{vi}"], "its folder nowhere does not exist"),
+        (["merge", "*.no.csv", "-o", "x.csv"], "no file matches *.no.csv; check the pattern"),
+    ],
+)
+def test_labels_that_cannot_be_had(
+    arguments: list[str],
+    message: str,
+    vi_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(vi_file.parent)
+    assert main(["labels", *(each.format(vi=vi_file) for each in arguments)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.startswith("outcrop: error: ")
+    assert err.count("\n") == 1
+    assert [each.name for each in vi_file.parent.iterdir()] == [vi_file.name]
+
+
+def test_rows_without_a_scanner_are_imported_by_name_only(
+    vi_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vi_file.write_text(VI_FILE.replace("ABC", ""))
+    database = str(tmp_path / "labels.sqlite")
+    assert main(["labels", "import", database, str(vi_file)]) == 1
+    assert f"{vi_file}: row 1: VI_scanner is empty; say whose" in capsys.readouterr().err
+    assert main(["labels", "import", database, str(vi_file), "--scanner", "XYZ"]) == 0
+    with LabelStore(database) as store:
+        assert {label.scanner for label in store.current()} == {"XYZ"}
+
+
+def test_without_sqlalchemy_files_can_be_merged_and_databases_say_what_to_install(
+    vi_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "outcrop.labels", None)
+    assert main(["labels", "merge", str(vi_file), "-o", str(tmp_path / "merged.csv")]) == 0
+    assert main(["labels", "import", str(tmp_path / "x.sqlite"), str(vi_file)]) == 1
+    assert "install it: pip install sqlalchemy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], ["export"], ["import"], ["merge"]])
+def test_the_help_of_labels_has_examples(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["labels", *command, "--help"]) == 0
+    assert "\n  outcrop labels merge labels.sqlite --output merged.csv" in capsys.readouterr().out

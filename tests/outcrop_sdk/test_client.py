@@ -44,6 +44,7 @@ from tests.outcrop_sdk.fault_server import (
     reply,
 )
 from tests.outcrop_sdk.sample import (
+    some_explanations,
     some_model,
     some_scores,
     some_spectra,
@@ -78,6 +79,7 @@ def call(request: pytest.FixtureRequest) -> Call:
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send two spectra in a request."""
     monkeypatch.setattr("outcrop._http.inference.CHUNK", 2)
+    monkeypatch.setattr("outcrop._http.inference.EXPLAIN_CHUNK", 2)
 
 
 def assert_same(scores: Scores, expected: Scores) -> None:
@@ -118,6 +120,32 @@ def test_no_spectra_have_no_scores(call: Call, server: FaultInjectingServer) -> 
     scores = call(server.url, "score", some_spectra(0))
     assert server.paths == ["/model"]
     assert (len(scores), scores.model) == (0, some_model().identity)
+
+
+def test_explanations_come_back_row_by_row(call: Call, server: FaultInjectingServer) -> None:
+    spectra = some_spectra(6, bands=("b", "r", "z"))
+    assert repr(call(server.url, "explain", spectra)) == repr(some_explanations(spectra))
+    assert server.paths == ["/explain"]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_many_spectra_are_explained_in_chunks_and_come_back_in_order(
+    call: Call, server: FaultInjectingServer
+) -> None:
+    spectra = some_spectra(7)[np.random.default_rng(1).permutation(7)]
+    finished: list[int] = []
+    server.faults = [no_fault, failing(503, Retry_After="0"), hang_up]
+    explanations = call(server.url, "explain", spectra, finished.append)
+    assert repr(explanations) == repr(some_explanations(spectra))
+    assert finished == server.explained == [2, 2, 2, 1]
+    assert len(server.paths) == 6
+    assert len(set(server.request_ids)) == 4
+
+
+def test_no_spectra_have_no_explanations(call: Call, server: FaultInjectingServer) -> None:
+    explanations = call(server.url, "explain", some_spectra(0))
+    assert server.paths == ["/model"]
+    assert (len(explanations), explanations.model) == (0, some_model().identity)
 
 
 def test_a_petal_is_read_and_scored(
@@ -163,7 +191,7 @@ def test_health_is_one_request(call: Call, server: FaultInjectingServer) -> None
 
 
 def test_health_of_another_server_is_an_error(call: Call, server: FaultInjectingServer) -> None:
-    with pytest.raises(StatusError, match="404") as caught:
+    with pytest.raises(StatusError, match=r"404 .* as new as this client") as caught:
         call(server.url + "/elsewhere", "health")
     assert caught.value.status == 404
 
@@ -429,7 +457,7 @@ def bomb(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
         (bomb, "compressed as 'gzip', which was not requested"),
     ],
 )
-@pytest.mark.parametrize("method", ["score", "model"])
+@pytest.mark.parametrize("method", ["score", "explain", "model"])
 def test_an_answer_is_never_longer_than_what_was_requested(
     call: Call, server: FaultInjectingServer, fault: Any, reason: str, method: str
 ) -> None:
@@ -437,7 +465,7 @@ def test_an_answer_is_never_longer_than_what_was_requested(
     tracemalloc.start()
     try:
         with pytest.raises(WireError, match=reason):
-            call(server.url, method, *([some_spectra(1)] if method == "score" else []))
+            call(server.url, method, *([] if method == "model" else [some_spectra(1)]))
         assert tracemalloc.get_traced_memory()[1] < 8_000_000
     finally:
         tracemalloc.stop()
@@ -459,12 +487,12 @@ def test_an_endless_error_is_still_an_error(call: Call, server: FaultInjectingSe
     "fault",
     [answering(b"<html>Welcome</html>"), answering(b"not gzip", Content_Encoding="gzip")],
 )
-@pytest.mark.parametrize("method", ["score", "model"])
+@pytest.mark.parametrize("method", ["score", "explain", "model"])
 def test_an_answer_that_is_not_valid_is_refused(
     call: Call, server: FaultInjectingServer, fault: Any, method: str
 ) -> None:
     server.faults = [fault]
-    arguments = [some_spectra(1)] if method == "score" else []
+    arguments = [] if method == "model" else [some_spectra(1)]
     with pytest.raises(WireError, match="cannot be") as caught:
         call(server.url, method, *arguments)
     assert caught.value.request_id == server.request_ids[0]
@@ -472,14 +500,17 @@ def test_an_answer_that_is_not_valid_is_refused(
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_scores_of_two_models_are_never_joined(call: Call, server: FaultInjectingServer) -> None:
+@pytest.mark.parametrize("method", ["score", "explain"])
+def test_rows_of_two_models_are_never_joined(
+    call: Call, server: FaultInjectingServer, method: str
+) -> None:
     def upgrade(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
         server.model = dataclasses.replace(some_model(), version="20260202")
         return False
 
     server.faults = [no_fault, upgrade]
     with pytest.raises(ModelChanged, match=r"changed its model from .* to outcrop 20260202"):
-        call(server.url, "score", some_spectra(3))
+        call(server.url, method, some_spectra(3))
 
 
 def test_scores_know_their_redshifts_and_the_bins_of_reconstructions(

@@ -41,7 +41,7 @@ def test_other_statuses_have_the_error_of_their_class(status: int, kind: type[St
 def test_every_exported_error_is_an_outcrop_error() -> None:
     exported = [getattr(outcrop, name) for name in outcrop.__all__]
     kinds = [kind for kind in exported if isinstance(kind, type) and issubclass(kind, Exception)]
-    assert len(kinds) == 14
+    assert len(kinds) == 15
     assert [kind for kind in kinds if not issubclass(kind, OutcropError)] == []
 
 

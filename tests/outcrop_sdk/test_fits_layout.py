@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from outcrop import InputError
-from outcrop._fits_layout import BLOCK, check_layout
+from outcrop._fits_layout import BLOCK, check_layout, read_layout
 
 
 def header(*cards: str) -> bytes:
@@ -72,3 +72,18 @@ def test_a_damaged_header_is_named_by_its_place(cards: list[str], reason: str) -
 def test_a_header_without_an_end_is_refused() -> None:
     with pytest.raises(InputError, match="it has no END"):
         check(EMPTY.replace(b"END", b"   "))
+
+
+def test_a_value_is_read_without_its_comment() -> None:
+    content = header(
+        *("SIMPLE  = T / conforms", "BITPIX  = 8", "NAXIS   = 0 / no data"),
+        *("MODEL   = 'a/b     ' / its name", "OPEN    = 'a/b"),
+    )
+    (hdu,) = read_layout(Path("some.fits"), io.BytesIO(content), len(content))
+    assert hdu.name == "PRIMARY"
+    assert hdu.start == len(content)
+    assert (hdu.cards["MODEL"], hdu.cards["NAXIS"], hdu.cards["OPEN"]) == (
+        "'a/b     '",
+        "0",
+        "'a/b",
+    )

@@ -282,6 +282,17 @@ def test_each_petal_has_its_own_noise() -> None:
     assert correct_noise(joined).inputs.noise["NSKY"] == 40
 
 
+def test_a_row_is_corrected_as_with_its_whole_petal() -> None:
+    spectra = petal({"b": 1.3, "r": 0.8, "z": 1}, residual=1)
+    whole, noise = correct_noise(spectra), PetalNoise.measure(spectra)
+    for row in range(0, len(spectra), 7):
+        one = noise.correct(spectra[row])
+        assert one.inputs.noise == whole.inputs.noise
+        for name, band in whole[row].bands.items():
+            np.testing.assert_array_equal(one.bands[name].flux, band.flux)
+            np.testing.assert_array_equal(one.bands[name].ivar, band.ivar)
+
+
 def test_a_pixel_without_information_stays_without() -> None:
     spectra = petal({"b": 1.2}, residual=1.0)
 

@@ -10,9 +10,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from outcrop import WAVE, InputError, Scores, Status
+from outcrop import InputError, Scores, Status, spectra
 from outcrop.plot import OVERLAPS, DrawnSpectrum, Portrait, flux_limits
-from tests.outcrop_sdk.sample import some_model, some_scores, some_spectra
+from tests.outcrop_sdk.sample import some_explanation, some_model, some_scores, some_spectra
 
 BINS = 400
 SPECTRUM = DrawnSpectrum(
@@ -57,9 +57,45 @@ def test_missing_bins_and_overlaps_are_shaded_in_both_panels() -> None:
         assert any(colour == "#dadada" and abs(width - 99) <= 1 for colour, _, width in spans)
 
 
+def shaded(figure: Portrait, colour: str) -> list[tuple[float, float]]:
+    """First and last wavelength of what is shaded so in the upper panel."""
+    patches = cast(list[Rectangle], figure.axes[0].patches)
+    found = [patch for patch in patches if to_hex(patch.get_facecolor()) == colour]
+    return [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in found]
+
+
+def test_segments_are_shaded_and_the_sentence_is_wrapped_above_the_panels() -> None:
+    sentence = "Hα stands out of the reconstruction by 12 σ, and so does [O III] 5008. " * 3
+    spans = ((4100.0, 4104.0), (6500.0, 6620.0))
+    figure = Portrait(dataclasses.replace(SPECTRUM, sentence=sentence, segments=spans))
+    np.testing.assert_allclose(shaded(figure, "#f9f3b0"), spans)
+    # The flux stays on white: its panel has the segments at its bottom only.
+    heights = [[p.get_height() for p in cast(list[Rectangle], a.patches[-2:])] for a in figure.axes]
+    assert heights[0] == pytest.approx([0.04, 0.04])
+    assert heights[1] == [1, 1]
+    assert len(figure.axes[0].patches) == len(Portrait(SPECTRUM).axes[0].patches) + 2
+
+    text = figure.texts[-1]
+    assert text.get_text().split() == sentence.split()
+    figure.draw_without_rendering()
+    place = text.get_window_extent()
+    legend = figure.legends[0].get_window_extent()
+    assert place.x1 < figure.bbox.x1
+    assert figure.texts[1].get_window_extent().y0 > place.y1 > place.y0 > legend.y1
+    # The panels are as large as without it.
+    size = Portrait(SPECTRUM).axes[0].get_window_extent().size
+    np.testing.assert_allclose(figure.axes[0].get_window_extent().size, size, rtol=1e-6)
+
+
+def test_a_number_stays_with_its_name() -> None:
+    sentence = f"{'lines ' * 14}have p = 0.1"
+    text = Portrait(dataclasses.replace(SPECTRUM, sentence=sentence)).texts[-1].get_text()
+    assert text.splitlines()[-1].split() == ["p", "=", "0.1"]
+
+
 def test_the_overlaps_are_those_of_the_cameras() -> None:
-    ends = ((WAVE["r"][0], WAVE["b"][-1]), (WAVE["z"][0], WAVE["r"][-1]))
-    np.testing.assert_allclose(OVERLAPS, ends)
+    assert OVERLAPS == spectra.OVERLAPS
+    np.testing.assert_allclose(spectra.MIDDLES, np.mean(OVERLAPS, axis=1))
 
 
 def test_all_axes_have_units_and_the_title_is_the_given_one() -> None:
@@ -116,6 +152,18 @@ def test_scores_draw_a_row_with_its_scores_in_the_title() -> None:
 def test_a_row_without_a_p_value_is_drawn_too() -> None:
     figure = scores_to_draw(5).plot(4)
     assert figure.texts[0].get_text() == "5    z 0.2900    no p-value"
+
+
+def test_scores_draw_a_row_with_its_explanation() -> None:
+    scores, explanation = scores_to_draw(), some_explanation(3)
+    figure = scores.plot(2, explanation)
+    assert figure.texts[2].get_text() == f"sky_residual 0.75: {explanation.sentence}"
+    inlier = dataclasses.replace(explanation, cause="unexplained", sentence="It is an inlier")
+    assert scores.plot(2, inlier).texts[2].get_text() == "It is an inlier"
+    rest = [segment.rest for segment in explanation.segments]
+    np.testing.assert_allclose(shaded(figure, "#f9f3b0"), rest)
+    with pytest.raises(InputError, match="row 1 is TARGETID 2, the explanation is of 3"):
+        scores.plot(1, explanation)
 
 
 def test_scores_without_a_reconstruction_are_refused() -> None:

@@ -12,8 +12,10 @@ from astropy.table import Table, vstack
 
 import outcrop
 from outcrop import (
+    Explanations,
     InputError,
     ModelChanged,
+    Repeats,
     Scores,
     Spectra,
     Status,
@@ -27,6 +29,7 @@ from outcrop.inputs import Inputs
 from tests.outcrop_sdk.sample import (
     BINS,
     LATENTS,
+    explained_flags,
     open_fits,
     read_header,
     read_table,
@@ -65,6 +68,14 @@ FORMATS = {
     "DESI_TARGET": "K",
     "BGS_TARGET": "K",
     "MWS_TARGET": "K",
+}
+EXPLAINED = {
+    "CAUSE": "18A",
+    "CAUSE_PROB": "E",
+    "P_EXPLAINED": "D",
+    "Z_BEST": "D",
+    "P_BEST": "D",
+    "SENTENCE": "40A",
 }
 UNITS = {"NORM": FLUX_UNIT, "TARGET_RA": "deg", "TARGET_DEC": "deg"}
 
@@ -219,6 +230,126 @@ def test_astropy_reads_the_units(tmp_path: Path) -> None:
     write_scores(tmp_path / "o.fits", spectra, some_scores(spectra), some_model())
     norm = Table.read(tmp_path / "o.fits", hdu="OUTLIERS")["NORM"]
     assert norm.unit.to("erg / (s cm2 Angstrom)") == pytest.approx(1e-17)
+
+
+def test_explanations_are_columns_and_two_tables(tmp_path: Path) -> None:
+    spectra = with_redrock(4)
+    scores = some_scores(spectra)
+    explanations = explained_flags(scores)
+    write_scores(tmp_path / "o.fits", spectra, scores, some_model(), explanations=explanations)
+    with open_fits(tmp_path / "o.fits", checksum=True) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "OUTLIERS", "EXPLANATIONS", "SEGMENTS"]
+        assert hdus["PRIMARY"].header["EXPLAIND"] == 1
+        formats = {column.name: column.format for column in hdus["OUTLIERS"].columns}
+        assert list(formats) == [*FORMATS, *EXPLAINED]
+        assert formats.items() >= (FORMATS | EXPLAINED).items()
+
+        rows = hdus["OUTLIERS"].data
+        # Row 2 is flagged, TARGETID 3.
+        assert rows["CAUSE"].tolist() == ["", "", "sky_residual", ""]
+        assert rows["SENTENCE"][2] == "3: sky_residual at Halpha, 5577 Angstrom"
+        said = {"CAUSE_PROB": 0.75, "P_EXPLAINED": 0.25, "Z_BEST": 0.003, "P_BEST": 0.125}
+        for name, value in said.items():
+            assert rows[name][2] == value
+            assert np.isnan(np.delete(rows[name], 2)).all()
+
+
+def test_every_evidence_and_segment_has_its_row(tmp_path: Path) -> None:
+    spectra = some_spectra(6)
+    scores = some_scores(spectra)
+    explanations = explained_flags(scores)
+    write_scores(tmp_path / "o.fits", spectra, scores, some_model(), explanations=explanations)
+    table = read_table(tmp_path / "o.fits", "EXPLANATIONS")
+    assert table["TARGETID"].tolist() == [3, 3, 6, 6]
+    assert table["ROW"].tolist() == [2, 2, 5, 5]
+    assert table["CAUSE"].tolist() == ["sky_residual", "unexplained"] * 2
+    first = table[0]
+    assert first["SENTENCE"] == "sky_residual at 5577 Angstrom: Deltachi2 90"
+    assert (first["DELTA_CHI2"], first["PARAMETERS"], first["PROBABILITY"]) == (90.5, 2, 0.75)
+    assert (first["P_VALUE"], first["WAVE_MIN"], first["WAVE_MAX"]) == (0.25, 5570, 6305)
+    assert np.isnan([table["Z"][0], table["WAVE_MIN"][1]]).all()
+    assert {c.unit for c in table.columns if c.name.startswith("WAVE")} == {"Angstrom"}
+
+    table = read_table(tmp_path / "o.fits", "SEGMENTS")
+    assert table["ROW"].tolist() == [2, 2, 5, 5]
+    first = table[0]
+    assert [first[f"{frame}_{end}"] for frame in ("REST", "OBS") for end in ("MIN", "MAX")] == [
+        *(5570, 5580.5, 6961, 6975.5)
+    ]
+    assert (first["SIGNIFICANCE"], first["SIGN"], first["CONTINUUM_SHARE"]) == (12.5, 1, 0.5)
+    # The tag that says most comes first.
+    assert first["TAGS"] == "Halpha (0.013); sky line (0.57)"
+    assert first["CHANCE"] == np.float32(0.0125)
+    assert table["TAGS"][1] == ""
+
+
+def test_a_segment_says_in_which_exposures_it_is(tmp_path: Path) -> None:
+    spectra = some_spectra(6)
+    scores = some_scores(spectra)
+    explanations = explained_flags(scores)
+    rows = list(explanations.rows)
+    only = Repeats("one exposure", ((85502, 2.0, 0.1),), 1e-9, 12.0, 85502, 20210419, "only there")
+    first, second = rows[2].segments
+    rows[2] = dataclasses.replace(
+        rows[2], segments=(dataclasses.replace(first, repeats=only), second)
+    )
+    explanations = Explanations(explanations.model, tuple(rows))
+    write_scores(tmp_path / "o.fits", spectra, scores, some_model(), explanations=explanations)
+    table = read_table(tmp_path / "o.fits", "SEGMENTS")
+    assert table["REPEATS"].tolist() == ["one exposure", "", "", ""]
+    assert table["EXPID"].tolist() == [85502, -1, -1, -1]
+    with open_fits(tmp_path / "o.fits") as hdus:
+        assert hdus["SEGMENTS"].columns["REPEATS"].format == "16A"
+
+
+def test_vstack_joins_explanations_of_different_causes_without_a_warning(tmp_path: Path) -> None:
+    found: dict[str, list[Table]] = {name: [] for name in ("OUTLIERS", "EXPLANATIONS", "SEGMENTS")}
+    for number, cause in enumerate(("rare", "camera_calibration", "")):
+        # Of the two spectra of the last petal none is flagged.
+        spectra = some_spectra(4 if cause else 2)
+        scores = some_scores(spectra)
+        path = tmp_path / f"o{number}.fits"
+        explained = explained_flags(scores, cause)
+        write_scores(path, spectra, scores, some_model(), explanations=explained)
+        for name, tables in found.items():
+            tables.append(Table.read(path, hdu=name))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        joined: Any = {name: vstack(tables) for name, tables in found.items()}
+    causes = joined["OUTLIERS"]["CAUSE"].filled("").tolist()
+    assert [cause for cause in causes if cause] == ["rare", "camera_calibration"]
+    assert joined["OUTLIERS"]["CAUSE"].dtype.itemsize >= len("camera_calibration")
+    assert len(joined["EXPLANATIONS"]) == len(joined["SEGMENTS"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Hα 6564.6 Å, Δχ² −3", "Halpha 6564.6 Angstrom, Deltachi2 -3"),
+        ("λ ≥ 2 × σ", "lambda >= 2 x sigma"),
+        ("café ☃", "cafe ?"),
+    ],
+)
+def test_sentences_are_spelt_in_ascii(tmp_path: Path, text: str, written: str) -> None:
+    spectra = some_spectra(1)
+    scores = some_scores(spectra)
+    explanations = explained_flags(scores)
+    rows = (dataclasses.replace(explanations[0], sentence=text),)
+    explained = dataclasses.replace(explanations, rows=rows)
+    write_scores(tmp_path / "o.fits", spectra, scores, some_model(), explanations=explained)
+    assert read_table(tmp_path / "o.fits")["SENTENCE"].tolist() == [written]
+
+
+def test_explanations_of_other_spectra_or_another_model_are_refused(tmp_path: Path) -> None:
+    other = explained_flags(some_scores(some_spectra(2, first=2)))
+    with pytest.raises(InputError, match="explanations of 2 rows do not belong to these 2 spectra"):
+        write_some(tmp_path / "o.fits", explanations=other)
+    changed = dataclasses.replace(some_model(), version="20260202").identity
+    explanations = explained_flags(some_scores(some_spectra(2)), model=changed)
+    with pytest.raises(ModelChanged):
+        write_some(tmp_path / "o.fits", explanations=explanations)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("reconstruction", [False, True])

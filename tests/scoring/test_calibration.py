@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from outcrop.scores import MIN_SNR
-from scoring.calibration import Calibration, Evidence
+from scoring.calibration import Calibration, PValueInputs
 
 
-def inliers(count: int, seed: int) -> Evidence:
+def inliers(count: int, seed: int) -> PValueInputs:
     """Simulated inliers: misfit grows with S/N, isolation with noise; stars fit worse."""
     rng = np.random.default_rng(seed)
     snr = np.exp(rng.normal(2.5, 0.9, count)).clip(MIN_SNR, 200)
@@ -25,10 +25,10 @@ def inliers(count: int, seed: int) -> Evidence:
     boxcar = 3.5 + 0.3 * rng.gumbel(size=(count, 3)) + 1e-3 * snr[:, None]
     columns = (snr, coverage, misfit * coverage, nof, boxcar, rng.rayleigh(size=count))
     snr, coverage, wmse, nof, boxcar, offset = (x.astype(np.float32) for x in columns)
-    return Evidence(snr, coverage, wmse, nof, boxcar, offset, spectype)
+    return PValueInputs(snr, coverage, wmse, nof, boxcar, offset, spectype)
 
 
-def anomalies(count: int, seed: int) -> Evidence:
+def anomalies(count: int, seed: int) -> PValueInputs:
     """The same with a larger misfit, all galaxies."""
     sample = inliers(count, seed)
     return replace(
@@ -39,8 +39,8 @@ def anomalies(count: int, seed: int) -> Evidence:
     )
 
 
-def p_value(calibration: Calibration, evidence: Evidence) -> NDArray[np.float64]:
-    return calibration.p_values(evidence).within_class
+def p_value(calibration: Calibration, inputs: PValueInputs) -> NDArray[np.float64]:
+    return calibration.p_values(inputs).within_class
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +108,11 @@ def test_faint_spectra_that_are_added_change_no_bright_one() -> None:
         assert (found[inside] < 0.01).mean() == pytest.approx(0.01, abs=0.005)
 
 
-def one(count: int, **values: float) -> Evidence:
+def one(count: int, **values: float) -> PValueInputs:
     default = {"snr": 12.0, "coverage": 1.0, "wmse": 1.0, "nof": -1.05} | values
     snr, coverage, wmse, nof = (np.full(count, v, np.float32) for v in default.values())
     boxcar, offset = np.full((count, 3), 3.5, np.float32), np.ones(count, np.float32)
-    return Evidence(snr, coverage, wmse, nof, boxcar, offset, np.full(count, "GALAXY"))
+    return PValueInputs(snr, coverage, wmse, nof, boxcar, offset, np.full(count, "GALAXY"))
 
 
 def test_p_falls_strictly_with_every_score_and_never_reaches_zero(

@@ -129,3 +129,37 @@ def test_arrays_that_do_not_fit_together_are_rejected(reference: NDArray[np.floa
     spoilt[17, 3] = np.nan
     with pytest.raises(ValueError, match="not finite or beyond"):
         replace(ours, latents=spoilt)
+
+
+def test_the_nearest_reference_points_agree_with_scikit_learn(
+    reference: NDArray[np.float32],
+) -> None:
+    ours, peer = fitted(reference)
+    new = np.random.default_rng(9).normal(0, 2, (500, 10)).astype(np.float32)
+    distance, row = ours.nearest(new, 6)
+    expected, rows = peer.kneighbors(new, 6)
+    np.testing.assert_array_equal(row, rows)
+    np.testing.assert_allclose(distance, expected, rtol=1e-6)
+    assert (distance.dtype, row.dtype) == (np.float64, np.int64)
+    one, first = ours.nearest(reference[:9], 1)
+    assert one.shape == (9, 1)
+    np.testing.assert_array_equal(one, 0)
+    np.testing.assert_array_equal(first[:, 0], np.arange(9))
+
+
+def test_nothing_is_near_a_latent_that_no_search_can_place(reference: NDArray[np.float32]) -> None:
+    ours, _ = fitted(reference)
+    latents = reference[:4].copy()
+    latents[1, 2], latents[2, 0] = np.nan, 1e30
+    distance, row = ours.nearest(latents, 3)
+    assert np.isnan(distance[1:3]).all()
+    assert (row[1:3] == -1).all()
+    np.testing.assert_array_equal(row[[0, 3]], ours.nearest(reference[:4], 3)[1][[0, 3]])
+
+
+@pytest.mark.parametrize("count", [0, 3501])
+def test_more_neighbours_than_there_are_points_are_rejected(
+    reference: NDArray[np.float32], count: int
+) -> None:
+    with pytest.raises(ValueError, match=f"count is {count} with 3500 reference latents"):
+        fitted(reference)[0].nearest(reference[:2], count)

@@ -7,7 +7,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from outcrop import Status
+from outcrop import Explanations, Status
+from outcrop.explanation_json import decode_explanations
 from outcrop.scores import Scores
 from outcrop.spectra import CAMERAS, WAVE
 from outcrop.tensors import HEADER_LENGTH, encode
@@ -25,6 +26,8 @@ _ODD = np.array(
 )
 _LAYOUTS = (("brz",), CAMERAS, ("brz",), CAMERAS, ("b",), ("b", "z"))
 _BATCH = 500
+_EXPLAINED = 50
+_STATUS = (0, 0, 0, 1, 2, 8, 16, 128, 512, 1024, 1 << 30, -1, -(2**31))
 # Bits that say why a row has no scores.
 _UNSCORED = int(Status.NO_DATA | Status.NO_REDSHIFT | Status.LOW_COVERAGE | Status.NOT_SCORED)
 
@@ -53,6 +56,35 @@ def assert_hostile_spectra_are_answered(served: ServedProcess, count: int) -> No
                 decode_response(answer.content, None if length is None else int(length)), arrays
             )
     assert _workers(served) == workers
+
+
+def assert_hostile_spectra_are_explained(served: ServedProcess, count: int) -> None:
+    """Send so many spectra; each must get its explanation, of one worker from first to last."""
+    rng = np.random.default_rng(count)
+    workers = _workers(served)
+    with httpx2.Client(timeout=120) as client:
+        for number in range(-(-count // _EXPLAINED)):
+            arrays = _arrays(rng, _EXPLAINED, _LAYOUTS[number % len(_LAYOUTS)])
+            arrays["status"] = rng.choice(_STATUS, _EXPLAINED).astype(np.int32)
+            headers, body = encode({}, "inputs", arrays, INPUTS, frozenset(arrays))
+            answer = client.post(f"{served.url}/explain", content=body, headers=headers)
+            assert answer.status_code == 200, answer.text[:500]
+            _assert_explained(decode_explanations(answer.content), arrays)
+    assert _workers(served) == workers
+
+
+def _assert_explained(explanations: Explanations, arrays: dict[str, NDArray[Any]]) -> None:
+    assert [one.targetid for one in explanations] == arrays["targetid"].tolist()
+    for one in explanations:
+        assert (one.cause == "") == bool(np.isnan(one.cause_probability))
+        if not one.cause:
+            # LOW_SNR has those below 1, too.
+            without = Status.NO_SPECTRUM | Status.NOT_TARGET | Status.LOW_SNR
+            assert one.status & (_UNSCORED | int(without))
+        if one.cause:
+            assert one.sentence
+            assert one.evidence[0].cause == one.cause
+            assert abs(sum(each.probability for each in one.evidence) - 1) < 1e-6
 
 
 def assert_json_of_gaps_is_answered(served: ServedProcess, count: int) -> None:

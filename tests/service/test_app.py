@@ -84,6 +84,17 @@ def test_a_wrong_setting_is_rejected_by_name(
         check()
 
 
+def test_a_wrong_label_is_rejected_with_its_line(
+    check: Callable[[], None], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("TARGETID,LABEL\nM31,galaxy\n")
+    monkeypatch.setenv("OUTCROP_MODEL", str(bundle))
+    monkeypatch.setenv("OUTCROP_LABELS_FILE", str(labels))
+    with pytest.raises(BentoMLException, match=r"OUTCROP_LABELS_FILE: .*labels\.csv, line 2: "):
+        check()
+
+
 def test_both_interfaces_answer_with_the_models_scores(
     served: ServedProcess, scorer: Scorer
 ) -> None:

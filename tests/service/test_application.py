@@ -28,6 +28,6 @@ def test_closing_ends_its_threads(
     before = set(threading.enumerate())
     application = make_application()
     begun = set(threading.enumerate()) - before
-    assert {thread.name for thread in begun} == {"canary"}
+    assert {thread.name.partition("_")[0] for thread in begun} == {"canary", "explain"}
     application.close()
     assert not any(thread.is_alive() for thread in begun)

@@ -11,8 +11,9 @@ import pytest
 from astropy.io import fits
 
 from model_store.bundle import Bundle
-from outcrop import Petal, Scores, find_petals, read_spectra
+from outcrop import Petal, find_petals, read_spectra
 from outcrop.cli import main
+from outcrop.night.retries import RetryingClient
 from outcrop.night.run import Night
 from outcrop.night.tables import make_table
 from scoring.scorer import Scorer
@@ -73,6 +74,7 @@ def rows(path: Path, name: str) -> Any:
     return fits.getdata(path, name)
 
 
+@pytest.mark.parametrize("moment", ["petal", "explanation"])
 def test_a_killed_and_restarted_service_loses_no_row(
     restartable: RestartableService,
     tree: Path,
@@ -80,6 +82,7 @@ def test_a_killed_and_restarted_service_loses_no_row(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    moment: str,
 ) -> None:
     calm, output = tmp_path / "calm", tmp_path / "out"
     assert night(tree, calm, restartable.url) == 0
@@ -87,14 +90,21 @@ def test_a_killed_and_restarted_service_loses_no_row(
     begun = itertools.count(1)
     restart = threading.Thread(target=restartable.start)
 
-    def interrupted(*arguments: Any) -> Scores:
-        # While one worker begins its petal the other is somewhere in its own.
-        if next(begun) == 4:
-            restartable.kill()
-            restart.start()
-        return make_table(*arguments)
+    def interrupted(work: Callable[..., Any]) -> Callable[..., Any]:
+        def kill_and_work(*arguments: Any) -> Any:
+            # While one worker begins this the other is somewhere in its petal.
+            if next(begun) == 4:
+                restartable.kill()
+                restart.start()
+            return work(*arguments)
 
-    monkeypatch.setattr("outcrop.night.run.make_table", interrupted)
+        return kill_and_work
+
+    place, work = {
+        "petal": ("outcrop.night.run.make_table", make_table),
+        "explanation": ("outcrop.night.retries.RetryingClient.explain", RetryingClient.explain),
+    }[moment]
+    monkeypatch.setattr(place, interrupted(work))
     status = night(tree, output, restartable.url)
     restart.join()
     out, err = capsys.readouterr()
@@ -107,8 +117,10 @@ def test_a_killed_and_restarted_service_loses_no_row(
     found = [rows(path, "OUTLIERS") for path in tables]
     redrock = rows(petal.redrock, "REDSHIFTS")["TARGETID"].tolist()
     assert [one for table in found for one in table["TARGETID"].tolist()] == redrock
+    assert sum(np.count_nonzero(table["ANOMALY"]) for table in found) > 3
     for path, table in zip(sorted(calm.rglob("outliers-*.fits")), found, strict=True):
         assert rows(path, "OUTLIERS").tobytes() == table.tobytes()
+        assert ((table["CAUSE"] != "") == table["ANOMALY"]).all()
     for name in ("summary.ecsv", "toplist.ecsv", "targets.txt"):
         assert (output / name).read_text() == (calm / name).read_text()
 

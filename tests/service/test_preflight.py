@@ -65,12 +65,15 @@ def test_a_file_that_is_not_what_it_should_be_is_named(
         preflight.load(rewritten(bundle, tmp_path / case, **files))
 
 
-def test_arrays_that_this_software_does_not_read_are_one_line(bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["calibration_npz", "explanation_npz"])
+def test_arrays_that_this_software_does_not_read_are_one_line(
+    bundle: Path, tmp_path: Path, name: str
+) -> None:
     arrays = (bundle / "density.npz").read_bytes()
     with pytest.raises(
         BundleError, match=r"other does not hold what .* reads \(KeyError"
     ) as raised:
-        preflight.check(rewritten(bundle, tmp_path / "other", calibration_npz=arrays))
+        preflight.check(rewritten(bundle, tmp_path / "other", **{name: arrays}))
     assert "\n" not in str(raised.value)
 
 

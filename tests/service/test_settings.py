@@ -21,6 +21,7 @@ def test_the_default_limits_are_as_documented() -> None:
     assert defaults["max_spectra"] == 1000
     assert defaults["deadline_seconds"] == 60
     assert defaults["tokens_file"] is None
+    assert defaults["labels_file"] is None
     assert defaults["allow_anonymous"] is False
     assert MAX_HEADER_BYTES == 64 * 2**10
 

@@ -9,7 +9,7 @@ spectra, without the few that are far beyond all others.
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -17,6 +17,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from explanation.reference import Reference
 from model_store.bundle import Bundle, Content, Manifest, SampleEntry, Thresholds, write_bundle
 from scoring.calibration import Calibration
 from scoring.canary import Canary
@@ -32,6 +33,7 @@ from .canary import make_canary
 from .card import CARD, write_card
 from .config import Config, config_of
 from .dataset import LEAST_CALIBRATION, RestSample, prepare, read_sample
+from .inliers import percentiles_of_nearest, scan_of_segments
 from .scored import SPECTYPES, Scored, classwise_wmse, score_rows
 
 _log = logging.getLogger(__name__)
@@ -80,8 +82,8 @@ class Calibrated:
         config : Config
         """
         thresholds = quantile_thresholds(scored, config.levels.threshold)
-        extra = None if faint is None else faint.evidence()
-        calibration = Calibration.fit(scored.evidence(), extra)
+        extra = None if faint is None else faint.inputs()
+        calibration = Calibration.fit(scored.inputs(), extra)
         return Calibrated(
             thresholds,
             calibration,
@@ -210,6 +212,11 @@ def calibrate_bundle(
     scored = score_rows(scorer.raw_scorer, prepared, sample.rows, index)
     edges = Drift.from_arrays(source.arrays("drift.npz")).edges
     calibrated = Calibrated.of(scored, None, sample, edges, config)
+    reference = replace(
+        Reference.from_arrays(source.arrays("explanation.npz")),
+        nearest=percentiles_of_nearest(scorer.density, scored),
+    )
+    scan = scan_of_segments(scorer.vae, config.grid, prepared, scored)
     _report_flagged(
         source.manifest,
         Calibration.from_arrays(source.arrays("calibration.npz")),
@@ -223,6 +230,7 @@ def calibrate_bundle(
         "eigenspectra.npz": scorer.preprocessor.eigenspectra.to_arrays(),
         "density.npz": scorer.density.to_arrays(),
         "training_targetids.npz": targetids.to_arrays(),
+        "explanation.npz": reference.to_arrays() | scan.to_arrays(),
         **calibrated.files(),
     }
     manifest = _recalibrated(source, sample, index, calibrated)

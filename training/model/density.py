@@ -60,6 +60,15 @@ def groups_of_like_snr(snr: NDArray[np.float32]) -> list[NDArray[np.intp]]:
     return np.array_split(order, max(1, len(order) // _LIKE_SNR))
 
 
+def distinct(latents: NDArray[np.float32], axes: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the first row of each point that latents (N, L) have in the given axes (D,).
+
+    The rows are in the order of the points: chosen once more among these rows, all are left, in the
+    same order.
+    """
+    return np.unique(latents[:, axes], axis=0, return_index=True)[1]
+
+
 def fit_local_outlier_factor(
     latents: NDArray[np.float32], k: int, axes: NDArray[np.int64] | None = None
 ) -> LocalOutlierFactor:
@@ -72,6 +81,11 @@ def fit_local_outlier_factor(
     axes : (D,) int64, optional
         The latents in which distances are measured. Default: all.
 
+    Returns
+    -------
+    LocalOutlierFactor
+        Its reference points are the `distinct` ones.
+
     Raises
     ------
     TrainingError
@@ -79,7 +93,8 @@ def fit_local_outlier_factor(
     """
     axes = np.arange(latents.shape[1]) if axes is None else axes
     # Duplicates would have infinite density.
-    points, index = np.unique(latents[:, axes], axis=0, return_index=True)
+    index = distinct(latents, axes)
+    points = latents[index][:, axes]
     if len(points) <= k:
         raise TrainingError(
             f"{len(points)} distinct training latents for {k} neighbours; "

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from explanation.reference import Reference
 from model_store.bundle import Content, Manifest, SampleEntry
 from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
@@ -28,10 +29,17 @@ from scoring.training_targetids import TrainingTargetids
 
 from ..outputs import check_new
 from .cache import cache_root
-from .calibrate import Calibrated, calibration_entry, decile_edges, publish, quantile_thresholds
+from .calibrate import (
+    Calibrated,
+    calibration_entry,
+    decile_edges,
+    publish,
+    quantile_thresholds,
+)
 from .config import Config
 from .dataset import RestSample, Split, prepare, read_sample, split
 from .density import (
+    distinct,
     fit_local_outlier_factor,
     groups_of_like_snr,
     informative_axes,
@@ -40,6 +48,8 @@ from .density import (
 from .eigenspectra import iterative_pca, noise_weighted_pca
 from .export import export
 from .fit import Epoch, Rows, fit
+from .inliers import percentiles_of_nearest, scan_of_segments
+from .latent_map import latent_map
 from .report import to_draw, typical, write_report
 from .scored import Scored, classwise_wmse, score_rows
 from .vae import build
@@ -59,6 +69,7 @@ _PACKAGES = (
     "tensorflow",
     "tensorflow-probability",
     "tf2onnx",
+    "umap-learn",
 )
 
 
@@ -122,9 +133,12 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     )
 
     networks = fit_networks(sample, parts, config, work)
-    density, training = fit_density(networks, sample, parts, config)
+    density, training, members = fit_density(networks, sample, parts, config)
     edges = decile_edges(training.latent)
     calibrated, held_out = calibrate(networks, density, edges, sample, parts, config)
+    calibrating = held_out.choose(np.isin(held_out.index, parts.calibration))
+    reference = describe_reference(density, members, calibrating)
+    scan = scan_of_segments(networks.vae, config.grid, networks.prepared, calibrating)
 
     manifest = _manifest(config, sample, parts, training, calibrated)
     targetids = TrainingTargetids(np.sort(sample.rows["targetid"][parts.training]))
@@ -134,6 +148,7 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
         "eigenspectra.npz": networks.eigenspectra.to_arrays(),
         "density.npz": density.to_arrays(),
         "training_targetids.npz": targetids.to_arrays(),
+        "explanation.npz": reference.to_arrays() | scan.to_arrays(),
         **calibrated.files(),
     }
     bright = held_out.choose(held_out.rows["snr"] > config.sample.min_snr)
@@ -147,7 +162,9 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     decoded = networks.vae.decode(chosen.latent)
     examples = to_draw(chosen, sample, decoded, flux[chosen.index], calibrated.calibration)
     report = bundle.with_name(f"{bundle.name}-report")
-    write_report(report, manifest, networks.history, training, bright, examples, sample.damaged)
+    write_report(
+        report, manifest, networks.history, training, bright, examples, reference, sample.damaged
+    )
 
     shutil.rmtree(work)
     return bundle
@@ -190,8 +207,17 @@ def fit_networks(sample: RestSample, parts: Split, config: Config, work: Path) -
 
 def fit_density(
     networks: FittedNetworks, sample: RestSample, parts: Split, config: Config
-) -> tuple[LocalOutlierFactor, Scored]:
-    """Fit the local outlier factor to the training latents; return it and the training scores."""
+) -> tuple[LocalOutlierFactor, Scored, NDArray[np.void]]:
+    """Fit the local outlier factor to the training latents.
+
+    Returns
+    -------
+    density : LocalOutlierFactor
+    training : Scored
+        All training spectra.
+    members : (R,) structured
+        Rows of the sample that are the reference points, in their order.
+    """
     scored = score_rows(
         RawScorer(networks.vae, config.grid.wave, None),
         networks.prepared,
@@ -202,10 +228,24 @@ def fit_density(
     flux, _ = networks.prepared
     log_variance = _log_variance(networks.vae, flux, parts.training)
     axes = informative_axes(log_variance, config.density.latents)
-    kept = well_reconstructed(scored, config.density.trim)
-    density = fit_local_outlier_factor(scored.latent[kept], config.density.neighbours, axes)
+    kept = scored.choose(well_reconstructed(scored, config.density.trim))
+    kept = kept.choose(distinct(kept.latent, axes))
+    density = fit_local_outlier_factor(kept.latent, config.density.neighbours, axes)
 
-    return density, replace(scored, nof=density.nof(scored.latent))
+    return density, replace(scored, nof=density.nof(scored.latent)), kept.rows
+
+
+def describe_reference(
+    density: LocalOutlierFactor, members: NDArray[np.void], calibrating: Scored
+) -> Reference:
+    """Return who the reference spectra (R,) are and where they lie, and how near inliers lie."""
+    return Reference(
+        members["targetid"],
+        members["z"],
+        members["spectype"],
+        latent_map(density.latents[:, density.axes]),
+        percentiles_of_nearest(density, calibrating),
+    )
 
 
 def calibrate(

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from explanation.reference import Reference
 from model_store.bundle import Manifest
 from scoring.calibration import Calibration
 
@@ -24,6 +25,7 @@ from ..plots.histograms import (
     draw_rug,
     legend_above,
 )
+from ..plots.latent_map import draw_map
 from ..plots.outliers import gallery
 from ..plots.sample import PlotSample, RestSpectra
 from ..plots.style import BLACK, BLUE, PAGE, PALE, RC, VERMILION, number, save
@@ -43,6 +45,7 @@ def write_report(
     training: Scored,
     held_out: Scored,
     examples: PlotSample,
+    reference: Reference,
     damaged: Sequence[str],
 ) -> None:
     """Write report.md, report.json and their figures into a folder; replace earlier ones.
@@ -53,6 +56,8 @@ def write_report(
         Spectra that were trained on, and spectra of similar S/N that were not.
     examples : PlotSample
         Spectra to draw with their reconstructions.
+    reference : Reference
+        Spectra to draw on the map.
     damaged : sequence of str
         For each petal that was left out, what is wrong with it.
     """
@@ -79,6 +84,7 @@ def write_report(
             save(_histogram(training, held_out, manifest, score), folder / f"{score}.png")
         title = "Typical spectra that were not trained on"
         save(gallery(manifest.grid.wave, examples, title), folder / "reconstructions.png")
+        save(draw_map(reference.place, reference.spectype), folder / "map.png")
 
 
 def typical(scored: Scored) -> NDArray[np.intp]:

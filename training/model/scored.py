@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.calibration import Calibration, Evidence
+from scoring.calibration import Calibration, PValueInputs
 from scoring.raw_scorer import RawScorer, RawScores
 
 SPECTYPES = ("GALAXY", "STAR", "QSO")
@@ -36,9 +36,9 @@ class Scored:
     boxcar_significance: NDArray[np.float32]
     camera_offset: NDArray[np.float32]
 
-    def evidence(self) -> Evidence:
+    def inputs(self) -> PValueInputs:
         """Return what the p-values follow from."""
-        return Evidence(
+        return PValueInputs(
             self.rows["snr"],
             self.rows["coverage"],
             self.wmse,
@@ -52,7 +52,7 @@ class Scored:
         """Return the p-values (n,) within the class; NaN beyond the calibrated range of S/N."""
         low, high = calibration.snr_range
         inside = (self.rows["snr"] >= low) & (self.rows["snr"] <= high)
-        found = calibration.p_values(self.evidence()).within_class
+        found = calibration.p_values(self.inputs()).within_class
         return np.where(inside, found, np.nan)
 
     def choose(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":

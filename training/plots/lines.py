@@ -20,7 +20,7 @@ from .style import GREY, POINTS, width_inches
 
 
 @dataclass(frozen=True)
-class Line:
+class DrawnLine:
     """A line, or a blend of lines with one name.
 
     Attributes
@@ -40,19 +40,19 @@ class Line:
 
 
 LINES: Final = (
-    Line("[O II]", (3727.09, 3729.88)),
-    Line("Ca K", (3934.77,)),
-    Line("Ca H", (3969.59,)),
-    Line("Hδ", (4102.89,)),
-    Line("G band", (4305.61,)),
-    Line("Hγ", (4341.68,)),
-    Line("Hβ", (4862.68,)),
-    Line("[O III]", (4960.30, 5008.24)),
-    Line("Mg b", (5168.76, 5185.05, 5174.13)),
-    Line("Na D", (5897.56, 5891.58)),
-    Line("Hα", (6564.61,)),
-    Line("[N II]", (6549.85, 6585.27)),
-    Line("[S II]", (6732.67, 6718.29)),
+    DrawnLine("[O II]", (3727.09, 3729.88)),
+    DrawnLine("Ca K", (3934.77,)),
+    DrawnLine("Ca H", (3969.59,)),
+    DrawnLine("Hδ", (4102.89,)),
+    DrawnLine("G band", (4305.61,)),
+    DrawnLine("Hγ", (4341.68,)),
+    DrawnLine("Hβ", (4862.68,)),
+    DrawnLine("[O III]", (4960.30, 5008.24)),
+    DrawnLine("Mg b", (5168.76, 5185.05, 5174.13)),
+    DrawnLine("Na D", (5897.56, 5891.58)),
+    DrawnLine("Hα", (6564.61,)),
+    DrawnLine("[N II]", (6549.85, 6585.27)),
+    DrawnLine("[S II]", (6732.67, 6718.29)),
 )
 """Vacuum wavelengths of the NIST Atomic Spectra Database; the G band is CH at 4304.4 Å in air."""
 
@@ -87,7 +87,7 @@ def spread_labels(
     return (moved + steps).astype(np.float64)
 
 
-def mark_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Line]:
+def mark_lines(axes: Axes, lines: Iterable[DrawnLine] = LINES) -> list[DrawnLine]:
     """Draw a dotted vertical line at each spectral line in the panel; return the lines drawn."""
     low, high = axes.get_xlim()
     inside = [line for line in lines if low < line.centre < high]
@@ -104,7 +104,7 @@ def mark_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Line]:
     return inside
 
 
-def label_lines(axes: Axes, lines: Iterable[Line] = LINES) -> list[Text]:
+def label_lines(axes: Axes, lines: Iterable[DrawnLine] = LINES) -> list[Text]:
     """Mark the lines in the panel and label them above it, without overlaps.
 
     The limits and the position of the axes must be final.

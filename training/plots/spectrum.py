@@ -6,23 +6,15 @@ against spikes: values beyond them are marked by an arrow at the edge, and an in
 highest peak in full.
 """
 
-from typing import Final
-
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from outcrop.spectra import WAVE
+from outcrop.spectra import OVERLAPS
 
 from .sample import PlotSample
 from .style import BAD, BLACK, DATA, MODEL, OVERLAP, POINTS, number
-
-OVERLAPS: Final = (
-    (float(WAVE["r"][0]), float(WAVE["b"][-1])),
-    (float(WAVE["z"][0]), float(WAVE["r"][-1])),
-)
-"""Overlaps of two cameras, observed frame, vacuum Å."""
 
 _BROAD = 15
 _STRETCH = 4.0

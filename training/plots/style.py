@@ -58,14 +58,14 @@ RC: Final[dict[Any, Any]] = {
 }
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path, dpi: int = DPI) -> Path:
     """Write a figure as a PNG of 256 colours, a third of the size of one with full colours."""
-    figure.set_dpi(DPI)
+    figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     small = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    small.save(path, dpi=(DPI, DPI))
+    small.save(path, dpi=(dpi, dpi))
     return path
 
 

@@ -6,6 +6,7 @@ spectrum or redrock's redshift and class; `inject_pixel_faults` changes the obse
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -44,6 +45,16 @@ LOWEST_SNR: Final = 5.5
 """Injected objects other than lowsnr are at least this bright."""
 
 Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Spike:
+    """A pixel of a cosmic target: its camera, row and pixel, and the flux that was added."""
+
+    camera: str
+    row: int
+    pixel: int
+    flux: float
 
 
 def _wrong_z(rng: np.random.Generator, objects: Targets, rows: Rows, size: Array) -> Array:
@@ -185,7 +196,7 @@ def _dip(rng: np.random.Generator, flux: Array, z: float) -> Array:
 
 def inject_pixel_faults(
     rng: np.random.Generator, targets: Targets, fibre: Rows, frames: Mapping[str, Frame]
-) -> None:
+) -> list[Spike]:
     """Damage the observed pixels of camera_step, bad_sky and cosmic targets in place.
 
     Parameters
@@ -197,6 +208,11 @@ def inject_pixel_faults(
         The targets' rows in the frames.
     frames : mapping of str to Frame
         Cameras b, r and z, changed.
+
+    Returns
+    -------
+    list of Spike
+        Of the cosmic targets.
     """
     for i in np.flatnonzero(targets.kind == "camera_step"):
         frame, row = frames[str(rng.choice(["b", "r"]))], fibre[i]
@@ -209,6 +225,7 @@ def inject_pixel_faults(
         for camera, span in CAMERAS.items():
             frames[camera].flux[fibre[i]] -= dip[span].astype(np.float32)
 
+    spikes: list[Spike] = []
     for i in np.flatnonzero(targets.kind == "cosmic"):
         height = targets.strength[i] * np.append(1, rng.uniform(0.4, 1.0, rng.integers(0, 3)))
         for sigmas in height:
@@ -217,4 +234,7 @@ def inject_pixel_faults(
             rest = OBSERVED[CAMERAS[camera]] / (1 + targets.z[i])
             good = (frame.ivar[row] > 0) & (frame.mask[row] == 0) & (rest > 3620) & (rest < 7530)
             at = rng.choice(np.flatnonzero(good))
-            frame.flux[row, at] += sigmas / np.sqrt(frame.ivar[row, at])
+            flux = sigmas / np.sqrt(frame.ivar[row, at])
+            frame.flux[row, at] += flux
+            spikes.append(Spike(camera, int(row), int(at), float(flux)))
+    return spikes

@@ -1,7 +1,7 @@
-"""Petal files in DESI's format: a coadd and its redrock table."""
+"""Petal files in DESI's format: a coadd, its redrock table and, optionally, its exposures."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from astropy.io import fits
 from numpy.typing import ArrayLike, NDArray
 
 from outcrop.spectra import WAVE as BANDS
+from training.sky.exposures import Exposure
 from training.sky.grid import Array
 from training.sky.noise import Frame
 
@@ -19,7 +20,7 @@ SIMULATED: Final = "a simulated sky of Outcrop, not DESI data"
 
 @dataclass(frozen=True, eq=False)
 class SimulatedPetal:
-    """The content of the two files of a petal, N rows each.
+    """The content of a petal's files, N rows each, or N rows per exposure.
 
     Attributes
     ----------
@@ -28,6 +29,8 @@ class SimulatedPetal:
     frames : mapping of str to Frame
         Cameras b, r, z.
     fibermap, redshifts : structured arrays
+    exposures : sequence of Exposure
+        None by default.
     """
 
     tile: int
@@ -36,6 +39,7 @@ class SimulatedPetal:
     frames: Mapping[str, Frame]
     fibermap: NDArray[np.void]
     redshifts: NDArray[np.void]
+    exposures: Sequence[Exposure] = field(default_factory=tuple[Exposure, ...])
 
 
 def structured(columns: Mapping[str, tuple[str, ArrayLike]]) -> NDArray[np.void]:
@@ -89,6 +93,51 @@ def _tsnr2(petal: SimulatedPetal) -> NDArray[np.void]:
     return structured(columns)
 
 
+def _exposure_fibermap(petal: SimulatedPetal) -> NDArray[np.void]:
+    """Return the FIBERMAP of a spectra file: that of the petal once for each exposure."""
+    rows = np.tile(petal.fibermap, len(petal.exposures))
+    each = np.repeat([(one.expid, one.night) for one in petal.exposures], len(petal.fibermap), 0)
+    columns: dict[str, tuple[str, ArrayLike]] = {
+        name: (kind, rows[name])
+        for name, kind in (
+            ("TARGETID", "i8"),
+            ("PETAL_LOC", "i2"),
+            ("FIBER", "i4"),
+            ("OBJTYPE", "U3"),
+            ("TILEID", "i4"),
+        )
+    }
+    columns["FIBERSTATUS"] = ("i4", rows["COADD_FIBERSTATUS"])
+    columns["EXPID"], columns["NIGHT"] = ("i4", each[:, 0]), ("i4", each[:, 1])
+    return structured(columns)
+
+
+def _stacked(frames: Sequence[Frame]) -> Frame:
+    """Return the rows of several frames, one frame after the other."""
+    return Frame(
+        np.concatenate([one.flux for one in frames]),
+        np.concatenate([one.ivar for one in frames]),
+        np.concatenate([one.mask for one in frames]),
+    )
+
+
+def _images(frames: Mapping[str, Frame]) -> list[fits.ImageHDU]:
+    """Return the HDUs of the cameras."""
+    images: list[fits.ImageHDU] = []
+    for camera, frame in frames.items():
+        for part, data, unit in (
+            ("WAVELENGTH", BANDS[camera].astype(np.float64), "Angstrom"),
+            ("FLUX", frame.flux, "10**-17 erg/(s cm2 Angstrom)"),
+            ("IVAR", frame.ivar, "10**+34 (s2 cm4 Angstrom2) / erg2"),
+            ("MASK", frame.mask, ""),
+        ):
+            image = fits.ImageHDU(data, name=f"{camera.upper()}_{part}")
+            if unit:
+                image.header["BUNIT"] = unit
+            images.append(image)
+    return images
+
+
 def _write(path: Path, hdus: list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU]) -> None:
     """Write under a temporary name in the same folder, then rename."""
     temporary = path.with_name(f".{path.name}.part")
@@ -100,7 +149,7 @@ def _write(path: Path, hdus: list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTabl
 
 
 def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
-    """Write the coadd and the redrock file of a petal below a folder.
+    """Write the coadd and the redrock file of a petal below a folder, and its spectra file.
 
     Parameters
     ----------
@@ -116,18 +165,7 @@ def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
     night.mkdir(parents=True, exist_ok=True)
     name = f"{petal.number}-{petal.tile}-thru{petal.night}.fits"
 
-    coadd = [_primary(petal), _table(petal.fibermap, "FIBERMAP")]
-    for camera, frame in petal.frames.items():
-        for part, data, unit in (
-            ("WAVELENGTH", BANDS[camera].astype(np.float64), "Angstrom"),
-            ("FLUX", frame.flux, "10**-17 erg/(s cm2 Angstrom)"),
-            ("IVAR", frame.ivar, "10**+34 (s2 cm4 Angstrom2) / erg2"),
-            ("MASK", frame.mask, ""),
-        ):
-            image = fits.ImageHDU(data, name=f"{camera.upper()}_{part}")
-            if unit:
-                image.header["BUNIT"] = unit
-            coadd.append(image)
+    coadd = [_primary(petal), _table(petal.fibermap, "FIBERMAP"), *_images(petal.frames)]
     coadd.append(_table(_scores(petal), "SCORES"))
     _write(night / f"coadd-{name}", coadd)
 
@@ -138,6 +176,14 @@ def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
         _table(_tsnr2(petal), "TSNR2"),
     ]
     _write(night / f"redrock-{name}", redrock)
+
+    if petal.exposures:
+        frames = {
+            camera: _stacked([exposure.frames[camera] for exposure in petal.exposures])
+            for camera in petal.frames
+        }
+        table = _table(_exposure_fibermap(petal), "FIBERMAP")
+        _write(night / f"spectra-{name}", [_primary(petal), table, *_images(frames)])
     return night / f"coadd-{name}", night / f"redrock-{name}"
 
 

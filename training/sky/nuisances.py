@@ -104,7 +104,7 @@ def dim(rng: np.random.Generator, targets: Targets, strength: float) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Repeats:
+class RepeatedTargets:
     """Targets that lie on several tiles, K of them.
 
     Attributes
@@ -118,11 +118,11 @@ class Repeats:
     objects: NDArray[np.int64]
 
     @staticmethod
-    def of(seed: int, petal: int) -> "Repeats":
+    def of(seed: int, petal: int) -> "RepeatedTargets":
         """Draw those of all petals with this number on their tile."""
         rng = np.random.default_rng(np.random.SeedSequence([seed, petal, 1 << 41]))
         targets = draw_targets(rng, _POOL)
-        return Repeats(targets, (1 << 22) - 1 - np.arange(_POOL, dtype=np.int64))
+        return RepeatedTargets(targets, (1 << 22) - 1 - np.arange(_POOL, dtype=np.int64))
 
     def place(self, rng: np.random.Generator, targets: Targets, strength: float) -> Rows:
         """Replace targets in place, and return the row of each repeated one, −1 if left out."""

@@ -7,6 +7,7 @@ anomalies. The other modules of
 performance, and every file is marked as simulated.
 """
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -18,11 +19,12 @@ from tqdm import tqdm
 from outcrop import find_petals, is_simulated
 from training import TrainingError
 from training.sky.anomalies import STRENGTHS, inject, inject_pixel_faults
+from training.sky.exposures import split
 from training.sky.files import BGS_ANY, SimulatedPetal, magnitudes, structured, write_petal
 from training.sky.frame import OBSERVED
 from training.sky.grid import Array
 from training.sky.noise import NO_DATA, observe, scaled_to
-from training.sky.nuisances import Repeats, add_other_surveys, dim, draw_systematics
+from training.sky.nuisances import RepeatedTargets, add_other_surveys, dim, draw_systematics
 from training.sky.targets import Targets, draw_targets
 from training.truth import FILE as TRUTH
 from training.truth import write_truth
@@ -51,7 +53,12 @@ REDSHIFTS: Final = np.dtype(
 
 
 def simulate(
-    folder: Path, petals: int, seed: int, anomalies: float = 0.0, nuisances: float = 1.0
+    folder: Path,
+    petals: int,
+    seed: int,
+    anomalies: float = 0.0,
+    nuisances: float = 1.0,
+    exposures: int = 0,
 ) -> None:
     """Write petals of a simulated sky and a table of the truth.
 
@@ -72,6 +79,9 @@ def simulate(
         Share of the targets in which an anomaly is injected, every kind equally often.
     nuisances : float
         Strength of the nuisances of a real night; 0 is a clean sky (`training.sky.nuisances`).
+    exposures : int
+        Number of exposures of each petal, in a ``spectra-*.fits`` beside its coadd; with 0 there
+        is none. The spectra are the same in any case.
 
     Raises
     ------
@@ -92,7 +102,7 @@ def simulate(
     rows: list[tuple[int, str, float, float]] = []
     with tqdm(range(petals), desc="simulate", unit="petal") as bar:
         for number in bar:
-            petal, targets = make_petal(seed, number, anomalies, nuisances)
+            petal, targets = make_petal(seed, number, anomalies, nuisances, exposures)
             write_petal(folder, petal)
             ids = petal.fibermap["TARGETID"][petal.fibermap["OBJTYPE"] == "TGT"]
             rows += zip(ids, targets.kind, targets.true_z, targets.strength, strict=True)
@@ -121,10 +131,12 @@ def remove_sky(folder: Path) -> None:
     for petal in petals:
         petal.coadd.unlink()
         petal.redrock.unlink()
+        spectra = petal.coadd.name.replace("coadd", "spectra", 1)
+        petal.coadd.with_name(spectra).unlink(missing_ok=True)
 
 
 def make_petal(
-    seed: int, number: int, anomalies: float = 0.0, nuisances: float = 1.0
+    seed: int, number: int, anomalies: float = 0.0, nuisances: float = 1.0, exposures: int = 0
 ) -> tuple[SimulatedPetal, Targets]:
     """Make one petal, and the truth about its targets in the order of its TGT rows."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
@@ -142,7 +154,7 @@ def make_petal(
     if nuisances:
         dim(own, targets, nuisances)
         add_other_surveys(own, targets, number, nuisances)
-        repeats = Repeats.of(seed, petal)
+        repeats = RepeatedTargets.of(seed, petal)
         rows = repeats.place(own, targets, nuisances)
         objects[fibre[rows[rows >= 0]]] = repeats.objects[rows >= 0]
 
@@ -161,7 +173,7 @@ def make_petal(
     flux = np.zeros((FIBRES, len(OBSERVED)))
     flux[fibre] = targets.flux
     frames = observe(rng, flux, level, draw_systematics(own, nuisances) if nuisances else None)
-    inject_pixel_faults(rng, targets, fibre, frames)
+    spikes = inject_pixel_faults(rng, targets, fibre, frames)
     for frame in frames.values():
         frame.flux[dead], frame.ivar[dead], frame.mask[dead] = 0, 0, NO_DATA
 
@@ -172,7 +184,14 @@ def make_petal(
     repeated = _in_brick(seed, petal, objects[objects >= 0])
     fibermap["TARGETID"][objects >= 0] = repeated
     redshifts = _redshifts(rng, fibermap["TARGETID"], target, dead, targets)
-    return SimulatedPetal(tile, night, petal, frames, fibermap, redshifts), targets
+    made = SimulatedPetal(tile, night, petal, frames, fibermap, redshifts)
+    if exposures:
+        # Numbers of their own, so that they do not change the rest.
+        own = np.random.default_rng(np.random.SeedSequence([seed, number, 1 << 43]))
+        made.fibermap["COADD_NUMEXP"] = exposures
+        made.fibermap["COADD_NUMNIGHT"] = min(exposures, 2)
+        made = replace(made, exposures=split(own, frames, spikes, exposures, tile, night))
+    return made, targets
 
 
 def _tile(seed: int, number: int) -> tuple[int, int]:

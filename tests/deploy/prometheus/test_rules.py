@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from deploy.prometheus import rules
+from outcrop import CAUSES, INSTRUMENTAL
 from scoring.canary import TOLERANCE
 
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "outcrop.rules.yaml"
@@ -133,6 +134,14 @@ class Scenario:
                 labels = f'version="{version}",latent="{latent}",decile="{decile}",pod="{pod}"'
                 name = f"outcrop_latent_spectra_total{{{labels}}}"
                 self.count(name, each * eligible * share, *span)
+
+    def causes(
+        self, each: float, instrumental: float, since: int = 0, until: int | None = None
+    ) -> None:
+        """Add `each` explained spectra with a flag per minute, a share of them instrumental."""
+        for cause, share in (("sky_residual", instrumental), ("rare", 1 - instrumental)):
+            name = f'outcrop_causes_total{{cause="{cause}",pod="a"}}'
+            self.count(name, each * share, since, until)
 
     def bright(self, since: int = 0, until: int | None = None, *, each: float = 250) -> None:
         """Add rows of the bright programme."""
@@ -490,3 +499,57 @@ def test_targets_of_unknown_bits_do_not_alert(promtool: Promtool) -> None:
     scenario.bright()
     scenario.count('outcrop_targets_total{target_bits="unknown",pod="a"}', 250)
     promtool.quiet(scenario, every=5)
+
+
+def nights(count: int, instrumental: float = 0.3) -> Scenario:
+    """Return nights of eight hours with 150 explained anomalies an hour."""
+    scenario = Scenario(count * 24 * HOUR)
+    for night in range(count):
+        start = night * 24 * HOUR
+        scenario.causes(2.5, instrumental, start, start + 8 * HOUR)
+    return scenario
+
+
+def test_a_rise_of_instrumental_causes_alerts_until_it_ends(promtool: Promtool) -> None:
+    scenario = nights(3)
+    fault = 2 * 24 * HOUR + 60
+    scenario.causes(5, 0.9, fault, fault + 120)
+    promtool(
+        scenario,
+        {fault: (), fault + 60: {"OutcropInstrumental"}, fault + 240: (), 3 * 24 * HOUR: ()},
+        every=5,
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
+def test_causes_as_in_the_nights_before_do_not_alert(promtool: Promtool, share: float) -> None:
+    promtool.quiet(nights(3, share), every=5)
+
+
+def test_one_petal_with_a_fault_does_not_alert(promtool: Promtool) -> None:
+    scenario = nights(3)
+    scenario.causes(60, 1, 50 * HOUR, 50 * HOUR + 1)
+    promtool.quiet(scenario, every=5)
+
+
+def test_a_few_instrumental_causes_in_a_quiet_hour_do_not_alert(promtool: Promtool) -> None:
+    scenario = nights(3)
+    scenario.causes(1, 1, 60 * HOUR, 61 * HOUR)
+    promtool.quiet(scenario, every=5)
+
+
+def test_the_first_night_that_is_explained_does_not_alert(promtool: Promtool) -> None:
+    promtool.quiet(nights(1, 0.9), every=5)
+
+
+def test_instrumental_causes_are_those_of_the_sdk() -> None:
+    for cause in INSTRUMENTAL:
+        assert cause in CAUSES
+        assert f"{cause}" in RULES.read_text()
+
+
+def test_failures_to_explain_are_errors(promtool: Promtool) -> None:
+    scenario = Scenario(40)
+    scenario.requests(30)
+    scenario.count('outcrop_requests_total{route="/explain",code="504",pod="a"}', 3, 20)
+    promtool(scenario, {20: (), 30: {"OutcropErrors"}})

@@ -1,21 +1,27 @@
 """Responses that do not belong to their request are refused."""
 
 import json
+from dataclasses import replace
 
 import httpx2
 import numpy as np
 import pytest
 
-from outcrop import Scores, Spectra, WireError
+from outcrop import ModelChanged, Scores, Spectra, WireError
 from outcrop._http.client_request import Reply
 from outcrop._http.inference import (
     chunks,
+    explain_chunks,
+    explain_request,
+    join_explanations,
     model_request,
     no_scores,
+    read_explanations,
     read_model,
     read_scores,
     score_request,
 )
+from outcrop.explanation_json import encode_explanations
 from outcrop.wire import (
     DEFAULT_OUTPUTS,
     HEADER_LENGTH,
@@ -23,7 +29,14 @@ from outcrop.wire import (
     decode_request,
     encode_response,
 )
-from tests.outcrop_sdk.sample import BINS, LATENTS, some_model, some_scores, some_spectra
+from tests.outcrop_sdk.sample import (
+    BINS,
+    LATENTS,
+    some_explanations,
+    some_model,
+    some_scores,
+    some_spectra,
+)
 
 URL = "http://x"
 
@@ -71,6 +84,35 @@ def test_a_response_without_the_requested_reconstruction_is_refused() -> None:
     spectra = some_spectra(2)
     with pytest.raises(WireError, match="it lacks reconstruction, rest_flux, rest_ivar"):
         scored(spectra, some_scores(spectra), reconstruction=True)
+
+
+def test_a_request_to_explain_holds_the_spectra_and_its_id() -> None:
+    request = explain_request(URL, some_spectra(2))
+    assert (request.method, request.url) == ("POST", "http://x/explain")
+    sent = decode_request(request.body, int(request.headers[HEADER_LENGTH]))
+    assert (sent.id, sent.spectra.targetid.tolist()) == (request.request_id, [1, 2])
+
+
+def test_spectra_to_explain_are_sent_50_at_a_time() -> None:
+    assert [len(part) for part in explain_chunks(some_spectra(120))] == [50, 50, 20]
+
+
+@pytest.mark.parametrize("other", [some_spectra(2, first=9), some_spectra(1), some_spectra(3)])
+def test_explanations_of_other_spectra_are_refused(other: Spectra) -> None:
+    spectra = some_spectra(2)
+    content = encode_explanations(some_explanations(other), "desi edr")
+    request = explain_request(URL, spectra)
+    with pytest.raises(WireError, match="targetid are not those of the request") as caught:
+        read_explanations(request, replied(content), spectra)
+    assert caught.value.request_id == request.request_id
+
+
+def test_explanations_of_two_models_are_not_joined() -> None:
+    parts = [some_explanations(some_spectra(2)), some_explanations(some_spectra(1, first=3))]
+    assert [one.targetid for one in join_explanations(parts)] == [1, 2, 3]
+    other = replace(some_model(), version="2").identity
+    with pytest.raises(ModelChanged):
+        join_explanations([parts[0], replace(parts[1], model=other)])
 
 
 @pytest.mark.parametrize(

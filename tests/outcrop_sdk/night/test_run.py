@@ -249,6 +249,74 @@ def test_an_empty_petal_has_a_table(server: FaultInjectingServer, tmp_path: Path
     assert len(toplist(tmp_path / "out")) == 0
 
 
+# --- explanations
+
+
+def test_flagged_spectra_are_explained_and_their_causes_counted(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert night(small, tmp_path / "out", server.url) == 0
+    # ANOMALY is where the TARGETID is a multiple of 3.
+    assert server.explained == [1, 1, 1]
+    for path, flagged in zip(tables(tmp_path / "out"), (12, 21, 33), strict=True):
+        explained = read_table(path)
+        named = explained["TARGETID"][explained["CAUSE"] == "emission_line"]
+        assert named.tolist() == [flagged]
+        assert set(read_table(path, "EXPLANATIONS")["TARGETID"].tolist()) == {flagged}
+
+    counted, top = summary(tmp_path / "out"), toplist(tmp_path / "out")
+    assert counted["EXPLAINED"].tolist() == [1, 1, 1]
+    assert counted["CAUSES"].tolist() == ["1 emission_line"] * 3
+    assert counted.meta["causes"] == {"emission_line": 3}
+    assert top["CAUSE"].tolist() == ["emission_line"] * 3
+    assert top["SENTENCE"].tolist() == [f"Halpha stands out in {one}" for one in (33, 21, 12)]
+    assert top["CAUSE_PROB"].tolist() == [0.75] * 3
+    out = capsys.readouterr().out
+    assert "causes of 3 of 3 anomalies:\n  emission_line" in out
+    assert "    Halpha stands out in 33\n" in out
+
+
+def test_a_night_is_not_explained_where_that_is_switched_off(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert night(small, tmp_path / "out", server.url, "--no-explain") == 0
+    assert server.explained == []
+    assert "CAUSE" not in read_table(tables(tmp_path / "out")[0]).names
+    assert "causes of" not in capsys.readouterr().out
+    assert len(toplist(tmp_path / "out")) == 3
+
+    # The tables are not as they are asked for now.
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert (server.sizes, server.explained) == ([3] * 6, [1] * 3)
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert len(server.sizes) == 6
+
+
+def test_a_petal_that_cannot_be_explained_is_named_and_tried_again(
+    server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The model, the first petal's scores, and its explanations.
+    server.faults = [no_fault, no_fault, failing(400, b'{"error": "no reason"}')]
+    assert night(small, tmp_path / "out", server.url, "--workers", "1") == 1
+    out, err = capsys.readouterr()
+    assert "3 petals: 2 scored, 2 of them now; 1 failed, 0 waiting" in out
+    assert "/explain answered 400 Bad Request: no reason" in err.splitlines()[-1]
+    assert summary(tmp_path / "out")["STATE"].tolist().count("failed") == 1
+    assert len(tables(tmp_path / "out")) == 2
+
+    assert night(small, tmp_path / "out", server.url) == 0
+    assert server.explained == [1, 1, 1]
+
+
+def test_a_busy_service_is_asked_again_for_explanations(
+    server: FaultInjectingServer, small: Path, tmp_path: Path
+) -> None:
+    server.faults = [no_fault, no_fault, *[failing(429, Retry_After="0")] * 2]
+    assert night(small, tmp_path / "out", server.url, "--workers", "1") == 0
+    assert server.sizes == [3] * 3
+    assert server.explained == [1] * 3
+
+
 # --- scored again or not
 
 
@@ -550,8 +618,8 @@ def test_a_full_disk_is_named_and_leaves_no_part_of_a_file(
 def test_a_service_that_stays_unavailable_ends_the_night_and_leaves_the_rest_waiting(
     server: FaultInjectingServer, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The model and one petal.
-    server.faults = [no_fault] * 2 + [failing(503)] * 10_000
+    # The model and one petal, which is scored and explained.
+    server.faults = [no_fault] * 3 + [failing(503)] * 10_000
     options = ("--workers", "1", "--timeout", "0.2")
     assert night(small, tmp_path / "out", server.url, *options) == 1
     out, err = capsys.readouterr()
@@ -667,11 +735,11 @@ def test_a_stopped_night_continues_when_it_is_run_again(
         gate.wait(60)
         return False
 
-    # The model, two petals, and the third, which is in progress meanwhile.
-    server.faults = [*[no_fault] * 3, held]
+    # The model, two petals, each scored and explained, and the third, in progress meanwhile.
+    server.faults = [*[no_fault] * 5, held]
     process = started(tmp_path / "tree", output, server.url, "--workers", "1")
     try:
-        wait_for(lambda: len(server.paths) == 4)
+        wait_for(lambda: len(server.paths) == 6)
         process.send_signal(number)
         assert process.stderr is not None
         while "finishing the petals in progress" not in (line := process.stderr.readline()):
@@ -713,7 +781,7 @@ def test_a_second_night_on_a_folder_names_the_first_and_leaves(
         (error,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
         assert f"another night works on {output}: process {process.pid} on " in error
         # The second has requested nothing of the service.
-        assert len(server.paths) == asked + 4
+        assert len(server.paths) == asked + 7
         process.kill()
         process.communicate(timeout=120)
         assert night(small, output, server.url) == 0

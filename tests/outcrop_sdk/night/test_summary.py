@@ -10,10 +10,17 @@ from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from outcrop import InputError, Status, write_scores
+from outcrop import InputError, Status, eligible, write_scores
 from outcrop.inputs import Inputs, NoiseCards
 from outcrop.night.summary import Summary
-from tests.outcrop_sdk.sample import fibermap, some_model, some_scores, some_spectra, write
+from tests.outcrop_sdk.sample import (
+    explained_flags,
+    fibermap,
+    some_model,
+    some_scores,
+    some_spectra,
+    write,
+)
 
 LONG = 39633345008634465
 
@@ -70,9 +77,11 @@ def test_the_header_has_the_totals_and_the_model(summary: Summary, tmp_path: Pat
     summary.write(tmp_path / "out")
     expected = {
         **{"petals": 3, "scored": 1, "failed": 1, "waiting": 1, "unpaired": 0},
+        "root": str(summary.root),
         **{"rows": 10, "eligible": 8, "flagged": 3, "outside": 1, "unknown": 2},
         # p_value is near 0 for all but the one or two TARGETIDs that 5 divides.
         **{"discoveries": 6, "tested": 6, "set_apart": 0, "q_level": 0.1, "FDR_BASIS": "tail"},
+        "causes": {},
         **{"model": "outcrop", "version": "20260101", "sha256": "ab" * 32},
         **{"sample": "desi edr", "population": "BGS", "p_level": 0.01, "finest_p": 1e-4},
     }
@@ -201,6 +210,69 @@ def test_faulty_petals_and_bundles_are_named_and_set_apart(tmp_path: Path) -> No
     assert listed["Q_VALUE"][:4].tolist() == pytest.approx([375 * 1e-9 / 4] * 4)
     assert np.isnan(listed["Q_VALUE"][4:]).all()
     assert len(listed) == 4 + 34 + 20 + 1
+
+
+def test_causes_are_counted_and_petals_with_mostly_an_instrumental_one_are_named(
+    tmp_path: Path,
+) -> None:
+    made = Summary(tmp_path, some_model(), now=1)
+    # Every third spectrum is flagged.
+    for number, (rows, cause) in enumerate(
+        [(18, "sky_residual"), (18, "rare"), (12, "cosmic_ray")]
+    ):
+        spectra = some_spectra(rows, LONG)
+        coadd = write(tmp_path / f"coadd-{number}.fits", [fibermap(spectra.targetid.tolist())])
+        table = tmp_path / f"o-{number}.fits"
+        scores = some_scores(spectra)
+        explained = explained_flags(scores, cause)
+        write_scores(table, spectra, scores, some_model(), explanations=explained)
+        made.scored(coadd, table)
+
+    text = made.write(tmp_path / "out")
+    assert (
+        "\n  sky_residual             6    38%\n  rare                     6    38%\n"
+        "  cosmic_ray               4    25%\n"
+        "mostly instrumental: sky_residual in 6 of 6, coadd-0.fits\n"
+    ) in text
+    petals = read(tmp_path, "summary.ecsv")
+    assert petals["EXPLAINED"].tolist() == [6, 6, 4]
+    assert petals["CAUSES"].tolist() == ["6 sky_residual", "6 rare", "4 cosmic_ray"]
+    assert petals["INSTRUMENTAL"].filled("").tolist() == ["sky_residual in 6 of 6", "", ""]
+    assert petals.meta["causes"] == {"sky_residual": 6, "rare": 6, "cosmic_ray": 4}
+
+
+def test_segments_of_one_fiber_are_reported_as_the_instruments(tmp_path: Path) -> None:
+    made, fiber = Summary(tmp_path, some_model(), now=1), -1
+    # Of each of 8 petals the same third fiber is flagged, and explained by the same segments.
+    for number in range(8):
+        spectra = dataclasses.replace(some_spectra(300, LONG), fiber=np.arange(300, dtype=np.int32))
+        coadd = write(tmp_path / f"coadd-{number}.fits", [fibermap(spectra.targetid.tolist())])
+        scores = some_scores(spectra)
+        fiber = int(np.flatnonzero(eligible(scores.status, scores.snr))[2])
+        scores = dataclasses.replace(scores, anomaly=np.arange(300) == fiber)
+        table = tmp_path / f"o-{number}.fits"
+        explained = explained_flags(scores)
+        write_scores(table, spectra, scores, some_model(), explanations=explained)
+        made.scored(coadd, table)
+
+    text = made.write(tmp_path / "out")
+    assert "instrument: segments of 8 spectra gather in 1 of its parts" in text
+    assert f"  fiber {fiber}: 8 spectra have a segment" in text
+    found = read(tmp_path, "instrument.ecsv")
+    assert found["FIBER"].tolist() == [fiber]
+    assert found["SENTENCE"][0].startswith(f"fiber {fiber}: 8 spectra")
+    assert found.meta["sha256"] == some_model().sha256
+    assert (tmp_path / "out" / "instrument.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_night_that_is_not_explained_any_more_leaves_no_report(
+    summary: Summary, tmp_path: Path
+) -> None:
+    for name in ("instrument.ecsv", "instrument.png"):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / name).touch()
+    assert "instrument" not in summary.write(tmp_path / "out")
+    assert not list((tmp_path / "out").glob("instrument*"))
 
 
 def test_a_summary_that_is_written_again_is_the_same(summary: Summary, tmp_path: Path) -> None:

@@ -4,15 +4,17 @@ import dataclasses
 import os
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from outcrop import Client, InputError, ModelChanged, Petal, read_spectra
 from outcrop.night.retries import RetryingClient
 from outcrop.night.tables import is_current, make_table, read_noise, read_table
-from tests.outcrop_sdk.fault_server import FaultInjectingServer
+from tests.outcrop_sdk.fault_server import FaultInjectingServer, no_fault
 from tests.outcrop_sdk.sample import (
     read_header,
     some_model,
@@ -21,6 +23,7 @@ from tests.outcrop_sdk.sample import (
     write_redrock,
 )
 from tests.outcrop_sdk.sample import read_table as read_fits_table
+from tests.outcrop_sdk.test_exposures import IDS, write_spectra
 
 
 @pytest.fixture
@@ -52,6 +55,37 @@ def test_a_table_is_current_once_it_is_made(
     assert read_fits_table(table)["TARGETID"].tolist() == [13, 12, 11]
 
 
+def test_segments_are_looked_for_in_the_exposures_beside_the_coadd(
+    client: RetryingClient, tmp_path: Path, table: Path
+) -> None:
+    petal = Petal(
+        write_coadd(tmp_path / "coadd-1.fits", [int(IDS[0]), 12], ["r"]),
+        write_redrock(tmp_path / "redrock-1.fits", [int(IDS[0]), 12]),
+    )
+    write_spectra(tmp_path / "spectra-1.fits")
+    scores = make_table(table, petal, some_model(), client)
+    assert scores.anomaly.all()
+    segments = read_fits_table(table, "SEGMENTS")
+    assert segments["TARGETID"].tolist() == [IDS[0], 12]
+    # There are no exposures of 12, and of the other they are without noise.
+    assert segments["REPEATS"].tolist() == ["unknown", "unknown"]
+
+
+def test_damaged_exposures_leave_a_petal_without_repeats(
+    client: RetryingClient,
+    petal: Petal,
+    table: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "spectra-1.fits").write_bytes(b"SIMPLE" + bytes(2874))
+    make_table(table, petal, some_model(), client)
+    assert is_current(table, petal, some_model())
+    assert set(read_fits_table(table, "SEGMENTS")["REPEATS"].tolist()) == {""}
+    assert "spectra-1.fits" in caplog.text
+    assert "its segments are not looked for in single exposures" in caplog.text
+
+
 def test_a_table_is_not_current_for_another_model(
     client: RetryingClient, petal: Petal, table: Path
 ) -> None:
@@ -66,6 +100,28 @@ def test_a_table_is_not_current_for_another_choice_of_the_noise(
     make_table(table, petal, some_model(), client, noise_correction=corrected)
     assert is_current(table, petal, some_model(), corrected)
     assert not is_current(table, petal, some_model(), not corrected)
+
+
+@pytest.mark.parametrize("explained", [True, False])
+def test_a_table_is_not_current_where_it_is_explained_and_shall_not_be_or_the_reverse(
+    client: RetryingClient, petal: Petal, table: Path, explained: bool
+) -> None:
+    make_table(table, petal, some_model(), client, explained=explained)
+    assert is_current(table, petal, some_model(), explained=explained)
+    assert not is_current(table, petal, some_model(), explained=not explained)
+
+
+def test_explanations_of_another_model_make_no_table(
+    server: FaultInjectingServer, client: RetryingClient, petal: Petal, table: Path
+) -> None:
+    def upgrade(handler: BaseHTTPRequestHandler, body: bytes) -> bool:
+        server.model = dataclasses.replace(some_model(), version="20260202")
+        return False
+
+    server.faults = [no_fault, upgrade]
+    with pytest.raises(ModelChanged, match=r"from outcrop 20260101 .* to outcrop 20260202"):
+        make_table(table, petal, some_model(), client)
+    assert not table.exists()
 
 
 def test_a_table_says_how_the_noise_was_corrected(
@@ -134,4 +190,8 @@ def test_a_table_is_read_as_it_was_written(
             scores.columns()[name].tolist(), nan_ok=True
         )
     assert columns["SPECTYPE"].tolist() == ["GALAXY"] * 3
+    # Of the three, 12 is flagged.
+    assert columns["CAUSE"].tolist() == ["", "emission_line", ""]
+    assert columns["SENTENCE"].tolist() == ["", "Halpha stands out in 12", ""]
+    assert columns["CAUSE_PROB"].tolist() == pytest.approx([np.nan, 0.75, np.nan], nan_ok=True)
     assert columns["FIBER"].tolist() == [1002, 1001, 1000]

@@ -37,6 +37,8 @@ def add_rows(top: TopList, coadd: Path, scores: Scores, set_apart: bool = False)
     table = {name.upper(): column for name, column in scores.columns().items()}
     table |= {name: np.zeros(len(scores)) for name in ("Z", "ZWARN")}
     table["SPECTYPE"] = np.full(len(scores), "GALAXY")
+    table |= {name: np.full(len(scores), "") for name in ("CAUSE", "SENTENCE")}
+    table |= dict.fromkeys(("CAUSE_PROB", "P_EXPLAINED", "Z_BEST"), np.full(len(scores), np.nan))
     add_columns(top, coadd, table, scores, set_apart)
 
 

@@ -170,6 +170,30 @@ def test_target_bits_and_class_are_unknown_where_they_are_not_given() -> None:
     assert columns["targetid"] == [0, 0, 0]
 
 
+def test_further_redshifts_are_padded_with_nan() -> None:
+    rows = [{}, {"z_candidates": None}, {"z_candidates": [0.7, 1]}, {"z_candidates": []}]
+    ((_, spectra),) = parsed({"spectra": [{"z": 0.1, **SHORT, **row} for row in rows]})
+    assert spectra.z_candidates is not None
+    assert spectra.z_candidates[2, :2].tolist() == [0.7, 1.0]
+    assert np.isfinite(spectra.z_candidates).sum() == 2
+    assert spectra.z_candidates.shape == (4, 9)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ([0.1] * 10, "spectra[0].z_candidates has 10 values; give at most 9"),
+        ([[0.1]], "z_candidates"),
+        (["0.1"], "z_candidates"),
+        ([None], "z_candidates"),
+        (0.1, "z_candidates"),
+    ],
+)
+def test_further_redshifts_are_a_short_list_of_numbers(value: Any, words: str) -> None:
+    message = rejection(encoded({"spectra": [{"z": 0.1, **SHORT, "z_candidates": value}]}))
+    assert words in message
+
+
 def test_null_is_a_missing_value() -> None:
     spectra = one(z=None, flux=[None, 2.0], ivar=[1.0, None])
     band = spectra.bands["brz"]

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from outcrop import Status
+from outcrop import CAUSES, Explanation, Explanations, ModelIdentity, Status
 from outcrop.wire import encode_request
 from service.application import Application
 from service.monitoring.metrics import OUTCOMES, STAGES, documentation
@@ -194,10 +194,34 @@ def test_every_stage_is_timed(application: Application, client: TestClient, way:
     if way == "json":
         headers, body = JSON, encoded(score_request(spectra))
     path = {"binary": INFER, "json": "/score"}[way]
-    assert client.post(path, content=body, headers=headers).is_success
+    for each in (path, "/explain"):
+        assert client.post(each, content=body, headers=headers).is_success
     for stage in STAGES:
         assert value(application, "outcrop_stage_seconds_count", stage=stage) > 0, stage
         assert value(application, "outcrop_stage_seconds_sum", stage=stage) > 0, stage
+
+
+def test_the_causes_of_flagged_spectra_are_counted(
+    application: Application, client: TestClient
+) -> None:
+    identity = ModelIdentity("outcrop", "1", "ab" * 32)
+    rows = [
+        Explanation(1, 0, 0.001, "cosmic_ray"),
+        Explanation(2, 0, 0.001, "cosmic_ray"),
+        Explanation(3, 0, 0.009, "rare"),
+        # Not flagged, not scored, and flagged without a cause.
+        Explanation(4, 0, 0.01, "cosmic_ray"),
+        Explanation(5, int(Status.NO_DATA), np.nan),
+        Explanation(6, 0, 0.001),
+    ]
+    counts = application.metrics.observe_causes(Explanations(identity, tuple(rows)), 0.01)
+    assert counts == {"cosmic_ray": 2, "rare": 1}
+    found = {cause: value(application, "outcrop_causes_total", cause=cause) for cause in CAUSES}
+    assert found == dict.fromkeys(CAUSES, 0) | counts
+    before = series(client)
+    headers, body = encode_request(make_spectra(2))
+    assert client.post("/explain", content=body, headers=headers).is_success
+    assert {name for name, _ in series(client) - before} <= {"outcrop_requests_total"}
 
 
 def test_what_the_start_scores_is_not_counted(application: Application) -> None:

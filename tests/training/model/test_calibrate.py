@@ -11,6 +11,8 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
+from explanation.reference import Reference
+from explanation.segments import SegmentScan
 from model_store.bundle import Bundle, BundleError
 from outcrop import Scores, Status, correct_noise, find_petals, read_spectra
 from outcrop.scores import INELIGIBLE, MIN_SNR
@@ -151,6 +153,40 @@ def test_the_drift_reference_is_that_of_the_calibration_spectra(
     np.testing.assert_allclose(after.shares, shares, atol=2e-3)
 
 
+def test_the_reference_spectra_stay_and_what_inliers_are_like_is_that_of_the_new_sample(
+    bundle: Path, own: Path, own_sky: Path
+) -> None:
+    before, after = (Bundle.open(path).arrays("explanation.npz") for path in (bundle, own))
+    same = {name for name in before if np.array_equal(before[name], after[name])}
+    assert {"targetid", "z", "spectype", "place"} <= same
+    assert not same & {"nearest", "segments_thresholds"}
+
+    scorer = Scorer.open(own)
+    distance, _ = scorer.density.nearest(scores_of(own, own_sky).latent, 1)
+    quantile = Reference.from_arrays(after).quantile(distance[:, 0])
+    assert np.median(quantile) == pytest.approx(0.5, abs=0.02)
+
+
+def test_inliers_seldom_have_a_segment(bundle: Path, tmp_path: Path) -> None:
+    simulate(tmp_path / "sky", petals=1, seed=10)
+    scorer, opened = Scorer.open(bundle), Bundle.open(bundle)
+    scan = SegmentScan.from_arrays(opened.arrays("explanation.npz"), opened.manifest.grid)
+    (petal,) = find_petals(tmp_path / "sky")
+    spectra = correct_noise(read_spectra(petal.coadd, petal.redrock))
+    scores = scorer.score(spectra, reconstruction=True)
+
+    rows = np.flatnonzero(scores.eligible & (scores.snr >= 5))
+    flux, ivar, model = (
+        getattr(scores, name)[rows] for name in ("rest_flux", "rest_ivar", "reconstruction")
+    )
+    found = [
+        scan.segments(*one)
+        for one in zip(flux, ivar, model, spectra.z[rows], scores.snr[rows], strict=True)
+    ]
+    assert len(found) > 200
+    assert np.mean([bool(one) for one in found]) < 0.05
+
+
 def test_training_spectra_do_not_calibrate(bundle: Path, sky: Path, tmp_path: Path) -> None:
     again = Bundle.open(calibrate_bundle(bundle, [sky], tmp_path / "again")).manifest
     counts = Bundle.open(bundle).manifest.sample.counts
@@ -169,10 +205,10 @@ def test_a_bundle_of_an_earlier_format_is_refused_with_the_remedy(
 ) -> None:
     old = tmp_path / "old"
     shutil.copytree(bundle, old)
-    manifest = json.loads((old / "manifest.json").read_text()) | {"format_version": 2}
+    manifest = json.loads((old / "manifest.json").read_text()) | {"format_version": 3}
     (old / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(
-        BundleError, match=r"format_version 2; this software reads 3: .* train again"
+        BundleError, match=r"format_version 3; this software reads 4: .* train again"
     ):
         calibrate_bundle(old, [own_sky], tmp_path / "new")
     assert not (tmp_path / "new").exists()

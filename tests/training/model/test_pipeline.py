@@ -108,7 +108,7 @@ def test_the_report_stands_beside_the_bundle(bundle: Path) -> None:
     text = (folder / "report.md").read_text()
     assert "not DESI performance" in text
     assert f"| GALAXY | {classes['GALAXY']['n']} | {classes['GALAXY']['mean']:.3f} |" in text
-    for name in ("losses", "wmse", "nof", "reconstructions"):
+    for name in ("losses", "wmse", "nof", "reconstructions", "map"):
         assert (folder / f"{name}.png").stat().st_size > 10_000
     assert not bundle.with_name(f"{bundle.name}.work").exists()
 

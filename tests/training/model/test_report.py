@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from explanation.reference import Reference
 from model_store.bundle import Bundle, Manifest
 from outcrop import Petal, find_petals
 from scoring.calibration import Calibration
@@ -114,7 +115,16 @@ def test_a_report_replaces_an_earlier_one(
     folder.mkdir()
     (folder / "report.md").write_text("earlier")
 
-    write_report(folder, manifest, HISTORY, chosen, chosen, examples, ["a.fits: cut off"])
+    reference = Reference(
+        chosen.rows["targetid"],
+        chosen.rows["z"],
+        chosen.rows["spectype"],
+        np.array([[0, 1], [2, 3]], np.float32),
+        np.linspace(0, 1, 101),
+    )
+    write_report(
+        folder, manifest, HISTORY, chosen, chosen, examples, reference, ["a.fits: cut off"]
+    )
     text = (folder / "report.md").read_text()
     assert text.startswith(
         f"# Model outcrop {manifest.version}\n\nSample: {manifest.sample.label}."
@@ -134,4 +144,4 @@ def test_a_report_replaces_an_earlier_one(
     assert content["damaged_petals"] == ["a.fits: cut off"]
     assert content["wmse"]["all"] == {"n": 2, "mean": 2.0, "median": 2.0}
     pictures = {path.name for path in folder.glob("*.png")}
-    assert pictures == {"losses.png", "nof.png", "reconstructions.png", "wmse.png"}
+    assert pictures == {"losses.png", "map.png", "nof.png", "reconstructions.png", "wmse.png"}

@@ -6,9 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from outcrop.spectra import OVERLAPS
 from tests.training.plots.helpers import WAVE, make_sample
 from training.plots.sample import RestSpectra
-from training.plots.spectrum import OVERLAPS, draw_residual, draw_spectrum, flux_limits, shade
+from training.plots.spectrum import draw_residual, draw_spectrum, flux_limits, shade
 
 
 def test_a_spike_does_not_flatten_the_spectrum_but_a_line_is_shown() -> None:

@@ -19,6 +19,7 @@ from .errors import (
     ConnectionFailed,
     FolderInUse,
     InputError,
+    LabelsUnavailable,
     ModelChanged,
     OutcropError,
     RateLimited,
@@ -30,34 +31,57 @@ from .errors import (
     UnsupportedMediaType,
     WireError,
 )
+from .explanations import (
+    CAUSES,
+    INSTRUMENTAL,
+    Evidence,
+    Explanation,
+    Explanations,
+    Neighbour,
+    Repeats,
+    Segment,
+    Tag,
+)
+from .flagged import explain_flagged
 from .model import Model, ModelIdentity
 from .noise import PetalNoise, correct_noise
 from .petals import Petal, find_petals, require_petals
+from .repeats import with_repeats
 from .scores import Scores, Status, eligible
 from .spectra import WAVE, Band, Spectra
 from .table import write_scores
 
 __all__ = [
+    "CAUSES",
+    "INSTRUMENTAL",
     "WAVE",
     "AsyncClient",
     "BadRequest",
     "Band",
     "Client",
     "ConnectionFailed",
+    "Evidence",
+    "Explanation",
+    "Explanations",
     "FolderInUse",
     "InputError",
+    "LabelsUnavailable",
     "Model",
     "ModelChanged",
     "ModelIdentity",
+    "Neighbour",
     "OutcropError",
     "Petal",
     "PetalNoise",
     "RateLimited",
+    "Repeats",
     "Scores",
+    "Segment",
     "ServerError",
     "Spectra",
     "Status",
     "StatusError",
+    "Tag",
     "Timeout",
     "TooLarge",
     "Unauthorized",
@@ -67,9 +91,11 @@ __all__ = [
     "check_output",
     "correct_noise",
     "eligible",
+    "explain_flagged",
     "find_petals",
     "is_simulated",
     "read_spectra",
     "require_petals",
+    "with_repeats",
     "write_scores",
 ]

@@ -5,10 +5,13 @@ from typing import Final
 URL: Final = "http://127.0.0.1:3000"
 TIMEOUT: Final = 60.0  # s, of a call, retries included
 CHUNK: Final = 500  # spectra in a request: a petal
+EXPLAINED: Final = 500  # flagged spectra of a petal, at most, that are explained
+EXPLAIN_CHUNK: Final = 50  # spectra to explain in a request: some seconds of work
 RETRIED: Final = frozenset({429, 502, 503, 504})
 ANSWER_BYTES: Final = 1 << 20  # at most, of a response without rows, or in addition to its rows
 ROW_BYTES: Final = 1 << 14  # at most, of the scores of a spectrum: 4,000 latents
 RECONSTRUCTION_BYTES: Final = 1 << 18  # at most, of its reconstruction: 20,000 bins
+EXPLANATION_BYTES: Final = 1 << 17  # at most, of the explanation of a spectrum
 ERROR_BYTES: Final = 1 << 16  # that are read of an error
 CONNECTION_TRIES: Final = 5  # about 4 s: a restart, but not a wrong address for a minute
 FIRST_WAIT: Final = 0.25  # s, doubled with every try

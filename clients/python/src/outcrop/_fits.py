@@ -180,9 +180,14 @@ class FitsFile:
             return {card.keyword: card.value for card in reversed(hdu.header.cards)}
 
     def image(
-        self, name: str, kinds: str, dtype: type[np.generic], dimensions: int
+        self,
+        name: str,
+        kinds: str,
+        dtype: type[np.generic],
+        dimensions: int,
+        chosen: NDArray[np.intp] | None = None,
     ) -> NDArray[Any]:
-        """Return an image HDU as a contiguous native array.
+        """Return an image HDU, or some of its rows, as a contiguous native array.
 
         Parameters
         ----------
@@ -193,6 +198,8 @@ class FitsFile:
         dtype : numpy type
             To convert to.
         dimensions : int
+        chosen : (n,) int, optional
+            The rows to read, in this order; all by default.
         """
         hdu = self._hdu(name)
         with reading(self.path, f"HDU {name}"):
@@ -203,15 +210,21 @@ class FitsFile:
                 raise InputError(
                     f"{self.path}: HDU {name} has shape {shape}; expected {dimensions} dimensions"
                 )
-            if 0 in shape:
-                return np.zeros(shape, dtype)
+            if chosen is not None and shape[0] <= chosen.max(initial=-1):
+                raise InputError(
+                    f"{self.path}: HDU {name} has {shape[0]} rows, row {chosen.max()} is wanted: "
+                    "its rows are not those of the file's tables; make the file again"
+                )
+            native = np.empty(shape if chosen is None else (len(chosen), *shape[1:]), dtype)
+            if native.size == 0:
+                return native
 
             # Block by block, so that the stored numbers stay in the processor's cache.
-            native = np.empty(shape, dtype)
-            rows = max(1, _BLOCK_BYTES // native[0].nbytes)
-            for start in range(0, shape[0], rows):
-                block = native[start : start + rows]
-                data = hdu.section[start : start + rows]
+            rows = max(1, _BLOCK_BYTES // native[0].nbytes) if chosen is None else 1
+            for at in range(0, len(native), rows):
+                block = native[at : at + rows]
+                start = at if chosen is None else int(chosen[at])
+                data = hdu.section[start : start + len(block)]
                 # Wider integers would lose bits; wider floats only digits.
                 narrowed = data.dtype.kind != "f" and data.dtype.itemsize > block.dtype.itemsize
                 if data.dtype.kind not in kinds or data.shape != block.shape or narrowed:

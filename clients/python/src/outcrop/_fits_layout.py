@@ -6,7 +6,8 @@ make it return other bytes.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,8 +21,40 @@ _BITPIX: Final = (8, 16, 32, 64, -32, -64)
 _PRINTABLE: Final = bytes(range(32, 127))
 
 
+@dataclass(frozen=True)
+class HduLayout:
+    """Where an HDU is.
+
+    Attributes
+    ----------
+    name : str
+        EXTNAME in upper case, ``PRIMARY``, or else its number.
+    cards : mapping of str to str
+        Values of its header as they are written, without comments.
+    start : int
+        Byte of the file at which its data begin.
+    """
+
+    name: str
+    cards: Mapping[str, str]
+    start: int
+
+
 def check_layout(path: Path, stream: BinaryIO, size: int) -> int:
     """Check that the HDUs of a file follow each other up to its end.
+
+    Parameters and errors are those of `read_layout`.
+
+    Returns
+    -------
+    int
+        Number of HDUs.
+    """
+    return sum(1 for _ in read_layout(path, stream, size))
+
+
+def read_layout(path: Path, stream: BinaryIO, size: int) -> Iterator[HduLayout]:
+    """Yield the HDUs of a file, which follow each other up to its end.
 
     Parameters
     ----------
@@ -31,11 +64,6 @@ def check_layout(path: Path, stream: BinaryIO, size: int) -> int:
         Open at any position.
     size : int
         Bytes of the file.
-
-    Returns
-    -------
-    int
-        Number of HDUs.
 
     Raises
     ------
@@ -64,13 +92,13 @@ def check_layout(path: Path, stream: BinaryIO, size: int) -> int:
                 f"{path}: the header at byte {start} is damaged: {error}; fetch or make it again"
             ) from error
         hdus += 1
+        yield HduLayout(name, cards, start + len(header))
 
     if end > size:
         raise InputError(
             f"{path} is cut off: HDU {name} ends at byte {end}, the file at {size}; "
             "fetch or make it again"
         )
-    return hdus
 
 
 def _read_header(stream: BinaryIO) -> bytes:
@@ -95,8 +123,16 @@ def _cards(header: bytes) -> dict[str, str]:
         if card[:8] == "END     ":
             return cards
         if card[8:10] == "= ":
-            cards.setdefault(card[:8].rstrip(), card[10:].partition("/")[0].strip())
+            cards.setdefault(card[:8].rstrip(), _written(card[10:].strip()))
     raise ValueError("it has no END")
+
+
+def _written(text: str) -> str:
+    """Return the value of a card without the comment that may follow it."""
+    if text.startswith("'"):
+        end = text.find("'", 1)
+        return text[: end + 1] if end > 0 else text
+    return text.partition("/")[0].strip()
 
 
 def _data_size(cards: Mapping[str, str]) -> int:

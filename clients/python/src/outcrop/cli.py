@@ -1,4 +1,4 @@
-"""The command line: ``outcrop score | night | plot | health | model``."""
+"""The command line: ``outcrop score | night | plot | labels | health | model``."""
 
 import argparse
 import glob
@@ -12,9 +12,10 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import tenacity
@@ -26,15 +27,24 @@ from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
 from .errors import FolderInUse, InputError, ModelChanged, OutcropError
+from .explanations import Explanation, Explanations
+from .flagged import explain_flagged, rows_to_explain
+from .label import Label, format_labels
 from .model import Model
+from .night.causes import count_causes, describe_causes
 from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .noise import correct_noise, describe_noise
 from .petals import pair_files
+from .repeats import with_repeats
 from .scores import Scores, count_outside, count_status
 from .spectra import Spectra
 from .table import check_score_table, write_scores
+from .vi import ViTable, format_merged, format_vi, merge_labels, read_vi
+
+if TYPE_CHECKING:
+    from .labels import LabelStore
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +62,18 @@ environment:
   OUTCROP_URL     address of the service, where --url is not given
   OUTCROP_TOKEN   bearer token, where the service requires one
   DESI_LOGLEVEL   debug, info (default), warning, error or critical
+"""
+
+_LABELS_EXAMPLE: Final = """\
+examples:
+  outcrop labels export labels.sqlite --output desi-vi_80613_ABC.csv --scanner ABC
+  outcrop labels export labels.sqlite --output labels.csv --format labels
+  outcrop labels import labels.sqlite desi-vi_80613_XYZ.csv
+  outcrop labels merge desi-vi_80613_ABC.csv desi-vi_80613_XYZ.csv --output merged.csv
+  outcrop labels merge labels.sqlite --output merged.csv
+
+A database of labels is an SQLite file, as `python -m review` writes it, or an address as
+postgresql://USER:PASSWORD@HOST/NAME.
 """
 
 
@@ -117,7 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"seconds for each {CHUNK} spectra to be scored in (default: %(default)g)",
     )
 
-    commands = parser.add_subparsers(required=True, metavar="score | night | plot | health | model")
+    commands = parser.add_subparsers(
+        required=True, metavar="score | night | plot | labels | health | model"
+    )
     _add_score_options(
         commands.add_parser(
             "score",
@@ -133,7 +157,8 @@ def _parser() -> argparse.ArgumentParser:
             parents=[service],
             help="score every petal below a folder that needs it, and summarise the night",
             description="Score every pair of coadd and redrock files below a folder whose score "
-            "table is missing, older than they are, or of another model than the served one. "
+            "table is missing, older than they are, or of another model than the served one, and "
+            "explain the flagged spectra. "
             "Continues after failures and lists them at the end; may be stopped and run again.",
             epilog=_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -145,6 +170,14 @@ def _parser() -> argparse.ArgumentParser:
             parents=[service],
             help="draw a spectrum with its reconstruction and residual",
             epilog=_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _add_labels_commands(
+        commands.add_parser(
+            "labels",
+            help="export, import and merge what people say about spectra",
+            epilog=_LABELS_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
@@ -190,6 +223,9 @@ def _add_score_options(score: argparse.ArgumentParser) -> None:
     score.add_argument(
         "--reconstruction", action="store_true", help="write spectra and reconstructions too"
     )
+    score.add_argument(
+        "--explain", action="store_true", help="explain the flagged spectra: causes and segments"
+    )
     score.add_argument("--overwrite", action="store_true", help="replace an existing output")
     _add_reading_options(score)
     score.set_defaults(run=_score)
@@ -206,6 +242,9 @@ def _add_plot_options(plot: argparse.ArgumentParser) -> None:
         metavar="O",
         help="figure to write, as .png, .pdf or .svg, or a folder for figures spectrum-ID.png "
         "(default: this folder)",
+    )
+    plot.add_argument(
+        "--explain", action="store_true", help="shade the segments and write the cause above"
     )
     plot.add_argument("--overwrite", action="store_true", help="replace an existing figure")
     _add_reading_options(plot)
@@ -231,6 +270,12 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
     )
     night.add_argument(
         "--watch", action="store_true", help="then wait for new petals, until interrupted"
+    )
+    night.add_argument(
+        "--no-explain",
+        dest="explain",
+        action="store_false",
+        help="score only, without the causes of the flagged spectra",
     )
     _add_reading_options(night)
 
@@ -269,6 +314,51 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
         "target; --number then counts spectra",
     )
     night.set_defaults(run=_night)
+
+
+def _add_labels_commands(labels: argparse.ArgumentParser) -> None:
+    commands = labels.add_subparsers(required=True, metavar="export | import | merge")
+
+    def add(name: str, description: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=description,
+            epilog=_LABELS_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    export = add("export", "write the labels of a database to a file")
+    export.add_argument("database", metavar="DATABASE", help="labels to read")
+    export.add_argument(
+        "--format",
+        choices=("vi", "labels"),
+        default="vi",
+        help="vi: visual inspections, as desihub's prospect writes them; labels: TARGETID,LABEL, "
+        "what the neighbours of an explanation are called by (default: %(default)s)",
+    )
+    export.add_argument("--scanner", metavar="NAME", help="only the labels of this person")
+    _add_output_options(export)
+    export.set_defaults(run=_export_labels)
+
+    importing = add("import", "add VI files to a database; what is there already is no change")
+    importing.add_argument("database", metavar="DATABASE", help="labels to add to, made if missing")
+    importing.add_argument("files", nargs="+", metavar="VI", help="VI files, or a pattern")
+    importing.add_argument(
+        "--scanner", metavar="NAME", default="", help="whose the rows without VI_scanner are"
+    )
+    importing.set_defaults(run=_import_labels)
+
+    merge = add("merge", "merge the labels of several people by DESI's rules, list the conflicts")
+    merge.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="VI files, as *.csv, and databases of labels"
+    )
+    _add_output_options(merge)
+    merge.set_defaults(run=_merge_labels)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(*("-o", "--output"), required=True, metavar="O", help="CSV file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
 def _add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -373,11 +463,18 @@ def _score(options: argparse.Namespace) -> int:
         spectra = _read(options, coadd, redrock)
         chunks = max(1, math.ceil(len(spectra) / CHUNK))
         with _client(options, chunks) as client:
-            scores, model = _scores_of_one_model(client, spectra, options.reconstruction)
+            scores, model, explanations = _scores_of_one_model(
+                client, spectra, options.reconstruction, options.explain
+            )
         warn_if_simulated(model, coadd)
 
-        write_scores(output, spectra, scores, model, options.overwrite)
+        if explanations is not None:
+            explanations = with_repeats(explanations, spectra, coadd)
+        write_scores(output, spectra, scores, model, options.overwrite, explanations)
         print(describe_scores(spectra, scores, model))
+        if explanations is not None:
+            causes = count_causes(one.cause for one in explanations)
+            print(f"causes of the anomalies: {describe_causes(causes) or 'none'}")
         if spectra.inputs.noise:
             print(describe_noise(spectra.inputs.noise))
         _print(f"written to {output}")
@@ -397,10 +494,14 @@ def _plot(options: argparse.Namespace) -> int:
         for targetid in [each for each in wanted if each in spectra.targetid]:
             chosen = spectra[int(np.flatnonzero(spectra.targetid == targetid)[0])]
             with _client(options) as client:
-                scores, model = _scores_of_one_model(client, chosen, reconstruction=True)
+                scores, model, _ = _scores_of_one_model(client, chosen, reconstruction=True)
+                explained = client.explain(chosen) if options.explain else None
             warn_if_simulated(model, coadd)
 
-            _write_figure(scores, outputs[targetid], options.overwrite)
+            if explained is not None:
+                model.identity.check_same(explained.model)
+            explanation = None if explained is None else explained[0]
+            _write_figure(scores, explanation, outputs[targetid], options.overwrite)
             wanted.remove(targetid)
 
     if wanted:
@@ -411,9 +512,11 @@ def _plot(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_figure(scores: Scores, output: Path, overwrite: bool) -> None:
+def _write_figure(
+    scores: Scores, explanation: Explanation | None, output: Path, overwrite: bool
+) -> None:
     """Write the portrait of the first spectrum, in the format that the name ends in."""
-    figure = cast(Any, scores.plot(0))
+    figure = cast(Any, scores.plot(0, explanation))
     content = io.BytesIO()
     try:
         figure.savefig(content, format=output.suffix.removeprefix(".") or None)
@@ -424,20 +527,24 @@ def _write_figure(scores: Scores, output: Path, overwrite: bool) -> None:
 
 
 def _scores_of_one_model(
-    client: Client, spectra: Spectra, reconstruction: bool
-) -> tuple[Scores, Model]:
-    """Return scores and the description of the model that computed all of them.
+    client: Client, spectra: Spectra, reconstruction: bool, explain: bool = False
+) -> tuple[Scores, Model, Explanations | None]:
+    """Return scores, the description of the model that computed all of them, and explanations.
 
     Behind a load balancer, while another model is rolled out, requests meet the one or the other.
     """
 
-    def score() -> tuple[Scores, Model]:
+    def score() -> tuple[Scores, Model, Explanations | None]:
         model = client.model()
-        # disable=None: only on a terminal; delay: only where scoring takes longer.
-        with tqdm(total=len(spectra), unit=" spectra", delay=2, disable=None) as bar:
+        with _bar(len(spectra), "score") as bar:
             scores = client.score(spectra, reconstruction, bar.update)
         model.identity.check_same(scores.model)
-        return scores, model
+        if not explain:
+            return scores, model, None
+
+        with _bar(len(rows_to_explain(scores)), "explain") as bar:
+            asked = partial(client.explain, progress=bar.update)
+            return scores, model, explain_flagged(asked, spectra, scores)
 
     def report(state: tenacity.RetryCallState) -> None:
         logger.warning("%s: trying again", state.outcome and state.outcome.exception())
@@ -449,6 +556,11 @@ def _scores_of_one_model(
         before_sleep=report,
         reraise=True,
     )(score)
+
+
+def _bar(total: int, what: str) -> "tqdm[Any]":
+    # disable=None: only on a terminal; delay: only where the work takes longer.
+    return tqdm(total=total, desc=what, unit=" spectra", delay=2, disable=None)
 
 
 def describe_scores(spectra: Spectra, scores: Scores, model: Model) -> str:
@@ -473,7 +585,9 @@ def _night(options: argparse.Namespace) -> int:
             _selection(options),
             options.allow_mismatch,
             options.noise_correction,
+            options.explain,
         )
+
         with _signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
@@ -484,6 +598,7 @@ def _night(options: argparse.Namespace) -> int:
             finally:
                 if night.summary is not None:
                     complete = _print_summary(night.summary, night.text)
+
     if caught:
         raise KeyboardInterrupt(caught[0])
     return 0 if complete else 1
@@ -545,6 +660,74 @@ def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _export_labels(options: argparse.Namespace) -> int:
+    check_output(options.output, options.overwrite)
+    labels = _labels_in(options.database, options.scanner)
+    if options.format == "vi":
+        table = ViTable.of(labels)
+        content, number = format_vi(table), len(table.rows)
+    else:
+        content = format_labels(labels)
+        number = content.count(b"\n") - 1
+
+    write_atomically(Path(options.output), content, options.overwrite)
+    _print(f"{number} of {len(labels)} labels written to {options.output}")
+    return 0
+
+
+def _import_labels(options: argparse.Namespace) -> int:
+    labels = [
+        label for path in _files(options.files) for label in _labels_of_vi(path, options.scanner)
+    ]
+    with _label_store(options.database) as store:
+        number = store.record_all(labels)
+    print(f"{number} changes by {len(labels)} labels")
+    return 0
+
+
+def _merge_labels(options: argparse.Namespace) -> int:
+    check_output(options.output, options.overwrite)
+    labels: list[Label] = []
+    for number, name in enumerate(options.inputs, start=1):
+        if name.endswith(".csv"):
+            for path in _files([name]):
+                labels += _labels_of_vi(path, scanner=f"file {number}")
+        else:
+            labels += _labels_in(name)
+
+    merged = merge_labels(labels)
+    write_atomically(Path(options.output), format_merged(merged), options.overwrite)
+    conflicts = [each for each in merged if each.conflicts]
+    for each in conflicts:
+        print(f"conflict: TARGETID {each.targetid}: {'; '.join(each.conflicts)}")
+    _print(f"{len(merged)} targets, {len(conflicts)} with conflicts, written to {options.output}")
+    return 0
+
+
+def _labels_of_vi(path: Path, scanner: str) -> list[Label]:
+    try:
+        return read_vi(path).labels(scanner)
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+
+
+def _labels_in(database: str, scanner: str | None = None) -> list[Label]:
+    if "://" not in database and not Path(database).is_file():
+        raise InputError(f"{database} does not exist; name a database of labels")
+    with _label_store(database) as store:
+        return store.current(scanner)
+
+
+def _label_store(database: str) -> "LabelStore":
+    try:
+        from .labels import LabelStore
+    except ImportError as error:
+        raise InputError(
+            f"databases of labels need SQLAlchemy ({error}); install it: pip install sqlalchemy"
+        ) from error
+    return LabelStore(database)
 
 
 def _health(options: argparse.Namespace) -> int:

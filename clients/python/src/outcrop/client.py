@@ -1,4 +1,4 @@
-"""Client and AsyncClient: score spectra with a service.
+"""Client and AsyncClient: score and explain spectra with a service.
 
 Both do the same, one blocking, the other for asyncio. A request is retried when the connection
 fails or the service answers 429, 502, 503 or 504, after growing, jittered pauses or those of the
@@ -17,9 +17,13 @@ from ._constants import TIMEOUT, URL
 from ._http.client_request import ClientRequest, Reply, checked_settings
 from ._http.inference import (
     chunks,
+    explain_chunks,
+    explain_request,
+    join_explanations,
     join_scores,
     model_request,
     no_scores,
+    read_explanations,
     read_model,
     read_scores,
     score_request,
@@ -28,6 +32,7 @@ from ._http.network import ending_at, limit_time
 from ._http.retries import Deadline, retries
 from .desi import read_spectra
 from .errors import ServerError
+from .explanations import Explanations
 from .model import Model
 from .noise import correct_noise
 from .scores import Scores
@@ -125,6 +130,41 @@ class Client:
             if progress is not None:
                 progress(len(chunk))
         return join_scores(parts, spectra, model)
+
+    def explain(
+        self, spectra: Spectra, progress: Callable[[int], object] | None = None
+    ) -> Explanations:
+        """Explain why spectra stand out; up to 80 ms for each, so allow for it in timeout.
+
+        Parameters
+        ----------
+        spectra : Spectra
+            Sent in chunks of up to 50.
+        progress : callable, optional
+            Called with the number of spectra of each chunk when the chunk is explained.
+
+        Returns
+        -------
+        Explanations
+            In the order of the spectra. One that cannot be scored has no cause.
+
+        Raises
+        ------
+        ModelChanged
+            Where the service changed its model meanwhile.
+        """
+        deadline = Deadline(self._timeout)
+        if not len(spectra):
+            return Explanations(self._model(deadline).identity, ())
+
+        parts: list[Explanations] = []
+        for chunk in explain_chunks(spectra):
+            request = explain_request(self._url, chunk)
+            reply = self._send(request, deadline)
+            parts.append(read_explanations(request, reply, chunk))
+            if progress is not None:
+                progress(len(chunk))
+        return join_explanations(parts)
 
     def score_petal(
         self,
@@ -249,6 +289,23 @@ class AsyncClient:
             if progress is not None:
                 progress(len(chunk))
         return join_scores(parts, spectra, model)
+
+    async def explain(
+        self, spectra: Spectra, progress: Callable[[int], object] | None = None
+    ) -> Explanations:
+        """Explain why spectra stand out; see `Client.explain`."""
+        deadline = Deadline(self._timeout)
+        if not len(spectra):
+            return Explanations((await self._model(deadline)).identity, ())
+
+        parts: list[Explanations] = []
+        for chunk in explain_chunks(spectra):
+            request = explain_request(self._url, chunk)
+            reply = await self._send(request, deadline)
+            parts.append(read_explanations(request, reply, chunk))
+            if progress is not None:
+                progress(len(chunk))
+        return join_explanations(parts)
 
     async def score_petal(
         self,

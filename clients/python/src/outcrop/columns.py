@@ -1,7 +1,9 @@
-"""Columns: name, FITS format, unit and description of each column of a score table."""
+"""Columns: name, FITS format, unit and description of each column of a score table's HDUs."""
 
 from dataclasses import dataclass
 from typing import Final
+
+from .explanations import CAUSES
 
 # Spelt as in DESI's own files.
 FLUX_UNIT: Final = "10**-17 erg/(s cm2 Angstrom)"
@@ -20,7 +22,8 @@ class Column:
     description : str
     unit : str, optional
     field : str
-        Of `Scores`, or of `Spectra` where `unknown` is given. Default: the name in lower case.
+        Of `Scores`, or of `Spectra` where `unknown` is given, or of `Explanation`. Default: the
+        name in lower case.
     unknown : int, float or str, optional
         Value of every row where the spectra do not have the field.
     """
@@ -67,4 +70,48 @@ COLUMNS: Final = (
     Column("BGS_TARGET", "K", "target bits, or SV's; -1 if unknown", unknown=-1),
     Column("MWS_TARGET", "K", "target bits, or SV's; -1 if unknown", unknown=-1),
 )
-"""The columns of a score table, in order."""
+"""The columns of OUTLIERS, in order."""
+
+_CAUSE: Final = f"{max(len(cause) for cause in CAUSES)}A"
+
+EXPLANATION_COLUMNS: Final = (
+    Column("CAUSE", _CAUSE, "most probable; empty if not explained"),
+    Column("CAUSE_PROB", "E", "its probability", field="cause_probability"),
+    Column("P_EXPLAINED", "D", "p-value without the cause"),
+    Column("Z_BEST", "D", "redshift that explains it best"),
+    Column("P_BEST", "D", "p-value at Z_BEST"),
+    Column("SENTENCE", "1A", "what was found"),
+)
+"""The columns that follow in OUTLIERS where spectra are explained: fields of `Explanation`."""
+
+EVIDENCE_COLUMNS: Final = (
+    Column("TARGETID", "K", "DESI target"),
+    Column("ROW", "J", "of OUTLIERS; the first is 0"),
+    Column("CAUSE", _CAUSE, "the most probable of a row first"),
+    Column("DELTA_CHI2", "D", "chi2 of the residual it explains"),
+    Column("PARAMETERS", "J", "fitted for it"),
+    Column("PROBABILITY", "D", "of this cause; of a row they add up to 1"),
+    Column("P_VALUE", "D", "of what remains without it"),
+    Column("Z", "D", "redshift that it says; NaN if none"),
+    Column("WAVE_MIN", "D", "where it begins, observed, vacuum", "Angstrom"),
+    Column("WAVE_MAX", "D", "where it ends, observed, vacuum", "Angstrom"),
+    Column("SENTENCE", "1A", "what was found"),
+)
+"""The columns of EXPLANATIONS, in order; a row for each `Evidence`."""
+
+SEGMENT_COLUMNS: Final = (
+    Column("TARGETID", "K", "DESI target"),
+    Column("ROW", "J", "of OUTLIERS; the first is 0"),
+    Column("REST_MIN", "D", "first wavelength, rest frame, vacuum", "Angstrom"),
+    Column("REST_MAX", "D", "last wavelength, rest frame, vacuum", "Angstrom"),
+    Column("OBS_MIN", "D", "first wavelength, observed, vacuum", "Angstrom"),
+    Column("OBS_MAX", "D", "last wavelength, observed, vacuum", "Angstrom"),
+    Column("SIGNIFICANCE", "E", "sum of residual/sigma over sqrt(bins)"),
+    Column("SIGN", "I", "1 above the reconstruction, -1 below"),
+    Column("CONTINUUM_SHARE", "E", "residual over reconstruction"),
+    Column("TAGS", "1A", "what lies there, with its CHANCE"),
+    Column("CHANCE", "E", "of the first tag; NaN if none"),
+    Column("REPEATS", "16A", "in which exposures; empty if none there"),
+    Column("EXPID", "J", "of the only exposure; -1 if in others"),
+)
+"""The columns of SEGMENTS, in order; a row for each `Segment`."""

@@ -18,21 +18,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._bands import read_bands
 from ._fits import FitsFile, FitsTable
 from .errors import InputError
 from .fingerprint import FileFingerprint
 from .inputs import Inputs
 from .model import Model
 from .petals import Petal, find_petals
+from .redrock_details import details_of, read_candidates
 from .scores import Status
-from .spectra import CAMERAS, WAVE, Band, Spectra, repeated
+from .spectra import CAMERAS, Band, Spectra, repeated
 
 __all__ = ["Petal", "find_petals", "is_simulated", "read_spectra", "warn_if_simulated"]
 
 logger = logging.getLogger(__name__)
-
-WAVE_TOLERANCE: Final = 1e-4
-"""Å; wavelengths in real files have rounding errors, as 5800.0000000005."""
 
 ZWARN_NODATA: Final = 1 << 9
 # Bit 3 is RESTRICTED, a positioner that could reach less of its patrol area. Bit 20 is MANYBADCOL
@@ -54,7 +53,6 @@ _REDROCK_NUMBERS: Final = ("ZERR", "DELTACHI2")
 _OF_COADD: Final = ("TILEID", "PETAL", "NIGHT", "HEALPIX", "HPXPIXEL", "HPXNSIDE", "HPXNEST")
 _OF_SURVEY: Final = ("SPECPROD", "SURVEY", "PROGRAM", "FAPRGRM")
 _DEPENDENCIES: Final = 100
-_KINDS: Final = ("WAVELENGTH", "FLUX", "IVAR", "MASK")
 
 
 def read_spectra(
@@ -75,7 +73,8 @@ def read_spectra(
         Its redrock file, or an older zbest file. The spectra then are redrock's rows in redrock's
         order: the k-th row of a TARGETID gets the coadd's k-th row of it; a row without one gets
         ivar = 0 and NO_SPECTRUM, and their number is logged; coadd rows that redrock does not have
-        are left out.
+        are left out. Where ``rrdetails-*.h5`` lies beside it and h5py is installed, redrock's next
+        best redshifts are read too.
     z : float or (N,) array, optional
         Redshifts in the order of the coadd's rows, instead of a redrock file. NaN where there is
         none: that row has NO_REDSHIFT.
@@ -113,7 +112,7 @@ def read_spectra(
         fibermap = file.table("FIBERMAP")
         targetid = fibermap.integers("TARGETID")
         _check_one_row_per_target(file, fibermap, targetid)
-        bands = {band: _band(file, band, len(targetid)) for band in _band_names(file)}
+        bands = read_bands(file, len(targetid))
         status = _fiber_status(fibermap) | _bit(repeated(targetid), Status.DUPLICATE)
         columns = _fiber_columns(file, fibermap, targetid) | _targeting(fibermap)
         inputs = Inputs(files, _cards(file))
@@ -158,58 +157,6 @@ def _check_one_row_per_target(
             f"{file.path} is a spectra file: it has one row per exposure, {len(targetid)} rows of "
             f"{len(np.unique(targetid))} targets; give the coadd file beside it (coadd-*.fits), or "
             "make one with desi_coadd_spectra"
-        )
-
-
-def _band_names(file: FitsFile) -> list[str]:
-    present = {
-        band
-        for band in ("brz", *CAMERAS)
-        if any(f"{band.upper()}_{kind}" in file for kind in _KINDS)
-    }
-    if not present:
-        raise InputError(
-            f"{file.path} has no spectra: no HDU B_FLUX, R_FLUX, Z_FLUX or BRZ_FLUX; is it a coadd?"
-        )
-    if "brz" in present and len(present) > 1:
-        raise InputError(
-            f"{file.path} has both BRZ and single cameras {sorted(present - {'brz'})}; "
-            "keep one kind in a file"
-        )
-    return ["brz"] if "brz" in present else [band for band in CAMERAS if band in present]
-
-
-def _band(file: FitsFile, band: str, rows: int) -> Band:
-    prefix = band.upper()
-    _check_wave(file, f"{prefix}_WAVELENGTH", WAVE[band])
-    flux = file.image(f"{prefix}_FLUX", "f", np.float32, 2)
-    ivar = file.image(f"{prefix}_IVAR", "f", np.float32, 2)
-    mask = None
-    if f"{prefix}_MASK" in file:
-        mask = file.image(f"{prefix}_MASK", "iu", np.int32, 2)
-    for kind, array in (("FLUX", flux), ("IVAR", ivar), ("MASK", mask)):
-        expected = (rows, len(WAVE[band]))
-        if array is not None and array.shape != expected:
-            raise InputError(
-                f"{file.path}: HDU {prefix}_{kind} has shape {array.shape}; expected {expected}, "
-                "the rows of FIBERMAP by the pixels of the camera: make the file again"
-            )
-    return Band(flux, ivar, mask)
-
-
-def _check_wave(file: FitsFile, name: str, expected: NDArray[np.float64]) -> None:
-    wave = file.image(name, "f", np.float64, 1)
-    remedy = (
-        f"expected {len(expected)} pixels from {expected[0]:g} to {expected[-1]:g} Å in steps of "
-        "0.8: other grids need resampling first"
-    )
-    if len(wave) != len(expected):
-        raise InputError(f"{file.path}: HDU {name} has {len(wave)} pixels; {remedy}")
-    # Written so that NaN counts as wrong.
-    wrong = np.flatnonzero(~(np.abs(wave - expected) <= WAVE_TOLERANCE))
-    if len(wrong):
-        raise InputError(
-            f"{file.path}: HDU {name} has {wave[wrong[0]]:.6f} Å at pixel {wrong[0]}; {remedy}"
         )
 
 
@@ -294,6 +241,10 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path, allow_mismatch: 
         }
         if "SUBTYPE" in table:
             more["subtype"] = table.strings("SUBTYPE")
+    details = details_of(redrock)
+    candidates = None if details is None else read_candidates(details, targetid)
+    if candidates is not None:
+        more["z_candidates"] = candidates
 
     rows = _matches(spectra.targetid, targetid)
     missing = rows < 0

@@ -5,6 +5,7 @@
     OutcropError
     ├── InputError            (ValueError) a file or an argument is not what it must be
     ├── FolderInUse           another night works on the folder
+    ├── LabelsUnavailable     labels cannot be read or kept now
     ├── WireError             (ValueError) a message is not valid Open Inference Protocol
     ├── ModelChanged          scores are of another model than expected
     ├── ConnectionFailed      no connection to the address, or the connection broke
@@ -41,6 +42,10 @@ class InputError(OutcropError, ValueError):
 
 class FolderInUse(OutcropError):  # noqa: N818 (named for what is)
     """Another night works on the folder; the message says which process."""
+
+
+class LabelsUnavailable(OutcropError):  # noqa: N818
+    """Labels cannot be read or kept now; the message says why, and what to do."""
 
 
 class WireError(OutcropError, ValueError):

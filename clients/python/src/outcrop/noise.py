@@ -103,6 +103,14 @@ class PetalNoise:
         """Whether `correct_noise` changes flux and ivar of such a petal."""
         return self.sky_fibers >= LEAST_FIBERS and self.plausible
 
+    def correct(self, spectra: Spectra) -> Spectra:
+        """Return spectra of this petal with its noise, as `correct_noise` does with all of it."""
+        bands = spectra.bands
+        if self.corrected:
+            petals = np.zeros(len(spectra), np.intp)
+            bands = {n: _corrected(n, band, [self], petals) for n, band in bands.items()}
+        return replace(spectra, bands=bands, inputs=replace(spectra.inputs, noise=self.cards()))
+
     def cards(self) -> NoiseCards:
         """Return the cards of the primary header of a score table.
 

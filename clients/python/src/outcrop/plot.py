@@ -1,5 +1,7 @@
 """Plot: the portrait of a spectrum, with its reconstruction and the residual.
 
+Where it is explained, the segments that the model does not explain are shaded behind the residual
+and underlined below the flux, and what was found is written above.
 Bins without data and the overlaps of the cameras are shaded, because the data are least reliable
 there. The limits of the flux follow the observed spectrum; values beyond them are marked by an
 arrow at the edge, the farthest with its value. The colours are of the colour-blind safe palette of
@@ -11,6 +13,7 @@ Needs matplotlib, which only this module imports.
 # pyright: reportUnknownMemberType=false
 
 import io
+import textwrap
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,8 +29,12 @@ OVERLAPS: Final = ((5760.0, 5800.0), (7520.0, 7620.0))
 
 _BLACK, _OBSERVED, _RECONSTRUCTION = "#000000", "#666666", "#D55E00"
 _BAD, _OVERLAP = "#DADADA", "#CFE8F7"
+_SEGMENT, _EDGE = "#F9F3B0", "#E69F00"
 _POINTS: Final = 9.0
-_SIZE: Final = (7.5, 4.8)  # inches
+_SIZE: Final = (7.5, 4.8)  # inches, without a sentence
+_LINE: Final = 0.165  # inches, of a line of the sentence
+_LETTERS: Final = 92  # of it
+_UNDERLINE: Final = 0.04  # of the upper panel's height
 _DPI: Final = 150
 _USUAL: Final = (0.005, 0.995)
 """Quantiles of the values that are always within the limits."""
@@ -46,6 +53,10 @@ class DrawnSpectrum:
         1e-17 erg / (s cm2 Å), and its inverse variance: 0 in bins without data.
     z : float
         Redshift; NaN where unknown.
+    sentence : str
+        What was found; empty where it is not explained.
+    segments : tuple of (float, float)
+        First and last wavelength of each, rest frame, vacuum Å.
     """
 
     title: str
@@ -55,6 +66,8 @@ class DrawnSpectrum:
     ivar: NDArray[np.float32]
     reconstruction: NDArray[np.float32]
     z: float
+    sentence: str = ""
+    segments: tuple[tuple[float, float], ...] = ()
 
 
 class Portrait(Figure):
@@ -66,14 +79,21 @@ class Portrait(Figure):
     """
 
     def __init__(self, spectrum: DrawnSpectrum) -> None:
-        super().__init__(figsize=_SIZE, dpi=_DPI)
+        width, plain = _SIZE
+        # No line ends within "p = 0.1".
+        sentence = textwrap.wrap(spectrum.sentence.replace(" = ", "\xa0=\xa0"), _LETTERS)
+        height = plain + _LINE * len(sentence)
+        super().__init__(figsize=(width, height), dpi=_DPI)
+        # Lengths are shares of the figure: a sentence makes it higher, not its panels smaller.
+        share = plain / height
+
         above, below = self.subplots(
             2,
             1,
             sharex=True,
             gridspec_kw={
                 **{"height_ratios": (2.1, 1), "hspace": 0.06},
-                **{"left": 0.1, "right": 0.98, "bottom": 0.1, "top": 0.76},
+                **{"left": 0.1, "right": 0.98, "bottom": 0.1 * share, "top": 0.76 * share},
             },
         )
 
@@ -84,35 +104,46 @@ class Portrait(Figure):
         )
         for axes in (above, below):
             _shade(axes, spectrum, good)
+        _mark_segments(above, spectrum.segments, _UNDERLINE)
+        _mark_segments(below, spectrum.segments, 1.0)
+        for axes in (above, below):
             axes.tick_params(direction="in", labelsize=_POINTS)
             axes.spines["right"].set_visible(False)
 
         _draw_flux(above, spectrum, flux)
         _draw_residual(below, spectrum, residual)
         _add_observed_wavelengths(above, spectrum.z)
-        self._add_title(spectrum)
+        self._add_title(spectrum, sentence, share)
 
     def _repr_png_(self) -> bytes:
         png = io.BytesIO()
         self.savefig(png, format="png")
         return png.getvalue()
 
-    def _add_title(self, spectrum: DrawnSpectrum) -> None:
-        self.text(0.1, 0.955, spectrum.title, fontsize=_POINTS + 1, fontweight="bold")
-        self.text(0.1, 0.915, spectrum.subtitle, fontsize=_POINTS)
+    def _add_title(self, spectrum: DrawnSpectrum, sentence: list[str], share: float) -> None:
+        self.text(0.1, 1 - 0.045 * share, spectrum.title, fontsize=_POINTS + 1, fontweight="bold")
+        self.text(0.1, 1 - 0.085 * share, spectrum.subtitle, fontsize=_POINTS)
+        if sentence:
+            text = self.text(0.1, 1 - 0.1 * share, "\n".join(sentence), fontsize=_POINTS)
+            text.set(va="top", linespacing=1.2)
+
+        handles = [
+            Line2D([], [], color=_OBSERVED, label="observed"),
+            Line2D([], [], color=_RECONSTRUCTION, label="reconstruction"),
+            Patch(color=_BAD, label="no data"),
+            Patch(color=_OVERLAP, label="overlap of two cameras"),
+        ]
+        if spectrum.segments:
+            handles.append(Patch(facecolor=_SEGMENT, edgecolor=_EDGE, label="segment"))
         self.legend(
-            handles=[
-                Line2D([], [], color=_OBSERVED, label="observed"),
-                Line2D([], [], color=_RECONSTRUCTION, label="reconstruction"),
-                Patch(color=_BAD, label="no data"),
-                Patch(color=_OVERLAP, label="overlap of two cameras"),
-            ],
+            handles=handles,
             loc="upper left",
-            bbox_to_anchor=(0.09, 0.91),
-            ncols=4,
+            bbox_to_anchor=(0.09, 0.91 * share),
+            ncols=len(handles),
             frameon=False,
             fontsize=_POINTS,
             handlelength=1.4,
+            columnspacing=1.4,
         )
 
 
@@ -191,6 +222,14 @@ def _shade(axes: Axes, spectrum: DrawnSpectrum, good: NDArray[np.bool_]) -> None
     for spans, colour in ((overlaps, _OVERLAP), (bad, _BAD)):
         for low, high in spans:
             axes.axvspan(low, high, color=colour, linewidth=0, zorder=0)
+
+
+def _mark_segments(axes: Axes, segments: tuple[tuple[float, float], ...], height: float) -> None:
+    """Shade segments from the bottom of a panel to a height, a share of it."""
+    for low, high in segments:
+        # The edge shows a segment of a single bin, which is less than a pixel wide.
+        span = axes.axvspan(low, high, 0, height, facecolor=_SEGMENT, edgecolor=_EDGE)
+        span.set(linewidth=0.5, zorder=0.5)
 
 
 def _runs(where: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import notebook
 from .columns import COLUMNS
 from .errors import InputError
+from .explanations import Explanation
 from .index import Index, to_rows
 from .model import ModelIdentity
 
@@ -296,13 +297,15 @@ class Scores:
         meta = {"MODEL": model.name, "MODELVER": model.version, "MODELSHA": model.sha256}
         return Table(columns, meta=meta)
 
-    def plot(self, row: int) -> "Portrait":
+    def plot(self, row: int, explanation: Explanation | None = None) -> "Portrait":
         """Draw a spectrum with its reconstruction and the residual.
 
         Parameters
         ----------
         row : int
             Of scores with reconstructions.
+        explanation : Explanation, optional
+            Of this spectrum: its cause is written above, and its segments are shaded.
 
         Returns
         -------
@@ -312,7 +315,8 @@ class Scores:
         Raises
         ------
         InputError
-            Where matplotlib is not installed, or there is no reconstruction to draw.
+            Where matplotlib is not installed, there is no reconstruction to draw, or the
+            explanation is of another spectrum.
         """
         try:
             from .plot import DrawnSpectrum, Portrait
@@ -335,6 +339,12 @@ class Scores:
                 f"row {row}, TARGETID {one.targetid[0]}, has no reconstruction to draw: {status}"
             )
 
+        if explanation is not None and explanation.targetid != one.targetid[0]:
+            raise InputError(
+                f"row {row} is TARGETID {one.targetid[0]}, the explanation is of "
+                f"{explanation.targetid}; give that of this row"
+            )
+
         z, p_value = math.nan if one.z is None else float(one.z[0]), float(one.p_value[0])
         title = (
             f"{one.targetid[0]}    {'no z' if math.isnan(z) else f'z {z:.4f}'}    "
@@ -345,7 +355,15 @@ class Scores:
             f"coverage {one.coverage[0]:.2f}; status: {status}"
         )
         images = one.rest_flux[0], one.rest_ivar[0], one.reconstruction[0]
-        return Portrait(DrawnSpectrum(title, subtitle, one.rest_wave, *images, z))
+        drawn = DrawnSpectrum(title, subtitle, one.rest_wave, *images, z)
+        if explanation is not None:
+            segments = tuple(segment.rest for segment in explanation.segments)
+            sentence = explanation.sentence
+            if explanation.cause not in ("", "unexplained"):
+                named = f"{explanation.cause} {explanation.cause_probability:.2f}"
+                sentence = f"{named}: {sentence}"
+            drawn = replace(drawn, sentence=sentence, segments=segments)
+        return Portrait(drawn)
 
     @staticmethod
     def concatenate(parts: "Sequence[Scores]") -> "Scores":

@@ -7,6 +7,7 @@ The name of a band determines its wavelengths (`WAVE`), which are therefore not 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,9 @@ CAMERAS: Final = ("b", "r", "z")
 SPECTYPES: Final = ("GALAXY", "QSO", "STAR")
 """redrock's classes."""
 
+CANDIDATES: Final = 9
+"""Other redshifts of a spectrum, at most; redrock keeps three for each class."""
+
 
 def _grid(first: float, pixels: int) -> NDArray[np.float64]:
     wave = first + STEP * np.arange(pixels, dtype=np.float64)
@@ -36,6 +40,25 @@ WAVE: Final[Mapping[str, NDArray[np.float64]]] = {
     "brz": _grid(3600.0, 7781),
 }
 """Pixel centres of each band, observed frame, vacuum Å."""
+OVERLAPS: Final = tuple(
+    (float(WAVE[red][0]), float(WAVE[blue][-1])) for blue, red in pairwise(CAMERAS)
+)
+"""Wavelengths that two cameras share, observed frame, vacuum Å."""
+MIDDLES: Final = (5780.0, 7570.0)
+"""Of the overlaps: where a spectrum is said to change from one camera to the next."""
+
+
+def camera_of(wave: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return which of `CAMERAS`, 0 to 2, observed wavelengths are of; `MIDDLES` are of the redder.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outcrop.spectra import CAMERAS, camera_of
+    >>> [CAMERAS[number] for number in camera_of(np.array([3600.0, 5779.9, 5780.0, 9824.0]))]
+    ['b', 'b', 'r', 'z']
+    """
+    return np.searchsorted(MIDDLES, wave, side="right")
 
 
 def repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -140,6 +163,8 @@ class Spectra:
         has every bit, where unknown.
     objtype : (N,) str, optional
         What the fiber was meant for: TGT, SKY, NON or BAD.
+    z_candidates : (N, 9) float64, optional
+        redrock's next best redshifts, the best first; NaN where there are fewer.
     inputs : Inputs
         The files that the spectra were read from; none by default.
     """
@@ -162,6 +187,7 @@ class Spectra:
     bgs_target: NDArray[np.int64] | None = None
     mws_target: NDArray[np.int64] | None = None
     objtype: NDArray[np.str_] | None = None
+    z_candidates: NDArray[np.float64] | None = None
     inputs: Inputs = field(default_factory=Inputs)
 
     def __post_init__(self) -> None:
@@ -182,9 +208,11 @@ class Spectra:
                     "one row per redshift, one column per pixel of DESI's grid"
                 )
         for name, column in self.columns().items():
-            if column.shape != self.z.shape:
+            several = (CANDIDATES,) if name == "z_candidates" else ()
+            if column.shape != (*self.z.shape, *several):
                 raise ValueError(
-                    f"{name} has shape {column.shape}; expected {self.z.shape}, one per spectrum"
+                    f"{name} has shape {column.shape}; expected {(*self.z.shape, *several)}, "
+                    "one row per spectrum"
                 )
 
     def __len__(self) -> int:
@@ -198,6 +226,7 @@ class Spectra:
 
     def _repr_html_(self) -> str:
         shown = self[: notebook.ROWS].columns()
+        shown.pop("z_candidates", None)
         shown["status"] = np.array([str(Status(int(bits))) for bits in shown["status"]], np.str_)
         return notebook.html_table(repr(self), {"targetid": shown.pop("targetid"), **shown})
 

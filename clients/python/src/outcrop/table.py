@@ -5,15 +5,21 @@ reconstructions, also the images WAVELENGTH, FLUX, MODEL and IVAR. The primary h
 observed, names the input files and the version of Outcrop. The file is written completely or not
 at all.
 
-The header of OUTLIERS is the same for all petals scored by one model, so that astropy's ``vstack``
-joins their tables without a conflict. For that reason it has no CHECKSUM; the other HDUs have one.
+Where spectra are explained, OUTLIERS has the columns of the explanation too, and two more tables
+follow: EXPLANATIONS, a row for each cause that competes for a spectrum, and SEGMENTS.
+
+The headers of the tables are the same for all petals scored by one model, so that astropy's
+``vstack`` joins them without a conflict. For that reason they have no CHECKSUM; the other HDUs have
+one. Strings are ASCII, as FITS requires: Hα is Halpha.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import io
+import math
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -23,8 +29,17 @@ from numpy.typing import NDArray
 
 from ._files import check_output, write_atomically
 from ._version import __version__
-from .columns import COLUMNS, FLUX_UNIT, IVAR_UNIT, Column
+from .columns import (
+    COLUMNS,
+    EVIDENCE_COLUMNS,
+    EXPLANATION_COLUMNS,
+    FLUX_UNIT,
+    IVAR_UNIT,
+    SEGMENT_COLUMNS,
+    Column,
+)
 from .errors import InputError
+from .explanations import Explanations
 from .fingerprint import header_cards
 from .inputs import Inputs
 from .model import Model
@@ -44,6 +59,12 @@ NOISE: Final = {
     "SKYCORR": "whether flux and ivar were corrected by them",
 }
 """Cards of the petal's noise in the primary header, with their comments."""
+EXPLAINED: Final = "EXPLAIND"
+"""Card of the primary header, present where spectra were explained: the rows with a CAUSE."""
+_SPELT: Final = {
+    **{"Å": "Angstrom", "λ": "lambda", "−": "-", "–": "-", "—": "-", "×": "x", "√": "sqrt"},
+    **{"≤": "<=", "≥": ">=", "±": "+-", "→": "->"},
+}
 _ENDINGS: Final = (".fits", ".fits.gz")
 _LONGEST_COMMENTED: Final = 30
 """Longer strings get no comment: astropy would truncate it, with a warning."""
@@ -72,6 +93,7 @@ def write_scores(
     scores: Scores,
     model: Model,
     overwrite: bool = False,
+    explanations: Explanations | None = None,
 ) -> None:
     """Write the score table.
 
@@ -91,14 +113,17 @@ def write_scores(
         The model of these scores; described in the header.
     overwrite : bool
         Replace an existing file.
+    explanations : Explanations, optional
+        Of these spectra, row by row; those that were not explained have none but their TARGETID,
+        as `explain_flagged` returns them.
 
     Raises
     ------
     InputError
-        Where the scores are not of these spectra, the name is not that of a FITS file, the file
-        exists and may not be overwritten, or it cannot be written.
+        Where the scores or the explanations are not of these spectra, the name is not that of a
+        FITS file, the file exists and may not be overwritten, or it cannot be written.
     ModelChanged
-        Where the scores are of another model.
+        Where the scores or the explanations are of another model.
     """
     # astropy takes half a second to import, so it is imported only where files are written.
     from astropy.io import fits
@@ -111,10 +136,22 @@ def write_scores(
             f"scores of {len(scores)} rows do not belong to these {len(spectra)} spectra: "
             "their TARGETIDs differ; score the spectra that are written"
         )
+    if explanations is not None:
+        model.identity.check_same(explanations.model)
+        if spectra.targetid.tolist() != [one.targetid for one in explanations]:
+            raise InputError(
+                f"explanations of {len(explanations)} rows do not belong to these {len(spectra)} "
+                "spectra: their TARGETIDs differ; explain the spectra that are written"
+            )
 
     try:
-        primary, images = _primary(spectra.inputs), list(_images(scores, model))
-        table = _outliers(spectra, scores, model)
+        primary, images = _primary(spectra.inputs, explanations), list(_images(scores, model))
+        tables = [_outliers(spectra, scores, model, explanations)]
+        if explanations is not None:
+            tables += [
+                _table_of_rows("EXPLANATIONS", EVIDENCE_COLUMNS, _evidence(explanations)),
+                _table_of_rows("SEGMENTS", SEGMENT_COLUMNS, _segments(explanations)),
+            ]
     except InputError:
         raise
     except ValueError as error:
@@ -125,20 +162,26 @@ def write_scores(
     for hdu in (primary, *images):
         hdu.add_checksum()
     content = io.BytesIO()
-    fits.HDUList([primary, table, *images]).writeto(content)
+    fits.HDUList([primary, *tables, *images]).writeto(content)
     write_atomically(target, content.getbuffer(), overwrite)
 
 
-def _primary(inputs: Inputs) -> "fits.PrimaryHDU":
+def _primary(inputs: Inputs, explanations: Explanations | None) -> "fits.PrimaryHDU":
     from astropy.io import fits
 
     primary = fits.PrimaryHDU()
+    explained: list[tuple[str, Any, str]] = []
+    if explanations is not None:
+        number = sum(bool(one.cause) for one in explanations)
+        explained = [(EXPLAINED, number, "rows with a CAUSE")]
+
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     _add_cards(
         primary,
         ("DATE", now, "UTC when it was written"),
         *((keyword, value, "of the coadd") for keyword, value in inputs.cards.items()),
         *((keyword, value, NOISE[keyword]) for keyword, value in inputs.noise.items()),
+        *explained,
         *header_cards(inputs.files),
         ("DEPNAM00", "outcrop", ""),
         ("DEPVER00", __version__, ""),
@@ -146,19 +189,68 @@ def _primary(inputs: Inputs) -> "fits.PrimaryHDU":
     return primary
 
 
-def _outliers(spectra: Spectra, scores: Scores, model: Model) -> "fits.BinTableHDU":
-    from astropy.io import fits
+def _outliers(
+    spectra: Spectra, scores: Scores, model: Model, explanations: Explanations | None
+) -> "fits.BinTableHDU":
+    columns, values = COLUMNS, [_values(column, spectra, scores) for column in COLUMNS]
+    if explanations is not None:
+        columns += EXPLANATION_COLUMNS
+        values += [
+            np.array([getattr(one, column.field) for one in explanations])
+            for column in EXPLANATION_COLUMNS
+        ]
+    table = _table("OUTLIERS", columns, values)
 
-    columns = [_fits_column(column, spectra, scores) for column in COLUMNS]
-    table = fits.BinTableHDU.from_columns(columns, name="OUTLIERS")
-
-    header = cast(Any, table.header)
-    for number, column in enumerate(COLUMNS, start=1):
-        header.comments[f"TTYPE{number}"] = column.description
     _add_cards(table, *_provenance(model))
     for status in Status:
-        header.add_comment(f"STATUS bit {status.value.bit_length() - 1}: {status.name}")
+        bit = f"STATUS bit {status.value.bit_length() - 1}: {status.name}"
+        cast(Any, table.header).add_comment(bit)
     return table
+
+
+def _evidence(explanations: Explanations) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of EXPLANATIONS."""
+    for row, explanation in enumerate(explanations):
+        for one in explanation.evidence:
+            ends = [end for span in one.wavelengths for end in span] or [math.nan]
+            yield (
+                *(explanation.targetid, row, one.cause, one.delta_chi2, one.parameters),
+                *(one.probability, one.p_value, one.z, min(ends), max(ends), one.sentence),
+            )
+
+
+def _segments(explanations: Explanations) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of SEGMENTS."""
+    for row, explanation in enumerate(explanations):
+        for one in explanation.segments:
+            # The tag that says most comes first.
+            tags = sorted(one.tags, key=lambda tag: tag.chance)
+            named = "; ".join(f"{tag.name} ({tag.chance:.2g})" for tag in tags)
+            yield (
+                *(explanation.targetid, row, *one.rest, *one.observed, one.significance),
+                *(one.sign, one.continuum_share, named, tags[0].chance if tags else math.nan),
+                *((one.repeats.verdict, one.repeats.expid) if one.repeats else ("", -1)),
+            )
+
+
+def _table(
+    name: str, columns: Sequence[Column], values: Sequence[NDArray[Any]]
+) -> "fits.BinTableHDU":
+    from astropy.io import fits
+
+    made = [_fits_column(*each) for each in zip(columns, values, strict=True)]
+    table = fits.BinTableHDU.from_columns(made, name=name)
+    for number, column in enumerate(columns, start=1):
+        cast(Any, table.header).comments[f"TTYPE{number}"] = column.description
+    return table
+
+
+def _table_of_rows(
+    name: str, columns: Sequence[Column], rows: Iterable[tuple[Any, ...]]
+) -> "fits.BinTableHDU":
+    """Return a table of rows that have the values of the columns in their order."""
+    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return _table(name, columns, [np.array(each) for each in values])
 
 
 def _add_cards(hdu: Any, *cards: tuple[str, Any, str]) -> None:
@@ -168,22 +260,40 @@ def _add_cards(hdu: Any, *cards: tuple[str, Any, str]) -> None:
         hdu.header.append((keyword, value, "" if long else comment), end=True)
 
 
-def _fits_column(column: Column, spectra: Spectra, scores: Scores) -> "fits.Column":
-    from astropy.io import fits
-
+def _values(column: Column, spectra: Spectra, scores: Scores) -> NDArray[Any]:
+    """Return a column of COLUMNS."""
     if column.unknown is None:
-        values: NDArray[Any] = getattr(scores, column.field)
-    else:
-        known = getattr(spectra, column.field)
-        values = np.full(len(spectra), column.unknown) if known is None else known
+        return getattr(scores, column.field)
+    known = getattr(spectra, column.field)
+    return np.full(len(spectra), column.unknown) if known is None else known
+
+
+def _fits_column(column: Column, values: NDArray[Any]) -> "fits.Column":
+    from astropy.io import fits
 
     form = column.format
     if form.endswith("A"):
-        values = values.astype("S")
+        values = np.array([_spelt(text) for text in values.tolist()], "S")
         form = f"{max(int(form[:-1]), values.itemsize)}A"
     elif values.ndim == 2:
         form = f"{values.shape[1]}{form}"
     return fits.Column(name=column.name, format=form, array=values, unit=column.unit)
+
+
+def _spelt(text: str) -> str:
+    """Return a text in ASCII: Greek letters by their names, what has no equal as ``?``."""
+    if text.isascii():
+        return text
+    return "".join(map(_spelt_letter, unicodedata.normalize("NFC", text)))
+
+
+def _spelt_letter(letter: str) -> str:
+    if letter.isascii() or letter in _SPELT:
+        return _SPELT.get(letter, letter)
+    words = unicodedata.name(letter, "?").lower().split()
+    if words[0] == "greek":
+        return words[-1].capitalize() if letter.isupper() else words[-1]
+    return unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"
 
 
 def _provenance(model: Model) -> Iterator[tuple[str, Any, str]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .errors import WireError
 from .model import ModelIdentity
 from .scores import ON_REQUEST, Scores
-from .spectra import CAMERAS, SPECTYPES, WAVE, Band, Spectra
+from .spectra import CAMERAS, CANDIDATES, SPECTYPES, WAVE, Band, Spectra
 from .strict_json import decode
 from .tensors import (
     HEADER_LENGTH,
@@ -71,6 +71,7 @@ def _suffix(band: str) -> str:
 # is aligned and needs no copy.
 INPUTS: Final = _by_name(
     Tensor("z", ("FP64",)),
+    Tensor("z_candidates", ("FP64",), CANDIDATES),
     Tensor("targetid", ("INT64",)),
     *(Tensor(name, ("INT64",)) for name in _TARGETING),
     Tensor("status", ("INT32",)),
@@ -217,8 +218,8 @@ def encode_request(
 ) -> tuple[dict[str, str], bytes]:
     """Return HTTP headers and body of the request to score these spectra.
 
-    Masks are folded into flux and ivar; z, targetid, status and, where known, petal, spectype and
-    the target bits are sent too.
+    Masks are folded into flux and ivar; z, targetid, status and, where known, petal, spectype,
+    the target bits and redrock's next best redshifts are sent too.
 
     Parameters
     ----------
@@ -243,7 +244,7 @@ def encode_request(
     >>> request.id, request.spectra.z
     ('a1', array([0.1, nan]))
     """
-    given = ("z", "targetid", *_TARGETING, "status", "petal")
+    given = ("z", "z_candidates", "targetid", *_TARGETING, "status", "petal")
     columns = spectra.columns()
     # In the order of their datatypes' widths, as in the table.
     arrays: dict[str, NDArray[Any]] = {name: columns[name] for name in given if name in columns}
@@ -450,6 +451,7 @@ def _spectra(arrays: Mapping[str, NDArray[Any]]) -> Spectra:
         desi_target=arrays.get("desi_target"),
         bgs_target=arrays.get("bgs_target"),
         mws_target=arrays.get("mws_target"),
+        z_candidates=arrays.get("z_candidates"),
     )
 
 

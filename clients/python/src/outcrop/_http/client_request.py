@@ -21,7 +21,11 @@ from ..errors import ConnectionFailed, InputError, Timeout, WireError, status_er
 from .retries import Deadline
 
 _QUOTED: Final = 200  # characters of a response that is not JSON of ours
-_UNAUTHORIZED: Final = "; the token is that of OUTCROP_TOKEN, in Python of Client(token=...)"
+_REMEDIES: Final = {
+    401: "; the token is that of OUTCROP_TOKEN, in Python of Client(token=...)",
+    404: "; is it an Outcrop service, and as new as this client?",
+}
+"""What to do about an error of this status."""
 _LONGEST: Final = 2000  # characters of an error text
 
 
@@ -124,7 +128,7 @@ class ClientRequest:
             return
         text, request_id = _error_text(content)
         request_id = request_id or response.headers.get("X-Request-ID", self.request_id)
-        remedy = _UNAUTHORIZED if response.status_code == 401 else ""
+        remedy = _REMEDIES.get(response.status_code, "")
         raise status_error(
             response.status_code,
             f"{self.url} answered {response.status_code} {response.reason_phrase}: {text}{remedy}",

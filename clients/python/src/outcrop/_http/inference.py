@@ -1,4 +1,4 @@
-"""Inference: the requests for scores and for the model, and the reading of their responses."""
+"""Inference: the requests for scores, explanations and the model, and the reading of responses."""
 
 import json
 import uuid
@@ -8,8 +8,17 @@ from typing import Final
 
 import numpy as np
 
-from .._constants import ANSWER_BYTES, CHUNK, RECONSTRUCTION_BYTES, ROW_BYTES
+from .._constants import (
+    ANSWER_BYTES,
+    CHUNK,
+    EXPLAIN_CHUNK,
+    EXPLANATION_BYTES,
+    RECONSTRUCTION_BYTES,
+    ROW_BYTES,
+)
 from ..errors import WireError
+from ..explanation_json import decode_explanations
+from ..explanations import Explanations
 from ..model import Model
 from ..scores import ON_REQUEST, Scores
 from ..spectra import Spectra
@@ -29,8 +38,17 @@ _NOT_A_MODEL: Final = (
 
 def chunks(spectra: Spectra) -> Iterator[Spectra]:
     """Yield the spectra in chunks of up to `CHUNK`; none where there are no spectra."""
-    for start in range(0, len(spectra), CHUNK):
-        yield spectra[start : start + CHUNK]
+    return _chunks(spectra, CHUNK)
+
+
+def explain_chunks(spectra: Spectra) -> Iterator[Spectra]:
+    """Yield the spectra in chunks of up to `EXPLAIN_CHUNK`, as `chunks`."""
+    return _chunks(spectra, EXPLAIN_CHUNK)
+
+
+def _chunks(spectra: Spectra, size: int) -> Iterator[Spectra]:
+    for start in range(0, len(spectra), size):
+        yield spectra[start : start + size]
 
 
 def score_request(url: str, spectra: Spectra, reconstruction: bool) -> ClientRequest:
@@ -89,6 +107,34 @@ def join_scores(parts: Sequence[Scores], spectra: Spectra, model: Model | None) 
             f"reconstructions do not have the {len(model.wave)} bins of {model.identity}"
         )
     return replace(scores, rest_wave=model.wave)
+
+
+def explain_request(url: str, spectra: Spectra) -> ClientRequest:
+    """Return the request to explain spectra."""
+    request_id = uuid.uuid4().hex
+    headers, body = encode_request(spectra, request_id=request_id)
+    limit = ANSWER_BYTES + len(spectra) * EXPLANATION_BYTES
+    return ClientRequest("POST", f"{url}/explain", headers, body, request_id, limit)
+
+
+def read_explanations(request: ClientRequest, reply: Reply, spectra: Spectra) -> Explanations:
+    """Read the response to an `explain_request`: one explanation for each of these spectra."""
+    try:
+        explanations = decode_explanations(reply.content)
+    except WireError as error:
+        raise request.malformed(error) from error
+
+    if [one.targetid for one in explanations] != spectra.targetid.tolist():
+        raise request.malformed(ValueError("its targetid are not those of the request"))
+    return explanations
+
+
+def join_explanations(parts: Sequence[Explanations]) -> Explanations:
+    """Join the explanations of chunks, at least one; ModelChanged where models differ."""
+    model = parts[0].model
+    for part in parts:
+        model.check_same(part.model)
+    return Explanations(model, tuple(one for part in parts for one in part))
 
 
 def model_request(url: str) -> ClientRequest:

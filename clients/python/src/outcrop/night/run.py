@@ -1,12 +1,13 @@
 """Night: score every petal below a folder, even if some of them fail.
 
-The petals are found, those without a current score table are scored several at a time, and the
-tables are counted. A night that was stopped continues when it is run again, and the petals of a
-reprocessed coadd or of another model are scored again. The tables mirror the tree of the coadds.
+The petals are found, those without a current score table are scored several at a time, their
+flagged spectra are explained, and the tables are counted. A night that was stopped continues when
+it is run again, and the petals of a reprocessed coadd or of another model are scored again. The
+tables mirror the tree of the coadds.
 
-A petal that cannot be scored is recorded and the night continues. Requests to an unavailable or
-busy service are retried for minutes. The night ends where the service stays unavailable or refuses
-the token.
+A petal that cannot be scored or explained is recorded and the night continues. Requests to an
+unavailable or busy service are retried for minutes. The night ends where the service stays
+unavailable or refuses the token.
 
 All tables of a night are of one model. Every response names the model of its scores; where that is
 not the expected one, as behind a load balancer while another model is rolled out, the scores are
@@ -80,6 +81,8 @@ class Night:
         As in `read_spectra`.
     noise_correction : bool
         Whether the petals are corrected by `correct_noise`.
+    explained : bool
+        Whether the flagged spectra are explained, by `explain_flagged`.
 
     Attributes
     ----------
@@ -100,6 +103,7 @@ class Night:
         selection: Selection = FLAGGED,
         allow_mismatch: bool = False,
         noise_correction: bool = True,
+        explained: bool = True,
     ) -> None:
         self._roots: list[Path] = [Path(root) for root in roots]
         self.root, self.output = self._roots[0], Path(output)
@@ -116,6 +120,7 @@ class Night:
         self._selection = selection
         self._allow_mismatch = allow_mismatch
         self._noise_correction = noise_correction
+        self._explained = explained
         self._scored = 0
         self._failures: dict[Petal, str] = {}
         self._faults: dict[Path, str] = {}
@@ -210,7 +215,7 @@ class Night:
         self._write_summary(petals, model)
 
     def _is_current(self, petal: Petal, model: Model) -> bool:
-        return is_current(self.table(petal), petal, model, self._noise_correction)
+        return is_current(self.table(petal), petal, model, self._noise_correction, self._explained)
 
     def _find(self) -> list[Petal]:
         found = {petal for root in self._roots for petal in find_petals(root)}
@@ -273,6 +278,7 @@ class Night:
                 self._retrying_client,
                 self._allow_mismatch,
                 self._noise_correction,
+                self._explained,
             )
         except (ModelChanged, Unauthorized):
             raise

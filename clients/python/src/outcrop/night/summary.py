@@ -1,13 +1,16 @@
 """Summary: the counts of a night, petal by petal, from the score tables themselves.
 
-It is written as three files: ``summary.ecsv``, ``toplist.ecsv`` (CSV with a header of comments:
-types, units and the model) and ``targets.txt``.
+It is written as ``summary.ecsv``, ``toplist.ecsv`` (CSV with a header of comments: types, units and
+the model) and ``targets.txt``; where spectra are explained, also as ``instrument.ecsv`` and, with
+matplotlib, ``instrument.png``.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import io
+import logging
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -21,8 +24,10 @@ from ..inputs import NoiseCards
 from ..model import Model
 from ..noise import LEAST_FIBERS
 from ..scores import count_outside, eligible
+from .causes import count_causes, describe_causes, dominant
 from .discoveries import NONE, RANK, TAIL, UNKNOWN, Discoveries
 from .faults import PetalPValues
+from .instrument import InstrumentReport, NightSegments
 from .selection import FLAGGED, Selection
 from .tables import read_noise, read_table
 from .top_list import TopList
@@ -30,9 +35,13 @@ from .top_list import TopList
 if TYPE_CHECKING:
     from astropy.table import Table
 
+logger = logging.getLogger(__name__)
+
 SUMMARY: Final = "summary.ecsv"
 TOPLIST: Final = "toplist.ecsv"
 TARGETS: Final = "targets.txt"
+INSTRUMENT: Final = "instrument.ecsv"
+PICTURE: Final = "instrument.png"
 
 SCORED: Final = "scored"
 FAILED: Final = "failed"
@@ -61,6 +70,7 @@ _FORMATS: Final = {
     "SNR": ".1f",
     "Z": ".4f",
     "SPECTYPE": "s",
+    "CAUSE": "s",
     "TILEID": "d",
     "FIBER": "d",
     "PETAL": "d",
@@ -91,6 +101,8 @@ class Entry:
         Why it failed; else empty.
     noise : NoiseCards
         Of its score table.
+    causes : mapping of str to int
+        How many of its spectra have each cause; empty where none was explained.
     """
 
     coadd: Path
@@ -104,6 +116,13 @@ class Entry:
     set_apart: str = ""
     error: str = ""
     noise: NoiseCards = field(default_factory=dict[str, float | int | bool])
+    causes: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def instrumental(self) -> str:
+        """The instrumental cause that dominates, and in how many spectra; else empty."""
+        cause = dominant(self.causes)
+        return f"{cause} in {self.causes[cause]} of {sum(self.causes.values())}" if cause else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +165,8 @@ class Summary:
     entries : list of Entry
     petals : list of ScoredPetal
         Of the entries that are scored, in the same order.
+    segments : list of NightSegments
+        Of those whose spectra are explained.
     """
 
     root: Path
@@ -154,10 +175,11 @@ class Summary:
     selection: Selection = FLAGGED
     entries: list[Entry] = field(default_factory=list[Entry])
     petals: list[ScoredPetal] = field(default_factory=list[ScoredPetal])
+    segments: list[NightSegments] = field(default_factory=list[NightSegments])
 
     def scored(self, coadd: Path, table: Path) -> None:
         """Add a petal that has its score table; InputError where that cannot be read."""
-        columns, noise = read_table(table), read_noise(table)
+        columns, noise, segments = read_table(table), read_noise(table), NightSegments.read(table)
         status, snr = columns["STATUS"], columns["SNR"]
         counted = eligible(status, snr)
         outside, unknown = count_outside(status, snr, columns["DESI_TARGET"])
@@ -169,6 +191,8 @@ class Summary:
             {camera: noise[card] for camera, card in _VARIANCES.items() if card in noise},
         )
 
+        if segments is not None:
+            self.segments.append(segments)
         self.petals.append(
             ScoredPetal(
                 coadd,
@@ -188,6 +212,7 @@ class Summary:
                 outside=outside,
                 unknown=unknown,
                 noise=noise,
+                causes=count_causes(columns["CAUSE"].tolist()),
             )
         )
 
@@ -217,8 +242,17 @@ class Summary:
             "discoveries": sum(entry.discoveries for entry in self.entries),
         }
 
+    def causes(self) -> dict[str, int]:
+        """Return how many spectra of the night have each cause, the most frequent first."""
+        return count_causes(
+            cause
+            for entry in self.entries
+            for cause, count in entry.causes.items()
+            for _ in range(count)
+        )
+
     def write(self, folder: Path) -> str:
-        """Write the three files, each completely or not at all; InputError where one cannot be.
+        """Write the files, each completely or not at all; InputError where one cannot be.
 
         Returns
         -------
@@ -241,9 +275,22 @@ class Summary:
             write_atomically(folder / name, _ecsv(table, meta), overwrite=True)
         write_atomically(folder / TARGETS, top.targets().encode(), overwrite=True)
 
-        written = ", ".join(str(folder / name) for name in (SUMMARY, TOPLIST, TARGETS))
+        names = [SUMMARY, TOPLIST, TARGETS]
+        text = self._text(found)
+        for name in (INSTRUMENT, PICTURE):
+            (folder / name).unlink(missing_ok=True)
+        if self.segments:
+            report = InstrumentReport.of(NightSegments.concatenate(self.segments))
+            write_atomically(folder / INSTRUMENT, _ecsv(report.table(), provenance), True)
+            names.append(INSTRUMENT)
+            if png := _picture(report):
+                write_atomically(folder / PICTURE, png, True)
+                names.append(PICTURE)
+            text += f"\n{report.text}"
+
+        written = ", ".join(str(folder / name) for name in names)
         head = _most_anomalous(toplist, self.selection)
-        return f"{self._text(found)}\n{head}\nwritten: {written}"
+        return f"{text}\n{head}\nwritten: {written}"
 
     def _complete(self, found: Discoveries) -> None:
         """Add to the entries what only the whole night tells."""
@@ -264,10 +311,12 @@ class Summary:
     def _provenance(self, found: Discoveries) -> dict[str, Any]:
         model = self.model
         return self.totals() | {
+            "root": str(self.root.absolute()),
             "tested": found.tested,
             "set_apart": found.set_apart,
             "q_level": Q_LEVEL,
             "FDR_BASIS": found.basis,
+            "causes": self.causes(),
             "model": model.name,
             "version": model.version,
             "sha256": model.sha256,
@@ -292,6 +341,9 @@ class Summary:
                 "UNKNOWN": [entry.unknown for entry in entries],
                 "DISCOVERIES": [entry.discoveries for entry in entries],
                 "SET_APART": [entry.set_apart for entry in entries],
+                "EXPLAINED": [sum(entry.causes.values()) for entry in entries],
+                "CAUSES": [describe_causes(entry.causes) for entry in entries],
+                "INSTRUMENTAL": [entry.instrumental for entry in entries],
                 **{
                     name: [entry.noise.get(name, unknown) for entry in entries]
                     for name, unknown in _NOISE.items()
@@ -329,7 +381,33 @@ class Summary:
                 "they are no discoveries",
             )
 
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._cause_lines()])
+
+    def _cause_lines(self) -> Iterator[str]:
+        """Yield the causes, and the petals where an instrumental one dominates."""
+        causes = self.causes()
+        if not causes:
+            return
+        number = sum(causes.values())
+        yield f"causes of {number} of {self.totals()['flagged']} anomalies:"
+        for cause, count in causes.items():
+            yield f"  {cause:<20}{count:>6}{count / number:>7.0%}"
+
+        petals = [entry for entry in self.entries if entry.instrumental]
+        for entry in petals[:_PRINTED]:
+            yield f"mostly instrumental: {entry.instrumental}, {entry.coadd.relative_to(self.root)}"
+        if len(petals) > _PRINTED:
+            yield f"and {len(petals) - _PRINTED} more petals (INSTRUMENTAL in {SUMMARY})"
+
+
+def _picture(report: InstrumentReport) -> bytes:
+    """Return the picture of a report; nothing where matplotlib is not installed."""
+    try:
+        from .instrument_picture import InstrumentPicture
+    except ImportError as error:
+        logger.warning("no %s: it needs matplotlib (%s); pip install matplotlib", PICTURE, error)
+        return b""
+    return InstrumentPicture(report).png()
 
 
 def _discovered(number: int, basis: str) -> str:
@@ -361,13 +439,19 @@ def _ecsv(table: "Table", provenance: dict[str, Any]) -> bytes:
 
 
 def _most_anomalous(toplist: "Table", selection: Selection) -> str:
-    """Return the head of the list, with the first fiber observation of each spectrum."""
+    """Return the head of the list, each spectrum with its first fiber observation and sentence."""
     if not len(toplist):
         return f"no spectrum is in the top list ({selection})"
     first = np.unique(np.asarray(toplist["RANK"]), return_index=True)[1][:_PRINTED]
     shown = cast(Any, toplist)[list(_FORMATS)][first]
     for name, form in _FORMATS.items():
         shown[name].info.format = form
-    lines = shown.pformat(max_lines=-1, max_width=-1, show_unit=False)
+    lines: list[str] = shown.pformat(max_lines=-1, max_width=-1, show_unit=False)
+    sentences: list[str] = np.asarray(toplist["SENTENCE"])[first].tolist()
+
+    # Two lines of the table are its head.
+    for place in reversed(range(len(sentences))):
+        if sentences[place]:
+            lines.insert(place + 3, f"    {sentences[place]}")
     title = f"the most anomalous ({selection}), each with its first fiber observation:"
     return "\n".join([title, *lines])

@@ -1,9 +1,10 @@
 """Petal table: the score table of one petal of a night, and whether it is current.
 
 A table is current if its header names the present files and the served model, its noise was
-corrected as it is to be now, and it is not older than the files.
+corrected and its flagged spectra explained as it is to be now, and it is not older than the files.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,26 @@ from numpy.typing import NDArray
 from .._fits import FitsFile
 from ..desi import read_spectra
 from ..errors import InputError
+from ..explanations import Explanations
 from ..fingerprint import has_fingerprints
+from ..flagged import explain_flagged
 from ..inputs import NoiseCards
 from ..model import Model
 from ..noise import correct_noise
 from ..petals import Petal
+from ..repeats import with_repeats
 from ..scores import Scores
-from ..table import NOISE, write_scores
+from ..spectra import Spectra
+from ..table import EXPLAINED, NOISE, write_scores
 from .retries import RetryingClient
 
+logger = logging.getLogger(__name__)
 
-def is_current(table: Path, petal: Petal, model: Model, noise_correction: bool = True) -> bool:
-    """Return whether a table is complete, and of these files, this model and this correction."""
+
+def is_current(
+    table: Path, petal: Petal, model: Model, noise_correction: bool = True, explained: bool = True
+) -> bool:
+    """Return whether a table is complete, of these files and this model, and made as asked."""
     try:
         fingerprints = petal.fingerprints()
         with FitsFile(table) as file:
@@ -35,6 +44,7 @@ def is_current(table: Path, petal: Petal, model: Model, noise_correction: bool =
             sha256 == model.sha256
             # Also there where the correction found nothing to do.
             and ("SKYCORR" in primary) == noise_correction
+            and (EXPLAINED in primary) == explained
             and has_fingerprints(primary, fingerprints)
             and table.stat().st_mtime_ns >= max(each.mtime for each in fingerprints)
         )
@@ -49,8 +59,9 @@ def make_table(
     client: RetryingClient,
     allow_mismatch: bool = False,
     noise_correction: bool = True,
+    explained: bool = True,
 ) -> Scores:
-    """Score a petal and write its table, in place of an older one.
+    """Score a petal, explain what is flagged, and write its table, in place of an older one.
 
     Parameters
     ----------
@@ -64,15 +75,17 @@ def make_table(
         As in `read_spectra`.
     noise_correction : bool
         Whether to apply `correct_noise`.
+    explained : bool
+        Whether to apply `explain_flagged`, and `with_repeats` where there are exposures.
 
     Raises
     ------
     InputError
         Where a file cannot be read, changes meanwhile, or the table cannot be written.
     ModelChanged
-        Where another model scored.
+        Where another model scored or explained.
     OutcropError
-        Where the service does not score.
+        Where the service does not score or explain.
     """
     spectra = read_spectra(petal.coadd, petal.redrock, allow_mismatch=allow_mismatch)
     fingerprints = spectra.inputs.files
@@ -82,17 +95,32 @@ def make_table(
     if noise_correction:
         spectra = correct_noise(spectra)
     scores = client.score(spectra)
+    explanations = None
+    if explained:
+        found = explain_flagged(client.explain, spectra, scores)
+        explanations = _with_repeats(found, spectra, petal.coadd)
 
     table.parent.mkdir(parents=True, exist_ok=True)
-    write_scores(table, spectra, scores, model, overwrite=True)
+    write_scores(table, spectra, scores, model, True, explanations)
     # The clock of the input files may be ahead of that of the table.
     newest = max(table.stat().st_mtime_ns, *(each.mtime for each in fingerprints))
     os.utime(table, ns=(newest, newest))
     return scores
 
 
+def _with_repeats(explanations: Explanations, spectra: Spectra, coadd: Path) -> Explanations:
+    """Return the explanations with repeats; without, and a warning, where exposures are damaged."""
+    try:
+        return with_repeats(explanations, spectra, coadd)
+    except InputError as error:
+        logger.warning("%s; its segments are not looked for in single exposures", error)
+        return explanations
+
+
 def read_table(table: Path) -> dict[str, NDArray[Any]]:
     """Return the columns of a score table that a summary uses, by name.
+
+    Where spectra were not explained, those of explanations are empty or NaN.
 
     Raises
     ------
@@ -101,6 +129,8 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
     """
     with FitsFile(table) as file:
         rows = file.table("OUTLIERS")
+        empty, unknown = np.full(len(rows), ""), np.full(len(rows), np.nan)
+
         return {
             "TARGETID": rows.integers("TARGETID"),
             "Z": rows.floats("Z"),
@@ -114,6 +144,14 @@ def read_table(table: Path) -> dict[str, NDArray[Any]]:
             "ANOMALY": rows.booleans("ANOMALY"),
             "FIBER": rows.integers("FIBER"),
             "DESI_TARGET": rows.integers("DESI_TARGET"),
+            **{
+                name: rows.strings(name) if name in rows else empty
+                for name in ("CAUSE", "SENTENCE")
+            },
+            **{
+                name: rows.floats(name) if name in rows else unknown
+                for name in ("CAUSE_PROB", "P_EXPLAINED", "Z_BEST")
+            },
         }
 
 

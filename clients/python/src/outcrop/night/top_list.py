@@ -43,6 +43,10 @@ _DTYPES: Final = {
     "ZWARN": "i8",
     "SPECTYPE": "str",
     "STATUS": "i4",
+    "CAUSE": "str",
+    "CAUSE_PROB": "f4",
+    "P_EXPLAINED": "f8",
+    "Z_BEST": "f8",
     "TILEID": "i4",
     "FIBER": "i4",
     "PETAL": "i4",
@@ -52,6 +56,7 @@ _DTYPES: Final = {
     "NSPECTRA": "i4",
     "COADD": "str",
     "VIEWER": "str",
+    "SENTENCE": "str",
 }
 
 

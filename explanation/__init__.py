@@ -1,0 +1,1 @@
+"""Explanation: why a spectrum stands out, from the residual of its robust reconstruction."""

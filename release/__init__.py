@@ -1,0 +1,1 @@
+"""Release: plan, score and publish a whole data release on whatever engine there is."""

@@ -1,0 +1,133 @@
+"""Show a night's outliers on a web page, to be looked at and labelled.
+
+Reads the folder that `outcrop night` wrote, and the coadds that its score tables name. With --model
+the model runs in this process, and there are a map, neighbours, and reconstructions at any
+redshift; with --url the service reconstructs.
+"""
+
+import argparse
+import getpass
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from model_store.bundle import BundleError
+from model_store.registry import resolve
+from outcrop import InputError, OutcropError
+from outcrop.label import check_scanner
+from outcrop.labels import LabelStore
+
+from .access import Access, is_loopback
+from .app import make_app
+from .coadds import Coadds
+from .night import ReviewNight
+from .reconstruction import BundledModel, Reconstructing, ServedModel
+from .review import Links, Review
+
+_SPECTRUM_LINK: Final = "https://www.legacysurvey.org/viewer/desi-spectrum/dr1/targetid{targetid}"
+_IMAGE_LINK: Final = (
+    "https://www.legacysurvey.org/viewer/?ra={ra}&dec={dec}&zoom=13&layer=ls-dr9&mark={ra},{dec}"
+)
+_EXAMPLE: Final = """example:
+  outcrop night tiles/cumulative --output outliers
+  python -m review outliers --model BUNDLE
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        _serve(options)
+    except (OutcropError, BundleError) as error:
+        print(f"review: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
+    if not is_loopback(options.host) and options.tokens is None:
+        raise InputError(
+            f"--host {options.host} can be reached from other machines; give --tokens, a file with "
+            "a token to log in with, or leave --host out"
+        )
+    scanner = check_scanner(options.scanner or getpass.getuser()[:10])
+    access = Access(scanner, options.tokens, options.allowed_host)
+    night = ReviewNight.read(options.outliers)
+    model = _model(options, night)
+
+    links = Links(options.spectrum_link, options.image_link)
+    with LabelStore(options.labels) as labels:
+        review = Review(night, Coadds(night, options.coadds), labels, model, links)
+        try:
+            print(f"{len(night)} spectra of {len(night.tables)} petals, model {night.model}")
+            print(f"http://{options.host}:{options.port}/", flush=True)
+            uvicorn.run(
+                make_app(review, access),
+                host=options.host,
+                port=options.port,
+                log_level="warning",
+                server_header=False,
+            )
+        finally:
+            review.close()
+
+
+def _model(options: argparse.Namespace, night: ReviewNight) -> Reconstructing | None:
+    if options.model is not None:
+        return BundledModel(resolve(options.model), night.model)
+    return None if options.url is None else ServedModel(options.url, night.model)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m review",
+        description=__doc__,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("outliers", type=Path, help="the folder that outcrop night wrote")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument("--model", help="bundle folder, or a tag of the model store")
+    model.add_argument("--url", help="address of the service that scored the night")
+    parser.add_argument(
+        "--coadds",
+        type=Path,
+        help="folder that outcrop night searched; default: as its summary says",
+    )
+    parser.add_argument(
+        "--labels",
+        default="labels.sqlite",
+        help="SQLite file or address of a database; default: %(default)s",
+    )
+    parser.add_argument("--scanner", help="your name beside your labels; default: the user's")
+
+    server = parser.add_argument_group("the server")
+    server.add_argument("--port", type=int, default=8080, help="default: %(default)s")
+    server.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at; another one needs --tokens"
+    )
+    server.add_argument(
+        "--tokens", type=Path, help="file with one or two tokens, one a line, to log in with"
+    )
+    server.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name by which browsers call this machine, besides its own; may be repeated",
+    )
+
+    links = parser.add_argument_group("links", "with {targetid}, {ra} and {dec}; empty for none")
+    links.add_argument("--spectrum-link", default=_SPECTRUM_LINK, metavar="ADDRESS")
+    links.add_argument("--image-link", default=_IMAGE_LINK, metavar="ADDRESS")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
