@@ -10,10 +10,7 @@ plan serves every copy of a release.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
-
-from .errors import InputError
 
 _UNKNOWN: Final = -1
 
