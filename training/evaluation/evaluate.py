@@ -168,7 +168,7 @@ def _with_calibrated(scorers: Scorers, scored: PetalScores) -> AnomalyScores:
     fitted = scorers.baselines
     calibrating = PetalScores.concatenate(
         [
-            scorers.score_petal(fitted.petals[number], number, targetids)
+            scorers.score_petal(fitted.petals[number].open(), number, targetids)
             for number, targetids in tqdm(
                 fitted.calibration.items(), desc="calibrate scores", unit="petal"
             )

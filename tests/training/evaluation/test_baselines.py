@@ -177,7 +177,7 @@ def test_the_manifest_counts_the_calibration_spectra_of_each_class(bundle: Path,
     fitted = fit_baselines(opened, [sky])
     classes: list[str] = []
     for number, targetids in fitted.calibration.items():
-        petal = fitted.petals[number]
+        petal = fitted.petals[number].open()
         spectra = read_spectra(petal.coadd, petal.redrock)
         assert spectra.spectype is not None
         classes += spectra.spectype[np.isin(spectra.targetid, targetids)].tolist()
