@@ -360,8 +360,8 @@ def _held_out(sample: RestSample, share: float, rng: np.random.Generator) -> NDA
 @contextmanager
 def opened(source: PetalSource) -> Iterator[Petal]:
     """Yield the files of a petal; `DamagedPetal` for any error of fetching or reading them."""
-    with reading(Petal(Path(source.coadd), Path(source.redrock))):
-        yield source.open()
+    with reading(Petal(Path(source.coadd), Path(source.redrock))), source.opened() as petal:
+        yield petal
 
 
 def _read_cached(source: PetalSource, config: Config, cache: Path) -> Path:

@@ -46,7 +46,8 @@ def read_observed(sample: RestSample, rows: NDArray[np.void], config: Config) ->
             kept.append(dict(arrays))
     bands = {
         name: Band(
-            *(np.stack([one[f"{part}_{name}"] for one in kept]) for part in ("flux", "ivar"))
+            np.stack([one[f"flux_{name}"] for one in kept]),
+            np.stack([one[f"ivar_{name}"] for one in kept]),
         )
         for name in WAVE
         if f"flux_{name}" in kept[0]

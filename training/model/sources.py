@@ -6,9 +6,12 @@ need not stay where they were read once.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from outcrop.remote import fetch, is_remote
 
 from outcrop import InputError, Petal, find_petals
 from outcrop.plan import Plan, PlannedPetal
@@ -49,23 +52,33 @@ class PetalSource:
         stats = [(path.resolve(), path.stat()) for path in map(Path, (self.coadd, self.redrock))]
         return ";".join(f"{path}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats)
 
-    def open(self) -> Petal:
-        """Return the petal's files.
+    @contextmanager
+    def opened(self) -> Iterator[Petal]:
+        """Hold the petal's files: use them within a ``with`` block.
 
         Raises
         ------
         InputError
-            Where a file of a plan is not there, or its coadd is not the one that was planned.
+            Where a file is not there, or the coadd is not the one that was planned.
+        ConnectionFailed, Timeout, StatusError, WireError
+            Where a server fails.
         """
-        petal = Petal(Path(self.coadd), Path(self.redrock))
-        if self.planned and self.size >= 0:
-            (coadd, _) = petal.fingerprints()
-            if coadd.size != self.size:
-                raise InputError(
-                    f"{self.coadd} has {coadd.size} bytes, its plan says {self.size}: it is cut "
-                    "off, or was replaced since; fetch it again, or make the plan anew"
-                )
-        return petal
+        with ExitStack() as held:
+            redrock, coadd = (
+                held.enter_context(fetch(address)) for address in (self.redrock, self.coadd)
+            )
+            petal = Petal(coadd, redrock)
+            if self.size >= 0 and not is_remote(self.coadd):
+                self._check_size(petal)
+            yield petal
+
+    def _check_size(self, petal: Petal) -> None:
+        size = petal.fingerprints()[0].size
+        if size != self.size:
+            raise InputError(
+                f"{self.coadd} has {size} bytes, its plan says {self.size}: it is cut off, or was "
+                "replaced since; fetch it again, or make the plan anew"
+            )
 
 
 def is_plan(path: str | os.PathLike[str]) -> bool:
@@ -117,6 +130,6 @@ def drawn(sources: Sequence[PetalSource], seed: int) -> list[PetalSource]:
 def _planned(plan: Plan, petal: PlannedPetal) -> PetalSource:
     addresses = [plan.address(path) for path in (petal.coadd, petal.redrock)]
     # A folder may be given relative to where the command is run.
-    if "://" not in plan.root:
+    if not is_remote(plan.root):
         addresses = [str(Path(address).absolute()) for address in addresses]
     return PetalSource(*addresses, planned=True, size=petal.size)
