@@ -34,12 +34,16 @@ class ComparisonPicture(Figure):
         ranks_a, ranks_b, top = comparison.ranks(A), comparison.ranks(B), comparison.top
         largest = float(max(ranks_a.max(), ranks_b.max(), top))
         edges = np.geomspace(1, largest + 1, _BINS)
-        counts, _, _ = np.histogram2d(ranks_a, ranks_b, bins=(edges, edges))
-        shown = np.ma.masked_equal(counts.T, 0)
-        image = axes.pcolormesh(edges, edges, shown, cmap="Greys", norm=LogNorm(0.3, shown.max()))
-        self.colorbar(image, ax=axes, label="targets")
-
         in_a, in_b = ranks_a <= top, ranks_b <= top
+        others = ~(in_a | in_b)
+        if others.any():
+            counts, _, _ = np.histogram2d(ranks_a[others], ranks_b[others], bins=(edges, edges))
+            shown = np.ma.masked_equal(counts.T, 0)
+            # One target is light grey, not white.
+            norm = LogNorm(0.3, max(shown.max(), 2.0))
+            image = axes.pcolormesh(edges, edges, shown, cmap="Greys", norm=norm)
+            self.colorbar(image, ax=axes, label="other targets").ax.set_ylim(1, norm.vmax)
+
         groups = (
             ("in both top lists", in_a & in_b, "o", _BOTH, len(ranks_a[in_a & in_b])),
             ("new: in that of B only", ~in_a & in_b, "^", _NEW, len(comparison.entered(B))),
@@ -58,7 +62,7 @@ class ComparisonPicture(Figure):
         axes.set_ylabel(f"rank in B: {comparison.rankings[B].name}")
         title = f"{len(ranks_a):,} targets in both, Spearman's {comparison.spearman():.3f}"
         axes.set_title(f"{title}; dotted: top {top:,}")
-        axes.legend(loc="lower right", framealpha=0.9)
+        self.legend(loc="outside lower center", frameon=False)
 
     def png(self) -> bytes:
         """Return the picture as PNG."""
