@@ -16,13 +16,17 @@ from outcrop import InputError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ONE_THREAD: Final = {
-    name: "1"
-    for name in (
-        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"),
-    )
+_GIB: Final = str(1 << 30)
+ENVIRONMENT: Final = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": _GIB,
+    "MALLOC_TRIM_THRESHOLD_": _GIB,
 }
-"""Environment of a process that scores: one thread, so that sums have one order."""
+"""Of a process that scores: one thread, so that sums have one order; and the C library keeps the
+memory of a petal for the next one, which halves the time of reading."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,8 @@ class ProcessPool(Executor):
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
     def _start(self) -> ProcessPoolExecutor:
-        # Read where numpy is imported, so they must be there when a process starts.
-        os.environ |= ONE_THREAD
+        # They must be there when a process starts.
+        os.environ |= ENVIRONMENT
         spawn = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(self._workers, spawn, initializer=_begin)
 
