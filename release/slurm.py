@@ -34,7 +34,7 @@ _MARGIN: Final = 1.5
 _STEP: Final = 600  # s, to which the time is rounded up
 
 _EXAMPLE: Final = """example:
-  python -m release slurm --account desi --image docker:registry.nersc.gov/desi/outcrop-release:0.1.0 \\
+  python -m release slurm --account desi --image docker:desihub/outcrop-release:0.1.0 \\
       --rate 1500 -- plan.ecsv --model models/first --output outliers > outliers.sl
   sbatch outliers.sl
 
@@ -122,10 +122,12 @@ def estimate(plan: Plan, hours: float, rate: float, bandwidth: float) -> Estimat
         Where a process for each petal would not be enough.
     """
     most = math.ceil((len(plan.petals) + 1) / _CORES)
-    for nodes in range(1, most + 1):
+    nodes, found = 1, Estimate.of(plan, 1, rate, bandwidth)
+    while found.seconds > hours * 3600 and nodes < most:
+        nodes += 1
         found = Estimate.of(plan, nodes, rate, bandwidth)
-        if found.seconds <= hours * 3600:
-            return found
+    if found.seconds <= hours * 3600:
+        return found
     raise InputError(
         f"{len(plan.petals)} petals take {_clock(found.seconds)} on {most} nodes, one process for "
         f"each petal, and --hours is {hours:g}; give more"
@@ -168,9 +170,7 @@ def script(
         directives = f"#SBATCH --image={image}\n#SBATCH --module=mpich\n"
 
     return _SCRIPT.substitute(
-        estimate=(
-            f"{needed.petals:,} petals, about {needed.spectra:,} spectra of {plan.root}"
-        ),
+        estimate=(f"{needed.petals:,} petals, about {needed.spectra:,} spectra of {plan.root}"),
         account=account,
         qos=qos,
         nodes=needed.nodes,
@@ -200,11 +200,12 @@ def add_parser(commands: _Commands) -> None:
         "--rate", type=_positive, required=True, help="spectra that a process scores in a second"
     )
     slurm.add_argument(
-        "--bandwidth", type=_positive, default=1.0, help="GB that a node reads in a second; default: 1"
+        "--bandwidth",
+        type=_positive,
+        default=1.0,
+        help="GB that a node reads in a second; default: 1",
     )
-    slurm.add_argument(
-        "--hours", type=_positive, default=4.0, help="longest time; default: 4"
-    )
+    slurm.add_argument("--hours", type=_positive, default=4.0, help="longest time; default: 4")
     slurm.add_argument("--qos", default="regular", help="default: regular")
     slurm.add_argument(
         "--podman", action="store_true", help="run the image by podman-hpc, not by shifter"
