@@ -333,6 +333,7 @@ def add_parser(commands: _Commands) -> None:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
     run.add_argument("plan", metavar="PLAN", type=Path, help="ECSV file, as `plan` writes it")
     run.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="of the tables"
@@ -345,6 +346,7 @@ def add_parser(commands: _Commands) -> None:
         metavar="E",
         help=f"{NAMES}; default: processes, one for each core",
     )
+
     run.add_argument("--explain", action="store_true", help="explain the flagged spectra")
     run.add_argument("--again", action="store_true", help="also try the petals that were set apart")
     run.add_argument(
