@@ -29,7 +29,7 @@ from outcrop.night.folder_lock import locked
 from outcrop.plan import Plan
 from outcrop.remote import is_remote
 
-from .executors import open_engine
+from .executors import NAMES, open_engine
 from .journal import (
     AGAIN,
     CURRENT,
@@ -60,6 +60,8 @@ _POLL: Final = 0.5  # s, between looks whether the run is to stop
 
 _EXAMPLE: Final = """example:
   python -m release run plan.ecsv --model models/first --output outliers --executor processes:8
+  mpiexec -n 9 python -m mpi4py.futures -m release run plan.ecsv --model models/first \\
+      --output outliers --executor mpi
 
 environment:
   DESI_LOGLEVEL   debug, info (default), warning, error or critical
@@ -370,7 +372,7 @@ def add_parser(commands: _Commands) -> None:
         "--executor",
         default="processes",
         metavar="E",
-        help="processes[:N] (default: one for each core)",
+        help=f"{NAMES}; default: processes, one for each core",
     )
 
     run.add_argument("--explain", action="store_true", help="explain the flagged spectra")
