@@ -20,17 +20,13 @@ from outcrop import InputError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_GIB: Final = str(1 << 30)
-ENVIRONMENT: Final = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": _GIB,
-    "MALLOC_TRIM_THRESHOLD_": _GIB,
+ONE_THREAD: Final = {
+    name: "1"
+    for name in (
+        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"),
+    )
 }
-"""Of a process that scores: one thread, so that sums have one order; and the C library keeps the
-memory of a petal for the next one, which halves the time of reading."""
+"""Environment of a process that scores: one thread, so that sums have one order."""
 
 NAMES: Final = "processes[:N], mpi, dask:ADDRESS or parsl:MODULE"
 """Of the executors, for messages."""
@@ -78,7 +74,7 @@ def open_engine(name: str) -> Generator[Engine]:
     if kind not in _ENGINES or (kind in ("dask", "parsl") and not argument):
         raise InputError(f"there is no executor {name!r}; choose {NAMES}")
     # Processes that are started from here inherit it, and read it where numpy is imported.
-    os.environ |= ENVIRONMENT
+    os.environ |= ONE_THREAD
     with _ENGINES[kind](argument) as engine:
         yield engine
 

@@ -4,6 +4,8 @@
 and writes its table completely or not at all. A petal with a current table is not read.
 """
 
+import contextlib
+import ctypes
 import errno
 import faulthandler
 import functools
@@ -38,6 +40,11 @@ logger = logging.getLogger(__name__)
 UNUSABLE: Final = "unusable"
 """State of a petal that was not scored because no petal can be: the disk is full, or the model
 cannot be opened."""
+
+# Of <malloc.h>; a larger threshold is refused before version 2.35.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_ARRAY: Final = 32 << 20
+_KEPT: Final = 1 << 30
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -241,12 +248,25 @@ def _current_rows(task: PetalTask, model: ReleaseModel) -> int | None:
 
 @functools.cache
 def _model(bundle: str, sha256: str) -> ReleaseModel:
+    _keep_memory()
     opened = Bundle.open(bundle)
     if opened.sha256 != sha256:
         raise BundleError(
             f"{bundle} has sha256 {opened.sha256[:8]}, the run began with {sha256[:8]}; run again"
         )
     return ReleaseModel(opened)
+
+
+def _keep_memory() -> None:
+    """Let the C library keep the memory of one petal for the next, instead of asking anew.
+
+    The pages of new memory are set to zero by the kernel, which takes as long as reading them.
+    """
+    # Other libraries than GNU's have no mallopt.
+    with contextlib.suppress(AttributeError, OSError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_ARRAY)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
 @functools.cache
