@@ -24,16 +24,17 @@ from training.model.sources import PetalSource, drawn, find_sources
 Command = Callable[..., CompletedProcess[str]]
 
 
-def plan_of(sky: Path, path: Path, root: Path | None = None) -> Path:
+def plan_of(sky: Path, path: Path) -> Path:
     """Write a plan of all petals of a simulated sky."""
     petals = [
         PlannedPetal(
-            *(str(file.relative_to(sky)) for file in (petal.coadd, petal.redrock)),
+            str(petal.coadd.relative_to(sky)),
+            str(petal.redrock.relative_to(sky)),
             size=petal.coadd.stat().st_size,
         )
         for petal in find_petals(sky)
     ]
-    Plan(str(root or sky), tuple(petals)).write(path)
+    Plan(str(sky), tuple(petals)).write(path)
     return path
 
 
