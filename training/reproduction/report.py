@@ -61,10 +61,11 @@ def write_report(
         numbers=[_number_row(one) for one in agreement.numbers],
         outliers=[row for one in agreement.outliers for row in _rank_rows(one, list(recipes))],
         inliers=[_inlier_row(one) for one in agreement.inliers],
-        found_again=f"{FOUND_AGAIN:.0%}",
-        wmse_within=f"{WMSE_WITHIN:.0%}",
-        snr_within=f"{SNR_WITHIN:.0%}",
+        found_again=f"{100 * FOUND_AGAIN:g} %",
+        wmse_within=f"{100 * WMSE_WITHIN:g} %",
+        snr_within=f"{100 * SNR_WITHIN:g} %",
         listed=LISTED,
+        output=output,
         summary=summary.partition("\nthe most anomalous")[0],
     )
     path = output / REPORT

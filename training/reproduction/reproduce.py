@@ -6,6 +6,7 @@ stopped goes on from its last epoch.
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..model.cache import cache_root
 from ..model.config import Config, load_config
 from ..model.dataset import RestSample, read_samples
 from ..model.pipeline import fingerprint, fit_sample
-from .agreement import Agreement
+from .agreement import Agreement, Found
 from .pictures import draw
 from .published import published
 from .recipe_scores import RecipeScores
@@ -68,7 +69,7 @@ def reproduce(plan: Path, output: Path, recipes: Sequence[str] = RECIPES) -> Pat
     summary = write_top(planned, fitted[last], configs[last].sample, output / TOP)
 
     agreement = Agreement.of(published(), list(fitted.values()))
-    numbers = json.dumps(_json(agreement, list(fitted)), indent=1, allow_nan=True)
+    numbers = json.dumps(_json(agreement, list(fitted)), indent=1, allow_nan=False)
     (output / "reproduction.json").write_text(numbers + "\n", encoding="utf-8")
     return write_report(output, fitted, agreement, summary)
 
@@ -111,7 +112,7 @@ def _fitted(path: Path, sample: RestSample, config: Config) -> Bundle:
 
 
 def _json(agreement: Agreement, recipes: Sequence[str]) -> dict[str, object]:
-    """Return the comparison for programs."""
+    """Return the comparison for programs; unknown numbers are null."""
     return {
         "recipes": list(recipes),
         "numbers": [
@@ -119,7 +120,7 @@ def _json(agreement: Agreement, recipes: Sequence[str]) -> dict[str, object]:
                 "name": one.paper.name,
                 "paper": one.paper.value,
                 "tolerance": one.paper.tolerance,
-                "found": list(one.found),
+                "found": [_known(value) for value in one.found],
                 "agrees": one.agrees,
             }
             for one in agreement.numbers
@@ -128,9 +129,17 @@ def _json(agreement: Agreement, recipes: Sequence[str]) -> dict[str, object]:
             {
                 "targetid": str(one.paper.targetid),
                 "paper_rank": one.paper.rank,
-                "found": [None if found is None else asdict(found) for found in one.found],
+                "found": [None if found is None else _fields(found) for found in one.found],
                 "agrees": one.agrees,
             }
             for one in (*agreement.outliers, *agreement.inliers)
         ],
     }
+
+
+def _fields(found: Found) -> dict[str, object]:
+    return {name: _known(value) for name, value in asdict(found).items()}
+
+
+def _known(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value

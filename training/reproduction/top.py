@@ -66,7 +66,7 @@ def write_top(plan: Plan, recipe: RecipeScores, limits: Cuts, output: Path) -> s
             _log.warning("petal left out: %s", error)
             tables[root / path] = str(error)
 
-    summary = Summary(root, recipe.scorer.model, now, Selection(number=LISTED))
+    summary = Summary(root, recipe.scorer.model, now, Selection(max_p=1.0, number=LISTED))
     for coadd, table in tables.items():
         if isinstance(table, str):
             summary.failed(coadd, table)
