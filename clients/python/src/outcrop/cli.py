@@ -289,6 +289,12 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
         action="store_false",
         help="score only, without the causes of the flagged spectra",
     )
+    night.add_argument(
+        "--report",
+        action="store_true",
+        help="when the night ends, also write report.html: counts, causes, petals, the instrument "
+        "and portraits of the most anomalous spectra in one file",
+    )
     _add_reading_options(night)
 
     top = night.add_argument_group("the top list", "toplist.ecsv and targets.txt")
@@ -649,6 +655,7 @@ def _night(options: argparse.Namespace) -> int:
             options.allow_mismatch,
             options.noise_correction,
             options.explain,
+            options.report,
         )
 
         with _signals(night.stop) as caught:
