@@ -142,7 +142,8 @@ def make_app(review: Review, access: Access) -> Guard:
 
     def night(request: Request) -> Response:
         session = _session(request)
-        return _json(review.describe(session.scanner) | {"csrf": session.csrf})
+        more = {"csrf": session.csrf, "login": access.with_tokens}
+        return _json(review.describe(session.scanner) | more)
 
     def columns(request: Request) -> Response:
         arrays = review.columns(_session(request).scanner)
@@ -218,16 +219,18 @@ def _login_routes(access: Access) -> list[Route]:
             name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()
         }
         scanner = form.get("scanner", "").strip()
+        address = "" if request.client is None else request.client.host
         try:
-            access.check_token(form.get("token", "").strip())
             check_scanner(scanner)
+            cookie = access.log_in(scanner, form.get("token", "").strip(), address)
         except (Refusal, OutcropError) as error:
-            return _login_page(str(error), scanner, 401)
+            status = error.status if isinstance(error, Refusal) else 401
+            return _login_page(str(error), scanner, status)
 
         response = RedirectResponse("/", 303)
         response.set_cookie(
             COOKIE,
-            access.cookie(scanner),
+            cookie,
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
@@ -235,9 +238,16 @@ def _login_routes(access: Access) -> list[Route]:
         )
         return response
 
+    async def logout(request: Request) -> Response:
+        access.log_out(request.cookies)
+        response = _json({})
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
     return [
         Route("/login", page, methods=["GET"]),
         Route("/login", login, methods=["POST"]),
+        Route("/logout", logout, methods=["POST"]),
     ]
 
 

@@ -117,3 +117,7 @@ export function postLabel(label) {
 export function postUndo() {
   return send("/api/labels/undo", {});
 }
+
+export function postLogout() {
+  return send("/logout", {});
+}

@@ -1,7 +1,7 @@
 /** Page: reads the night, then starts all parts. */
 
 import { readAddress, startAddress } from "./address.js";
-import { Away, Refused, getColumns, getNight, getOrder } from "./api.js";
+import { Away, Refused, getColumns, getNight, getOrder, postLogout } from "./api.js";
 import { byId, element } from "./elements.js";
 import { startExplanation } from "./explanation.js";
 import { startFilters } from "./filters.js";
@@ -34,11 +34,28 @@ async function rank() {
   }
 }
 
+async function logOut() {
+  if (state.waiting) {
+    set({ notice: "Some labels wait to be sent; log out when they are." });
+    return;
+  }
+  try {
+    await postLogout();
+  } catch (error) {
+    if (!(error instanceof Away)) throw error;
+    set({ notice: `You are not logged out: ${error.message}.` });
+    return;
+  }
+  location.assign("/login");
+}
+
 function drawHeader() {
   const { night } = state;
   byId("night").textContent = `${night.folder}, model ${night.model}, scanner ${night.scanner}`;
   const options = night.orders.map((name) => element("option", { value: name }, words(name)));
   byId("order").replaceChildren(...options);
+  byId("log-out").hidden = !night.login;
+  byId("log-out").addEventListener("click", logOut);
 }
 
 function drawProgress() {

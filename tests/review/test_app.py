@@ -286,28 +286,69 @@ def test_with_tokens_a_scanner_logs_in(review: Review, tmp_path: Path) -> None:
 def test_a_cookie_that_was_not_given_is_none(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(TOKEN)
     access, other = (Access("ABC", tmp_path / "tokens") for _ in range(2))
-    good = access.cookie("XYZ")
-    expires, middle, scanner, signature = good.split(".")
-    for cookie in (
-        *("", ".", "x", "...", "é", other.cookie("XYZ")),
-        f"{int(expires) + 1}.{middle}.{scanner}.{signature}",
-        f"{expires}.{middle}.{b'EVE'.hex()}.{signature}",
-        f"{expires}.{middle}.{scanner}.",
-    ):
+    good = access.log_in("XYZ", TOKEN, "192.0.2.1")
+    for cookie in ("", ".", "é", good[:-1], f"{good} ", other.log_in("XYZ", TOKEN, "192.0.2.1")):
         assert access.session({"outcrop_review": cookie}) is None, cookie
     session = access.session({"outcrop_review": good})
     assert session is not None
     assert session.scanner == "XYZ"
-    again = access.session({"outcrop_review": access.cookie("XYZ")})
+    again = access.session({"outcrop_review": access.log_in("XYZ", TOKEN, "192.0.2.1")})
     assert again is not None
     assert again.csrf != session.csrf
 
 
-def test_a_cookie_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, newer = tmp_path / "tokens", "fedcba9876543210"
+    tokens.write_text(TOKEN)
+    access = Access("ABC", tokens)
+    first = {"outcrop_review": access.log_in("XYZ", TOKEN, "192.0.2.1")}
+    tokens.write_text(f"{TOKEN}\n{newer}\n")
+    second = {"outcrop_review": access.log_in("XYZ", newer, "192.0.2.1")}
+    assert access.session(first) is not None
+
+    tokens.write_text(f"{newer}\n")
+    assert access.session(first) is None
+    assert access.session(second) is not None
+    access.log_out(second)
+    assert access.session(second) is None
+    monkeypatch.setattr("review.access.SESSION_SECONDS", -1)
+    assert access.session({"outcrop_review": access.log_in("XYZ", newer, "192.0.2.1")}) is None
+
+
+def test_sessions_are_bounded_the_oldest_goes(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(TOKEN)
     access = Access("ABC", tmp_path / "tokens")
-    monkeypatch.setattr("review.access.SESSION_SECONDS", -1)
-    assert access.session({"outcrop_review": access.cookie("XYZ")}) is None
+    cookies = [access.log_in("XYZ", TOKEN, "192.0.2.1") for _ in range(1001)]
+    there = [access.session({"outcrop_review": one}) is not None for one in cookies]
+    assert there == [False] + [True] * 1000
+
+
+def test_a_scanner_logs_out(review: Review, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(TOKEN)
+    app = make_app(review, Access("ABC", tmp_path / "tokens"))
+    browser = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
+    browser.post("/login", data={"scanner": "XYZ", "token": TOKEN})
+    copy = TestClient(app, base_url="http://127.0.0.1", cookies=dict(browser.cookies))
+    night = browser.get("/api/night").json()
+    assert night["login"]
+    assert browser.post("/logout").status_code == 403
+    assert browser.get("/api/night").status_code == 200
+    out = browser.post("/logout", headers={"X-CSRF-Token": night["csrf"]})
+    assert out.status_code == 200
+    assert not browser.cookies
+    assert copy.get("/api/night").status_code == 401
+
+
+def test_whoever_guesses_tokens_waits(review: Review, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(TOKEN)
+    app = make_app(review, Access("ABC", tmp_path / "tokens"))
+    browser = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
+    form = {"scanner": "XYZ", "token": "wrong"}
+    found = [browser.post("/login", data=form).status_code for _ in range(7)]
+    assert found == [401] * 5 + [429] * 2
+    refused = browser.post("/login", data=form | {"token": TOKEN})
+    assert refused.status_code == 429
+    assert "wait 1 s" in refused.text
 
 
 def test_two_scanners_have_labels_of_their_own(review: Review) -> None:
