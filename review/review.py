@@ -20,6 +20,7 @@ from outcrop.spectra import WAVE
 
 from .arrays import DTYPES
 from .coadds import Coadds
+from .mask import BITS, mask_bits
 from .night import CAUSE_NAMES, SPECTYPES, ReviewNight
 from .reconstruction import ReviewModel
 from .refusal import Refusal
@@ -114,6 +115,7 @@ class Review:
                 for kind, major, group in _LINES
                 for line in group
             ],
+            "mask_bits": list(BITS),
             "links": asdict(self._links),
             "scanner": scanner,
         }
@@ -280,14 +282,18 @@ def _meaning(name: str) -> dict[str, Any]:
 
 
 def _observed(spectrum: Spectra) -> dict[str, NDArray[Any]]:
-    """Return the cameras of a spectrum on one grid; mask is 1 where a pixel is not used."""
+    """Return the cameras of a spectrum on one grid.
+
+    mask is 1 where a pixel is not used; mask_bits says why, and is 0 where its ivar is.
+    """
     # numba takes a second to import: the page does not wait for it.
     from scoring.coadd import coadd
 
     flux, ivar, _ = coadd(spectrum)
     wave = WAVE["brz"].astype(np.float32)
     mask = (ivar[0] == 0).astype(np.uint8)
-    return {"wave": wave, "flux": flux[0], "ivar": ivar[0], "mask": mask}
+    bits = mask_bits(spectrum)
+    return {"wave": wave, "flux": flux[0], "ivar": ivar[0], "mask": mask, "mask_bits": bits}
 
 
 def _said(label: Label) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def test_a_spectrum_is_the_one_that_was_scored(
         np.testing.assert_array_equal(arrays["model"], scores.reconstruction[0])
         np.testing.assert_array_equal(arrays["rest_ivar"], scores.rest_ivar[0])
         assert len(arrays["wave"]) == len(arrays["flux"]) == len(arrays["mask"]) == 7781
+        assert arrays["mask"][arrays["mask_bits"] > 0].mean() > 0.5
 
         assert meta["sentence"]
         assert sum(one["probability"] for one in meta["evidence"]) == pytest.approx(1)
