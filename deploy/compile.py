@@ -1,9 +1,9 @@
 """Compile: numba's functions and Python's modules, while the image is built.
 
-A flat spectrum of each layout is scored and explained with a synthetic model. Every function that
-numba compiles leaves its machine code in NUMBA_CACHE_DIR, and every module that a start imports
-leaves its bytecode. tests/deploy/test_compile.py checks that a real model needs no more, and
-`make test-image` that a start in a container needs no more.
+A flat spectrum of each layout is scored and explained with a synthetic model, and a list of numbers
+is read. Every function that numba compiles leaves its machine code in NUMBA_CACHE_DIR, and every
+module that a start imports leaves its bytecode. tests/deploy/test_compile.py checks that a real
+model needs no more, and `make test-image` that a start in a container needs no more.
 """
 
 import importlib
@@ -25,6 +25,7 @@ from scoring.calibration import LEAST, Calibration, PValueInputs
 from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
 from scoring.training_targetids import TrainingTargetids
+from service.interfaces.number_lists import read_floats
 
 # Imported by BentoML by name, after its start: its command, its supervisor and its worker.
 _LATE_IMPORTS = (
@@ -100,7 +101,7 @@ def _bundle() -> Any:
 
 
 def main() -> None:
-    """Explain flat spectra and import the modules of a start."""
+    """Explain flat spectra, read a list of numbers and import the modules of a start."""
     scorer.OnnxVAE = _FlatNetwork
     bundle = _bundle()
     explainer = Explainer(bundle, scorer.Scorer(bundle, threads=1))
@@ -113,6 +114,7 @@ def main() -> None:
             bands[name] = Band(flux, np.where(np.abs(WAVE[name] - 5000) < 50, 0, flux))
         explainer.explain(Spectra(bands, z=np.array([0.1]), targetid=np.zeros(1, np.int64)))
 
+    read_floats(b"[1]", 1, "flux")
     for name in _LATE_IMPORTS:
         importlib.import_module(name)
 

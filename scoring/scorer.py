@@ -5,8 +5,10 @@ The service, `python -m scoring` and the evaluation in training all use it.
 
 import importlib.metadata
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from .raw_scorer import RawScorer, RawScores
 from .robust import robust_reconstruction
 from .stage_timer import Observe, StageTimer
 from .training_targetids import TrainingTargetids
+
+T = TypeVar("T")
 
 # With fewer good bins, the scores would mostly be those of the infilled bins.
 MIN_COVERAGE = 0.5
@@ -110,18 +114,32 @@ class Scorer:
             Called with the name, one of `STAGES`, and the seconds of each stage, for each block
             of rows; from several threads at the same time.
         """
-        size = max(min(-(-len(spectra) // self.threads), _BLOCK), 1)
-        blocks = [spectra[start : start + size] for start in range(0, max(len(spectra), 1), size)]
 
-        def score_block(block: Spectra) -> Scores:
-            return self._block(block, reconstruction, StageTimer(observe))
+        def score_block(rows: slice) -> Scores:
+            return self._block(spectra[rows], reconstruction, StageTimer(observe))
 
-        # A single block is not worth a switch of threads.
-        run = self._pool.map if len(blocks) > 1 else map
-        scores = Scores.concatenate(list(run(score_block, blocks)))
-
+        scores = Scores.concatenate(self.by_block(score_block, len(spectra)))
         scores.status[repeated(spectra.targetid)] |= int(Status.DUPLICATE)
         return scores
+
+    def by_block(self, function: Callable[[slice], T], count: int) -> list[T]:
+        """Return the results of a function for blocks of rows, in order.
+
+        It runs for several blocks at the same time, on the threads that score; it must not wait
+        for them itself.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the rows of a block.
+        count : int
+            Rows of all blocks together; where there are none, there is one block.
+        """
+        size = max(min(-(-count // self.threads), _BLOCK), 1)
+        blocks = [slice(start, start + size) for start in range(0, max(count, 1), size)]
+        # A single block is not worth a switch of threads.
+        run = self._pool.map if len(blocks) > 1 else map
+        return list(run(function, blocks))
 
     def _block(self, spectra: Spectra, reconstruction: bool, timer: StageTimer) -> Scores:
         rest = self.preprocessor.to_rest_frame(spectra)

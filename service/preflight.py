@@ -59,10 +59,8 @@ def check(path: Path) -> None:
     failure = said if tried.returncode > 0 else f"died of {Signals(-tried.returncode).name}"
     with tempfile.TemporaryDirectory() as empty:
         if _load_apart(path, **{_CACHE: empty}).returncode == 0:
-            cache = os.environ.get(_CACHE, str(_ROOT / "scoring" / "__pycache__"))
-            raise BundleError(
-                f"numba's cache in {cache} is damaged ({failure}); remove that folder"
-            )
+            cache = os.environ.get(_CACHE, f"the folders __pycache__ of {_ROOT}")
+            raise BundleError(f"numba's cache in {cache} is damaged ({failure}); remove it")
     raise BundleError(
         f"{path} does not hold what this software reads ({failure}); use the release of Outcrop "
         "that wrote it, or train again"

@@ -1,4 +1,7 @@
-"""Warm-up: flat spectra of each layout, scored and explained before a request is."""
+"""Warm-up: flat spectra of each layout, scored and explained, and a list of numbers read.
+
+Done before a request is answered.
+"""
 
 import numpy as np
 
@@ -7,15 +10,18 @@ from model_store.bundle import BundleError
 from outcrop import Band, Spectra
 from outcrop.spectra import CAMERAS, WAVE
 
+from .interfaces.number_lists import read_floats
+
 
 def warm_up(explainer: Explainer) -> None:
-    """Score and explain two spectra, so that all code is compiled, or loaded from numba's cache.
+    """Explain two spectra and read a list, so that numba's code is compiled, or in its cache.
 
     Raises
     ------
     BundleError
         If their scores are not finite.
     """
+    read_floats(b"[1]", 1, "flux")
     scorer = explainer.scorer
     for names in (("brz",), CAMERAS):
         bands = {name: np.ones((2, len(WAVE[name])), np.float32) for name in names}

@@ -20,6 +20,7 @@ _EXAMPLE = """example:
   python -m training evaluate models/first sky/test
   python -m training calibrate models/first sky/own --output models/first-own-sky
   python -m training figures models/first sky/test --output figures
+  python -m training fit dr1-bright.ecsv --output models/dr1
 """
 
 
@@ -116,7 +117,7 @@ def _add_fit(commands: _Commands) -> None:
         "fit",
         help="fit a model to petals and write a bundle; run it again to continue a stopped fit",
     )
-    fit.add_argument("folders", metavar="DIR", type=Path, nargs="+")
+    _add_petals(fit)
     fit.add_argument("--output", metavar="BUNDLE", type=Path, required=True)
     fit.add_argument(
         "--config",
@@ -133,9 +134,19 @@ def _add_calibrate(commands: _Commands) -> None:
         help="refit thresholds, p-values and drift reference to unlabelled petals; networks stay",
     )
     calibrate.add_argument("bundle", metavar="BUNDLE", type=Path)
-    calibrate.add_argument("folders", metavar="DIR", type=Path, nargs="+")
+    _add_petals(calibrate)
     calibrate.add_argument("--output", metavar="BUNDLE2", type=Path, required=True)
     calibrate.set_defaults(run=_calibrate, check=lambda o: check_new(o.output))
+
+
+def _add_petals(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "petals",
+        metavar="DIR_OR_PLAN",
+        type=Path,
+        nargs="+",
+        help="folder of petals, or a plan of a release, .ecsv, from `python -m release plan`",
+    )
 
 
 def _add_evaluate(commands: _Commands) -> None:
@@ -225,14 +236,14 @@ def _fit(options: argparse.Namespace) -> None:
     with _silent_tensorflow():
         from .model.pipeline import fit_bundle
 
-    bundle = fit_bundle(options.folders, options.output, config)
+    bundle = fit_bundle(options.petals, options.output, config)
     print(f"model: {bundle}\nreport: {bundle.with_name(bundle.name + '-report') / 'report.md'}")
 
 
 def _calibrate(options: argparse.Namespace) -> None:
     from .model.calibrate import calibrate_bundle
 
-    print(f"model: {calibrate_bundle(options.bundle, options.folders, options.output)}")
+    print(f"model: {calibrate_bundle(options.bundle, options.petals, options.output)}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -75,7 +75,8 @@ def _demo(folder: Path) -> None:
         command = ("--coadd", petal.coadd, "--redrock", petal.redrock, "--output", table)
         sdk = Path(sys.executable).with_name("outcrop")
         _run(sdk, "score", *command, "--url", url, "--reconstruction", "--explain")
-        _run(sdk, "night", test, "--output", night, "--url", url, capture=True)
+        command = (test, "--output", night, "--url", url, "--report")
+        _run(sdk, "night", *command, capture=True)
 
     _say(5, "draw the outliers")
     figures = folder / "figures"
@@ -83,7 +84,7 @@ def _demo(folder: Path) -> None:
 
     _report(table, test / TRUTH)
     print(f"\nscore table     {table}")
-    print(f"night           {night}: `make review` shows it on a page")
+    print(f"night           {night / 'report.html'}; `make review` shows it on a page")
     print(f"pictures        {figures / 'index.html'}")
     print(f"training report {folder / 'model-report' / 'report.md'}")
 

@@ -81,7 +81,7 @@ class ExplainApi:
 
         request, lists = json_models.parse(body.data, self._max_spectra)
         check_count("the request", len(request.spectra), self._max_spectra)
-        return list(json_models.groups(request, lists))
+        return list(json_models.groups(request, lists, self._explainer.scorer.by_block))
 
 
 def _join(parts: list[tuple[NDArray[np.intp], Explanations]]) -> Explanations:

@@ -35,7 +35,7 @@ class JsonApi:
         timer = self._scorer.timer()
         request, lists = json_models.parse(body.data, self._scorer.max_spectra)
         check_count("the request", len(request.spectra), self._scorer.max_spectra)
-        groups = list(json_models.groups(request, lists))
+        groups = list(json_models.groups(request, lists, self._scorer.by_block))
         reconstruction = request.reconstruction is not False
         timer.lap("read")
 

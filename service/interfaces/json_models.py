@@ -9,7 +9,7 @@ place that `cut` left.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, TypeGuard
 
 import msgspec
@@ -31,6 +31,7 @@ from outcrop.strict_json import (
 from ..http.errors import Problem
 from .number_lists import cut, read_floats
 
+ByBlock = Callable[[Callable[[slice], None], int], object]
 GRID_TOLERANCE = 1e-4  # Å
 _INT64 = 2**63
 _DECIMAL = r"^-?[0-9]{1,19}$"
@@ -257,7 +258,9 @@ def _malformed(error: WireError) -> Problem:
     return Problem(400, str(error), reason="malformed")
 
 
-def groups(request: ScoreRequest, lists: list[bytes]) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
+def groups(
+    request: ScoreRequest, lists: list[bytes], by_block: ByBlock
+) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
     """Yield the spectra of each layout together, with their rows in the request.
 
     Parameters
@@ -265,6 +268,8 @@ def groups(request: ScoreRequest, lists: list[bytes]) -> Iterator[tuple[NDArray[
     request : ScoreRequest
     lists : list of bytes
         As `parse` returns them.
+    by_block : callable
+        `Scorer.by_block`, or the like; the lists of several spectra are read at the same time.
 
     Raises
     ------
@@ -272,13 +277,13 @@ def groups(request: ScoreRequest, lists: list[bytes]) -> Iterator[tuple[NDArray[
         400, naming field, value and remedy.
     """
     try:
-        yield from _groups(request.spectra, lists)
+        yield from _groups(request.spectra, lists, by_block)
     except WireError as error:
         raise _malformed(error) from error
 
 
 def _groups(
-    spectra: list[Spectrum], lists: list[bytes]
+    spectra: list[Spectrum], lists: list[bytes], by_block: ByBlock
 ) -> Iterator[tuple[NDArray[np.intp], Spectra]]:
     names = [f"spectra[{row}]" for row in range(len(spectra))]
     targetid, desi, bgs, mws = (_integers(spectra, names, field) for field in _INTEGERS)
@@ -296,7 +301,7 @@ def _groups(
     for layout, rows in layouts.items():
         index = np.array(rows, np.intp)
         bands = {
-            band: _band(band, [(names[row], bands_of[row][band]) for row in rows], lists)
+            band: _band(band, [(names[row], bands_of[row][band]) for row in rows], lists, by_block)
             for band in layout
         }
         found = Spectra(
@@ -352,31 +357,49 @@ def _candidates(spectrum: Spectrum, name: str, lists: list[bytes]) -> NDArray[np
     return row
 
 
-def _band(name: str, rows: list[tuple[str, Pixels]], lists: list[bytes]) -> Band:
+def _band(name: str, rows: list[tuple[str, Pixels]], lists: list[bytes], by_block: ByBlock) -> Band:
     flux = np.zeros((len(rows), len(WAVE[name])), np.float32)
     ivar = np.zeros_like(flux)
+    names = [f"{spectrum}." + (f"cameras.{name}." * (name != "brz")) for spectrum, _ in rows]
+
     # Most requests repeat the wavelengths for every spectrum.
     wavelength, columns = b"", slice(0, 0)
-    for i, (spectrum, pixels) in enumerate(rows):
-        where = f"{spectrum}." + (f"cameras.{name}." * (name != "brz"))
+    columns_of: list[slice] = []
+    for where, (_, pixels) in zip(names, rows, strict=True):
         text = _text(pixels.wavelength, lists, f"{where}wavelength")
         if text != wavelength:
             wavelength, columns = text, _columns(name, text, f"{where}wavelength")
-        length = columns.stop - columns.start
+        columns_of.append(columns)
 
-        text = _text(pixels.flux, lists, f"{where}flux")
-        values = read_floats(text, f"{where}flux")
-        flux[i, columns] = _checked(values, f"{where}flux", length)
-        text = _text(pixels.ivar, lists, f"{where}ivar")
-        values = read_floats(text, f"{where}ivar")
-        ivar[i, columns] = _checked(values, f"{where}ivar", length)
-        if _is_given(pixels.mask):
-            text = _text(pixels.mask, lists, f"{where}mask")
-            values = read_list(INTEGERS, text, np.bool_, f"{where}mask")
-            bad = _checked(values, f"{where}mask", length)
-            flux[i, columns][bad] = 0
-            ivar[i, columns][bad] = 0
+    def read(block: slice) -> None:
+        for i in range(*block.indices(len(rows))):
+            place = i, columns_of[i]
+            _fill(flux[place], ivar[place], rows[i][1], lists, names[i])
+
+    by_block(read, len(rows))
     return Band(flux, ivar)
+
+
+def _fill(
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    pixels: Pixels,
+    lists: list[bytes],
+    where: str,
+) -> None:
+    """Read flux and ivar of the pixels; both are 0 in those that the mask marks."""
+    length = len(flux)
+    text = _text(pixels.flux, lists, f"{where}flux")
+    flux[:] = _checked(read_floats(text, length, f"{where}flux"), f"{where}flux", length)
+    text = _text(pixels.ivar, lists, f"{where}ivar")
+    ivar[:] = _checked(read_floats(text, length, f"{where}ivar"), f"{where}ivar", length)
+
+    if _is_given(pixels.mask):
+        text = _text(pixels.mask, lists, f"{where}mask")
+        values = read_list(INTEGERS, text, np.bool_, f"{where}mask")
+        bad = _checked(values, f"{where}mask", length)
+        flux[bad] = 0
+        ivar[bad] = 0
 
 
 def _text(field: Raw, lists: list[bytes], where: str) -> bytes:

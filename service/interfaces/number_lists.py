@@ -4,19 +4,13 @@ Nearly all of a request is lists of numbers. What is left without them is short,
 need not go through the numbers to find the fields.
 """
 
-import threading
-from typing import Any, Final
-
 import numpy as np
-import simdjson
 from numpy.typing import NDArray
 
 from outcrop.strict_json import FLOATS_OR_NULLS, read_list
 
 from ..http.errors import Problem
-
-_LONGEST: Final = 2**18  # bytes; a list of all pixels is shorter, and the parser needs memory
-_thread = threading.local()
+from .decimals import read_decimals
 
 
 def cut(text: bytes, at_most: int) -> tuple[bytes, list[bytes]]:
@@ -66,16 +60,15 @@ def cut(text: bytes, at_most: int) -> tuple[bytes, list[bytes]]:
     return b"".join(left), lists
 
 
-def read_floats(text: bytes, what: str) -> NDArray[np.float32]:
+def read_floats(text: bytes, count: int, what: str) -> NDArray[np.float32]:
     """Return a list of floats and nulls as an array; null becomes NaN.
-
-    simdjson reads a list of numbers, of the usual length, without a Python object for each. All
-    else is left to `read_list`: null, long lists, and the messages of errors.
 
     Parameters
     ----------
     text : bytes
         The list.
+    count : int
+        Numbers that it should have; a list of another length is read too, but slowly.
     what : str
         Names the list in messages.
 
@@ -89,21 +82,7 @@ def read_floats(text: bytes, what: str) -> NDArray[np.float32]:
     WireError
         Where the text is no such list.
     """
-    # simdjson would flatten a list of lists.
-    if len(text) <= _LONGEST and text.rfind(b"[") == 0:
-        # A parser keeps its buffers from list to list, and serves one at a time.
-        parser: Any = _parser()
-        try:
-            values = np.frombuffer(parser.parse(text).as_buffer(of_type="d"), np.float64)
-        except (ValueError, TypeError, RuntimeError):
-            pass
-        else:
-            with np.errstate(over="ignore"):
-                return values.astype(np.float32)
+    values = np.empty(count, np.float32)
+    if read_decimals(np.frombuffer(text, np.uint8), values):
+        return values
     return read_list(FLOATS_OR_NULLS, text, np.float32, what)
-
-
-def _parser() -> simdjson.Parser:
-    if not hasattr(_thread, "parser"):
-        _thread.parser = simdjson.Parser()
-    return _thread.parser

@@ -1,5 +1,8 @@
 """RequestScorer: the scoring of one request, whichever interface it came by."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from outcrop import Model, Scores, Spectra
 from scoring.scorer import Scorer
 from scoring.stage_timer import StageTimer
@@ -7,6 +10,8 @@ from scoring.stage_timer import StageTimer
 from ..http.errors import Problem
 from ..http.router import RequestContext
 from ..monitoring.metrics import Metrics, status_counts
+
+T = TypeVar("T")
 
 
 class RequestScorer:
@@ -33,6 +38,10 @@ class RequestScorer:
     def model(self) -> Model:
         """The model that is served."""
         return self._scorer.model
+
+    def by_block(self, function: Callable[[slice], T], count: int) -> list[T]:
+        """Return the results of a function for blocks of rows, as `Scorer.by_block` does."""
+        return self._scorer.by_block(function, count)
 
     def timer(self) -> StageTimer:
         """Return a timer of the stages before and after scoring."""

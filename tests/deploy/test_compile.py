@@ -1,4 +1,4 @@
-"""The image's build compiles everything that scoring and explaining need."""
+"""The image's build compiles everything that reading, scoring and explaining need."""
 
 import os
 import subprocess
@@ -13,6 +13,8 @@ import sys
 from explanation.explainer import Explainer
 from outcrop import read_spectra
 from outcrop.flagged import explain_flagged
+from service.interfaces.number_lists import read_floats
+read_floats(b"[-1.5e1, null]", 2, "flux")
 explainer = Explainer.open(sys.argv[1])
 spectra = read_spectra(*sys.argv[2:])
 explain_flagged(explainer.explain, spectra, explainer.scorer.score(spectra))

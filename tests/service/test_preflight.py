@@ -107,5 +107,5 @@ def test_a_damaged_cache_of_numba_is_one_line(
     assert files
     with pytest.raises(BundleError, match=r"numba's cache in .*cache is damaged") as raised:
         preflight.check(bundle)
-    assert "remove that folder" in str(raised.value)
+    assert "remove it" in str(raised.value)
     assert "\n" not in str(raised.value)

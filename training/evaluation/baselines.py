@@ -19,7 +19,6 @@ from sklearn.ensemble import IsolationForest
 
 from model_store.bundle import Bundle
 from outcrop import Spectra
-from outcrop.desi import Petal
 from outcrop.spectra import STEP, WAVE
 from scoring.density import LocalOutlierFactor
 from scoring.infill import Eigenspectra
@@ -30,6 +29,7 @@ from scoring.training_targetids import TrainingTargetids
 from ..model.config import config_of
 from ..model.dataset import cache_root, prepare, read_sample, split
 from ..model.density import fit_local_outlier_factor
+from ..model.sources import PetalSource
 
 COMPONENTS = (10, 50)
 NEIGHBOURS = 20
@@ -109,7 +109,7 @@ class FittedBaselines:
         On the coefficients of the first 10 components.
     density : LocalOutlierFactor
         Likewise.
-    petals : list of Petal
+    petals : tuple of PetalSource
         Where the calibration spectra are.
     calibration : mapping of int to (n,) int64
         TARGETIDs of the calibration spectra in each of these petals.
@@ -120,7 +120,7 @@ class FittedBaselines:
     components: PrincipalComponents
     forest: IsolationForest
     density: LocalOutlierFactor
-    petals: list[Petal]
+    petals: tuple[PetalSource, ...]
     calibration: dict[int, NDArray[np.int64]]
     same_sample: bool
 
@@ -178,7 +178,7 @@ def fit_baselines(bundle: Bundle, folders: Sequence[str | Path]) -> FittedBaseli
         components=components,
         forest=IsolationForest(random_state=_SEED, n_jobs=1).fit(coefficients),
         density=density,
-        petals=list(sample.petals),
+        petals=sample.petals,
         calibration={int(n): targetids[numbers == n] for n in np.unique(numbers)},
         same_sample=np.array_equal(np.sort(sample.rows["targetid"][parts.training]), trained_on),
     )

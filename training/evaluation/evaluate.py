@@ -166,14 +166,11 @@ def _with_calibrated(scorers: Scorers, scored: PetalScores) -> AnomalyScores:
         return scores
 
     fitted = scorers.baselines
-    calibrating = PetalScores.concatenate(
-        [
-            scorers.score_petal(fitted.petals[number], number, targetids)
-            for number, targetids in tqdm(
-                fitted.calibration.items(), desc="calibrate scores", unit="petal"
-            )
-        ]
-    )
+    parts: list[PetalScores] = []
+    for number, targetids in tqdm(fitted.calibration.items(), "calibrate scores", unit="petal"):
+        with fitted.petals[number].opened() as petal:
+            parts.append(scorers.score_petal(petal, number, targetids))
+    calibrating = PetalScores.concatenate(parts)
 
     for name in [name for name in scores if name not in P_VALUES]:
         source = name + PER_GOOD_BIN if name + PER_GOOD_BIN in raw else name

@@ -173,9 +173,9 @@ def _agree(bundle: Bundle) -> None:
 
 
 def calibrate_bundle(
-    bundle: str | os.PathLike[str], folders: Sequence[str | Path], output: str | os.PathLike[str]
+    bundle: str | os.PathLike[str], paths: Sequence[str | Path], output: str | os.PathLike[str]
 ) -> Path:
-    """Recalibrate a bundle on the petals below the folders, and write the result.
+    """Recalibrate a bundle on other petals, and write the result.
 
     The cuts are those of the bundle's configuration. Spectra that the networks were trained on are
     left out.
@@ -183,8 +183,9 @@ def calibrate_bundle(
     Parameters
     ----------
     bundle : path-like
-    folders : sequence of path-like
-        Searched for pairs of coadd and redrock files; no other files in them are read.
+    paths : sequence of path-like
+        Folders, searched for pairs of coadd and redrock files, and plans, ``.ecsv``; no other
+        files are read.
     output : path-like
         The new bundle; must not exist.
 
@@ -203,7 +204,7 @@ def calibrate_bundle(
     source = Bundle.open(bundle)
     config = config_of(source.manifest)
 
-    sample = read_sample(folders, config, cache_root())
+    sample = read_sample(paths, config, cache_root())
     targetids = TrainingTargetids.of(source)
     index = _not_trained_on(sample, targetids)
 

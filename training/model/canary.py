@@ -5,22 +5,25 @@ They come from the calibration sample: from each redrock class the inliers with 
 change a flag.
 """
 
+import logging
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_store.bundle import Thresholds
-from outcrop import Spectra
-from outcrop.spectra import Band
 from scoring.calibration import Calibration
 from scoring.canary import MARGIN, Canary
 from scoring.preprocess import LOW_COVERAGE, LOW_SNR
 
+from .. import TrainingError
+from ..damaged import DamagedPetal
 from .config import Config
-from .cuts import read_corrected
 from .dataset import RestSample
+from .observed import are_kept, read_observed
 from .scored import SPECTYPES, Scored
+
+_log = logging.getLogger(__name__)
 
 _OF_EACH_CLASS = 2
 _ANOMALOUS = 4
@@ -33,7 +36,36 @@ def make_canary(
     thresholds: Thresholds,
     config: Config,
 ) -> Canary:
-    """Choose canary spectra among scored ones and read them again from their petals."""
+    """Choose canary spectra among scored ones and read them again from their petals.
+
+    If petals cannot be read any more, they are chosen among the spectra that were read for an
+    earlier fit to the same sample.
+
+    Raises
+    ------
+    TrainingError
+        If there are none of those either.
+    """
+    try:
+        return _canary(scored, sample, calibration, thresholds, config)
+    except DamagedPetal as error:
+        kept = scored.choose(are_kept(sample, scored.rows))
+        if len(kept.index) == 0:
+            raise TrainingError(
+                f"{error}; the canary of a bundle needs a few spectra as they were observed, and "
+                "none were kept by an earlier fit: fetch the files again"
+            ) from error
+        _log.warning("%s; the canary is chosen among spectra that an earlier fit kept", error)
+        return _canary(kept, sample, calibration, thresholds, config)
+
+
+def _canary(
+    scored: Scored,
+    sample: RestSample,
+    calibration: Calibration,
+    thresholds: Thresholds,
+    config: Config,
+) -> Canary:
     p_value, p_level = scored.p_value(calibration), config.levels.p_value
 
     # Spectra clear of every threshold.
@@ -57,7 +89,7 @@ def make_canary(
 
     bright = canary.rows["snr"] >= LOW_SNR
     return Canary(
-        _read(sample, canary, config),
+        read_observed(sample, canary.rows, config),
         canary.wmse,
         canary.nof,
         {
@@ -74,28 +106,3 @@ def _smallest(
     """Return the members, at most `count`, whose order is smallest."""
     rows = np.flatnonzero(members)
     return rows[np.argsort(order[rows], kind="stable")[:count]]
-
-
-def _read(sample: RestSample, canary: Scored, config: Config) -> Spectra:
-    """Return the spectra as clients send them, in the bands of the first petal."""
-    parts: list[Spectra] = []
-    for number in np.unique(canary.rows["petal"]):
-        spectra = read_corrected(sample.petals[number], config.sample)
-        wanted = canary.rows["targetid"][canary.rows["petal"] == number]
-        place = {int(target): row for row, target in enumerate(spectra.targetid)}
-        parts.append(spectra[np.array([place[int(target)] for target in wanted])])
-
-    bands = {
-        name: Band(
-            np.concatenate([part.bands[name].folded().flux for part in parts]),
-            np.concatenate([part.bands[name].folded().ivar for part in parts]),
-        )
-        for name in parts[0].bands
-    }
-    return Spectra(
-        bands,
-        z=np.concatenate([part.z for part in parts]),
-        targetid=np.concatenate([part.targetid for part in parts]),
-        status=np.concatenate([part.status for part in parts]),
-        spectype=canary.rows["spectype"],
-    )

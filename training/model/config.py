@@ -39,6 +39,9 @@ class Cuts(_Section):
     """Training and validation spectra have an S/N per bin above this."""
     calibration_min_snr: float = 1.0
     """Calibration spectra have at least this S/N per bin."""
+    spectra: Count = 208_000
+    """Petals are drawn at random until there are this many spectra with an S/N above `min_snr`,
+    each target counted once; the others are not read."""
     noise_correction: bool = True
     """Correct each petal for the noise that its sky fibers show, as clients do by default."""
 

@@ -1,14 +1,16 @@
-"""Dataset: the training, validation and calibration spectra in folders of petals.
+"""Dataset: the training, validation and calibration spectra of folders and plans.
 
-Petals are read one at a time. The spectra that pass the cuts are stored as arrays in the cache and
-memory-mapped from there, so that a sample may be larger than memory and a second fit does not read
-the petals again.
+Petals are read one at a time, in a random order, until there are as many spectra as the
+configuration asks for. Those that pass the cuts are stored as arrays in the cache and memory-mapped
+from there, so that a sample may be larger than memory and a second fit does not read the petals
+again.
 """
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ import scoring.coadd
 import scoring.infill
 import scoring.preprocess
 import scoring.resample
-from outcrop import Petal, find_petals
+from outcrop import Petal
 from scoring.calibration import LEAST
 from scoring.infill import Eigenspectra
 from scoring.preprocess import Preprocessor, RestFrame
@@ -34,8 +36,18 @@ from . import cuts
 from .cache import cache_root, cached, key_of
 from .config import Config
 from .cuts import read_petal, tile_of
+from .sources import PetalSource, drawn, find_sources
 
-__all__ = ["RestSample", "Split", "cache_root", "prepare", "read_sample", "split"]
+__all__ = [
+    "RestSample",
+    "Split",
+    "cache_root",
+    "opened",
+    "prepare",
+    "read_sample",
+    "read_samples",
+    "split",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +78,7 @@ class RestSample:
         In the order of the petals.
     index : (n,) int64
         The rows used, ascending: of each TARGETID the one with the highest S/N.
-    petals : tuple of Petal
+    petals : tuple of PetalSource
     folders : tuple of Path
         Folder of each petal in the cache, with its flux and ivar.
     tiles : tuple of str
@@ -85,7 +97,7 @@ class RestSample:
 
     rows: NDArray[np.void]
     index: NDArray[np.intp]
-    petals: tuple[Petal, ...]
+    petals: tuple[PetalSource, ...]
     folders: tuple[Path, ...]
     tiles: tuple[str, ...]
     counts: dict[str, int]
@@ -124,8 +136,8 @@ class Split:
     faint: NDArray[np.intp]
 
 
-def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> RestSample:
-    """Read all petals below the folders; petals read before come from the cache.
+def read_sample(paths: Sequence[str | Path], config: Config, cache: Path) -> RestSample:
+    """Read a sample from the petals of folders and plans; those read before come from the cache.
 
     Damaged petals are left out, each with a warning in the log.
 
@@ -133,40 +145,104 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
     ------
     TrainingError
         If there is no petal, too many are damaged, or no spectrum passes the cuts.
+    InputError
+        If a plan or a folder cannot be read.
     """
-    found = sorted(
-        {petal for folder in folders for petal in find_petals(folder)}, key=lambda p: p.coadd
-    )
-    if not found:
-        raise TrainingError(
-            f"no pair of coadd-*.fits and redrock-*.fits below {', '.join(map(str, folders))}; "
-            "give folders of DESI petals, or make some with `python -m training simulate`"
-        )
+    return read_samples(paths, [config], cache)[0]
 
-    # The cuts of each petal, from the cache if they are there.
-    petals: list[Petal] = []
-    kept: list[Path] = []
-    damaged: list[str] = []
-    with tqdm(found, desc="read petals", unit="petal") as bar:
-        for petal in bar:
-            try:
-                kept.append(_read_cached(petal, config, cache))
-            except DamagedPetal as error:
-                _log.warning("petal left out: %s", error)
-                damaged.append(str(error))
-            else:
-                petals.append(petal)
-    check_damaged(damaged, len(found))
-    if damaged:
-        _log.warning("%d of %d petals are damaged and left out", len(damaged), len(found))
 
-    tables = [np.load(folder / "rows.npy") for folder in kept]
+def read_samples(
+    paths: Sequence[str | Path], configs: Sequence[Config], cache: Path
+) -> list[RestSample]:
+    """Read a sample for each configuration, as `read_sample`; each petal is opened once.
+
+    Petals are drawn by the seed of the first configuration.
+    """
+    sources = find_sources(paths)
+    draws = [_Draw(config) for config in configs]
+    with tqdm(drawn(sources, configs[0].split.seed), desc="read petals", unit="petal") as bar:
+        for source in bar:
+            incomplete = [draw for draw in draws if not draw.complete]
+            if not incomplete:
+                break
+            for draw in incomplete:
+                draw.read(source, cache)
+            bar.set_postfix_str(f"{len(draws[0].targets)} spectra")
+
+    return [draw.sample(len(sources)) for draw in draws]
+
+
+@dataclass(eq=False)
+class _Draw:
+    """Petals that are being read for a configuration.
+
+    Attributes
+    ----------
+    config : Config
+    kept : dict of Path by PetalSource
+        Folder in the cache of each petal.
+    damaged : list of str
+        What is wrong with each of those that were left out.
+    targets : set of int
+        TARGETIDs of the spectra whose number the configuration limits.
+    """
+
+    config: Config
+    kept: dict[PetalSource, Path] = field(default_factory=dict[PetalSource, Path])
+    damaged: list[str] = field(default_factory=list[str])
+    targets: set[int] = field(default_factory=set[int])
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are as many spectra as the configuration asks for."""
+        return len(self.targets) >= self.config.sample.spectra
+
+    def read(self, source: PetalSource, cache: Path) -> None:
+        """Add a petal."""
+        try:
+            folder = _read_cached(source, self.config, cache)
+        except DamagedPetal as error:
+            _log.warning("petal left out: %s", error)
+            self.damaged.append(str(error))
+            return
+
+        self.kept[source] = folder
+        rows = np.load(folder / "rows.npy")
+        self.targets.update(rows["targetid"][rows["snr"] > self.config.sample.min_snr].tolist())
+
+    def sample(self, petals: int) -> RestSample:
+        """Return the sample, drawn from a number of petals.
+
+        Raises
+        ------
+        TrainingError
+            If too many petals are damaged, or no spectrum passes the cuts.
+        """
+        tried = len(self.kept) + len(self.damaged)
+        check_damaged(self.damaged, tried)
+        if self.damaged:
+            _log.warning("%d of %d petals are damaged and left out", len(self.damaged), tried)
+        if tried < petals:
+            _log.info(
+                "%d of %d petals are drawn: %d spectra with S/N above %g",
+                *(tried, petals, len(self.targets), self.config.sample.min_snr),
+            )
+
+        in_order = sorted(self.kept, key=lambda source: source.coadd)
+        return _sample(in_order, [self.kept[one] for one in in_order], sorted(self.damaged))
+
+
+def _sample(
+    petals: Sequence[PetalSource], folders: Sequence[Path], damaged: Sequence[str]
+) -> RestSample:
+    """Return the sample of petals whose folders in the cache are given."""
+    tables = [np.load(folder / "rows.npy") for folder in folders]
     for number, table in enumerate(tables):
         table["petal"] = number
     rows = np.concatenate(tables)
     index = _best_per_target(rows)
 
-    notes = [json.loads((folder / "about.json").read_text()) for folder in kept]
+    notes = [json.loads((folder / "about.json").read_text()) for folder in folders]
     counts = {name: sum(note["counts"][name] for note in notes) for name in notes[0]["counts"]}
     if len(index) == 0:
         left = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -179,13 +255,13 @@ def read_sample(folders: Sequence[str | Path], config: Config, cache: Path) -> R
         rows=rows,
         index=index,
         petals=tuple(petals),
-        folders=tuple(kept),
-        tiles=tuple(tile_of(petal.coadd) for petal in petals),
+        folders=tuple(folders),
+        tiles=tuple(tile_of(Path(petal.coadd)) for petal in petals),
         counts=counts | {"unique": len(index)},
         # One simulated petal is enough: its numbers must not be mistaken for DESI's.
         simulated=any(note["simulated"] for note in notes),
         release="+".join(sorted({note["release"] for note in notes} - {None})) or None,
-        key=key_of(*(folder.name for folder in kept)),
+        key=key_of(*(folder.name for folder in folders)),
         damaged=tuple(damaged),
     )
 
@@ -281,15 +357,24 @@ def _held_out(sample: RestSample, share: float, rng: np.random.Generator) -> NDA
     return np.zeros(len(index), np.bool_)
 
 
-def _read_cached(petal: Petal, config: Config, cache: Path) -> Path:
+@contextmanager
+def opened(source: PetalSource) -> Iterator[Petal]:
+    """Yield the files of a petal; `DamagedPetal` for any error of fetching or reading them."""
+    with reading(Petal(Path(source.coadd), Path(source.redrock))), source.opened() as petal:
+        yield petal
+
+
+def _read_cached(source: PetalSource, config: Config, cache: Path) -> Path:
     """Return the folder of a petal in the cache; read the petal if it is not there."""
-    with reading(petal):
-        key = key_of(*_CODE, config.grid, config.sample, _identity(petal))
-    return cached(cache / key, lambda folder: _write_petal(folder, petal, config))
+    # How many spectra are wanted does not change those of a petal.
+    limits = config.sample.model_dump(exclude={"spectra"})
+    with reading(Petal(Path(source.coadd), Path(source.redrock))):
+        key = key_of(*_CODE, config.grid, limits, source.identity())
+    return cached(cache / key, lambda folder: _write_petal(folder, source, config))
 
 
-def _write_petal(folder: Path, petal: Petal, config: Config) -> None:
-    with reading(petal):
+def _write_petal(folder: Path, source: PetalSource, config: Config) -> None:
+    with opened(source) as petal:
         sample = read_petal(petal, config)
     np.save(folder / "flux.npy", sample.flux)
     np.save(folder / "ivar.npy", sample.ivar)
@@ -307,8 +392,3 @@ def _best_per_target(rows: NDArray[np.void]) -> NDArray[np.intp]:
     order = np.lexsort((-rows["snr"], rows["targetid"]))
     _, first = np.unique(rows["targetid"][order], return_index=True)
     return np.sort(order[first])
-
-
-def _identity(petal: Petal) -> str:
-    stats = [(path.resolve(), path.stat()) for path in (petal.coadd, petal.redrock)]
-    return ";".join(f"{path}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats)

@@ -1,4 +1,4 @@
-"""Pipeline: all steps of a fit, from folders of petals to a bundle and its report.
+"""Pipeline: all steps of a fit, from folders or plans of petals to a bundle and its report.
 
 Intermediate results are kept only in the caches and in the checkpoint. Their names depend on the
 configuration, the petals and the code, so the same command continues a fit that was interrupted,
@@ -97,13 +97,13 @@ class FittedNetworks:
     history: list[Epoch]
 
 
-def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config) -> Path:
-    """Fit a model to the petals below the folders and write it as a bundle.
+def fit_bundle(paths: Sequence[str | Path], output: str | Path, config: Config) -> Path:
+    """Fit a model to petals and write it as a bundle.
 
     Parameters
     ----------
-    folders : sequence of path-like
-        Searched for pairs of coadd and redrock files.
+    paths : sequence of path-like
+        Folders, searched for pairs of coadd and redrock files, and plans, ``.ecsv``.
     output : path-like
         The bundle; must not exist. A report is written to `<output>-report`. While the fit runs,
         its checkpoint is in `<output>.work`.
@@ -119,11 +119,16 @@ def fit_bundle(folders: Sequence[str | Path], output: str | Path, config: Config
     TrainingError
         For errors that the user can correct.
     """
+    check_new(Path(output))
+    return fit_sample(read_sample(paths, config, cache_root()), output, config)
+
+
+def fit_sample(sample: RestSample, output: str | Path, config: Config) -> Path:
+    """Fit a model to a sample that was read with this configuration; else as `fit_bundle`."""
     bundle = Path(output)
     work = bundle.with_name(f"{bundle.name}.work")
     check_new(bundle)
 
-    sample = read_sample(folders, config, cache_root())
     parts = split(sample, config)
     _log.info(
         "%d spectra train, %d validate, %d calibrate",
@@ -196,7 +201,7 @@ def fit_networks(sample: RestSample, parts: Split, config: Config, work: Path) -
         _alike(sample.rows[parts.training]),
         Rows(flux, ivar, parts.validation),
         config.fit,
-        work / f"{_fingerprint(config, sample)}.npz",
+        work / f"{fingerprint(config, sample)}.npz",
     )
 
     encoder, decoder = export(vae, flux[parts.validation[:_PARITY_SPECTRA]])
@@ -286,7 +291,8 @@ def _alike(rows: NDArray[np.void]) -> list[NDArray[np.intp]]:
     return [galaxies[group] for group in groups_of_like_snr(rows["snr"][galaxies])]
 
 
-def _fingerprint(config: Config, sample: RestSample) -> str:
+def fingerprint(config: Config, sample: RestSample) -> str:
+    """Return what a fit depends on, in 16 digits; a bundle's version ends with the first 8."""
     return hashlib.sha256(f"{sample.key} {config!r}".encode()).hexdigest()[:16]
 
 
@@ -311,7 +317,7 @@ def _manifest(
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
     return Manifest(
-        version=f"{created:%Y%m%dt%H%M%S}-{_fingerprint(config, sample)[:8]}",
+        version=f"{created:%Y%m%dt%H%M%S}-{fingerprint(config, sample)[:8]}",
         created=created,
         sample=SampleEntry(
             kind="simulated" if sample.simulated else "desi",

@@ -1,5 +1,6 @@
 """Spectra in JSON are read strictly, and every rejection names the field and its value."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,23 @@ from tests.service.helpers import encoded, make_spectra, score_request
 SHORT = {"wavelength": [3600.0, 3600.8], "flux": [1.0, 2.0], "ivar": [1.0, 1.0]}
 
 
+def read(body: bytes) -> list[tuple[Any, Spectra]]:
+    request, lists = parse(memoryview(body), 1000)
+    return list(groups(request, lists, by_half))
+
+
+def by_half(function: Callable[[slice], None], count: int) -> None:
+    for block in (slice(0, count // 2), slice(count // 2, count)):
+        function(block)
+
+
 def parsed(content: Any) -> list[tuple[Any, Spectra]]:
-    return list(groups(*parse(memoryview(encoded(content)), 1000)))
+    return read(encoded(content))
 
 
 def rejection(body: bytes) -> str:
     with pytest.raises(Problem) as raised:
-        list(groups(*parse(memoryview(body), 1000)))
+        read(body)
     assert raised.value.status == 400
     return str(raised.value)
 

@@ -177,8 +177,8 @@ def test_the_manifest_counts_the_calibration_spectra_of_each_class(bundle: Path,
     fitted = fit_baselines(opened, [sky])
     classes: list[str] = []
     for number, targetids in fitted.calibration.items():
-        petal = fitted.petals[number]
-        spectra = read_spectra(petal.coadd, petal.redrock)
+        source = fitted.petals[number]
+        spectra = read_spectra(source.coadd, source.redrock)
         assert spectra.spectype is not None
         classes += spectra.spectype[np.isin(spectra.targetid, targetids)].tolist()
 

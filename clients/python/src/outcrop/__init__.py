@@ -46,6 +46,7 @@ from .flagged import explain_flagged
 from .model import Model, ModelIdentity
 from .noise import PetalNoise, correct_noise
 from .petals import Petal, find_petals, require_petals
+from .remote import RemoteCache, fetch, fetch_petal
 from .repeats import with_repeats
 from .scores import Scores, Status, eligible
 from .spectra import WAVE, Band, Spectra
@@ -74,6 +75,7 @@ __all__ = [
     "Petal",
     "PetalNoise",
     "RateLimited",
+    "RemoteCache",
     "Repeats",
     "Scores",
     "Segment",
@@ -92,6 +94,8 @@ __all__ = [
     "correct_noise",
     "eligible",
     "explain_flagged",
+    "fetch",
+    "fetch_petal",
     "find_petals",
     "is_simulated",
     "read_spectra",

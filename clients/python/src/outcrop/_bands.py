@@ -11,7 +11,8 @@ from .spectra import CAMERAS, WAVE, Band
 
 WAVE_TOLERANCE: Final = 1e-4
 """Å; wavelengths in real files have rounding errors, as 5800.0000000005."""
-_KINDS: Final = ("WAVELENGTH", "FLUX", "IVAR", "MASK")
+KINDS: Final = ("WAVELENGTH", "FLUX", "IVAR", "MASK")
+"""The last words of the names of their images."""
 
 
 def read_bands(
@@ -39,7 +40,7 @@ def _band_names(file: FitsFile) -> list[str]:
     present = {
         band
         for band in ("brz", *CAMERAS)
-        if any(f"{band.upper()}_{kind}" in file for kind in _KINDS)
+        if any(f"{band.upper()}_{kind}" in file for kind in KINDS)
     }
     if not present:
         raise InputError(

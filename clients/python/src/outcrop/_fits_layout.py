@@ -31,13 +31,17 @@ class HduLayout:
         EXTNAME in upper case, ``PRIMARY``, or else its number.
     cards : mapping of str to str
         Values of its header as they are written, without comments.
-    start : int
-        Byte of the file at which its data begin.
+    start, end : int
+        Bytes of the file at which its data begin, and at which the next HDU begins.
+    header : bytes
+        As it is in the file.
     """
 
     name: str
     cards: Mapping[str, str]
     start: int
+    end: int
+    header: bytes
 
 
 def check_layout(path: Path, stream: BinaryIO, size: int) -> int:
@@ -53,12 +57,12 @@ def check_layout(path: Path, stream: BinaryIO, size: int) -> int:
     return sum(1 for _ in read_layout(path, stream, size))
 
 
-def read_layout(path: Path, stream: BinaryIO, size: int) -> Iterator[HduLayout]:
+def read_layout(path: Path | str, stream: BinaryIO, size: int) -> Iterator[HduLayout]:
     """Yield the HDUs of a file, which follow each other up to its end.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         For messages.
     stream : binary file
         Open at any position.
@@ -92,7 +96,7 @@ def read_layout(path: Path, stream: BinaryIO, size: int) -> Iterator[HduLayout]:
                 f"{path}: the header at byte {start} is damaged: {error}; fetch or make it again"
             ) from error
         hdus += 1
-        yield HduLayout(name, cards, start + len(header))
+        yield HduLayout(name, cards, start + len(header), end, header)
 
     if end > size:
         raise InputError(

@@ -45,11 +45,20 @@ class CameraOffsets:
     offset: Mapping[str, float]
 
     @classmethod
-    def measure(cls, spectra: Spectra) -> "CameraOffsets":
+    def measure(
+        cls, spectra: Spectra, residual: Mapping[str, NDArray[np.float64]] | None = None
+    ) -> "CameraOffsets":
         """Measure the offsets of one petal from its targets.
 
         Without all three cameras, without 50 targets at a join, and beyond an offset of 0.2,
         all are 0.
+
+        Parameters
+        ----------
+        spectra : Spectra
+        residual : mapping of str to (P,) float64, optional
+            Of each band, the flux that is to be taken off before: sky lines between two cameras
+            must not pass for an offset.
         """
         offset: dict[str, float] = dict.fromkeys(CAMERAS, 0.0)
         if tuple(spectra.bands) != CAMERAS:
@@ -58,9 +67,9 @@ class CameraOffsets:
         # In an order of their own: the sums do not depend on that of the file.
         targets = np.flatnonzero((spectra.status & int(_UNUSABLE)) == 0)
         targets = targets[np.argsort(spectra.targetid[targets], kind="stable")]
-        b, r, z = (spectra.bands[name][targets].folded() for name in CAMERAS)
-        blue = _difference("b", b, "r", r)
-        red = _difference("r", r, "z", z)
+        residual = residual or {}
+        blue = _difference(spectra, targets, "b", "r", residual)
+        red = _difference(spectra, targets, "r", "z", residual)
         if max(abs(blue), abs(red)) > LARGEST_OFFSET:
             return cls(offset)
 
@@ -68,9 +77,23 @@ class CameraOffsets:
         return cls({"b": blue, "r": 0.0, "z": 1 / (1 + red) - 1})
 
 
-def _difference(left_name: str, left: Band, right_name: str, right: Band) -> float:
+def _without(flux: NDArray[np.float32], residual: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the flux (N, P) without a residual (P,) or (N, P)."""
+    # A flux of 0 stays: it marks a pixel without information.
+    return np.where(flux == 0, flux, flux - residual.astype(np.float32))
+
+
+def _difference(
+    spectra: Spectra,
+    targets: NDArray[np.intp],
+    left_name: str,
+    right_name: str,
+    residual: Mapping[str, NDArray[np.float64]],
+) -> float:
     """Return by how much the left camera's flux is above the right one's, relative to it."""
     shared = int(np.rint((WAVE[left_name][-1] - WAVE[right_name][0]) / STEP)) + 1
+    left = _part(spectra, targets, left_name, slice(-shared - _BESIDE, None), residual)
+    right = _part(spectra, targets, right_name, slice(shared + _BESIDE), residual)
     brightness = (
         _median(left, slice(-shared - _BESIDE, -shared))
         + _median(right, slice(shared, shared + _BESIDE))
@@ -102,6 +125,22 @@ def _difference(left_name: str, left: Band, right_name: str, right: Band) -> flo
     # Shrunk where it is uncertain.
     error = 1 / np.sum(1 / variance[near])
     return mean * _OF_PETAL**2 / (_OF_PETAL**2 + float(error))
+
+
+def _part(
+    spectra: Spectra,
+    rows: NDArray[np.intp],
+    name: str,
+    pixels: slice,
+    residual: Mapping[str, NDArray[np.float64]],
+) -> Band:
+    """Return some rows and pixels of a band, without its residual and mask."""
+    band = spectra.bands[name]
+    flux, ivar = band.flux[:, pixels][rows], band.ivar[:, pixels][rows]
+    if name in residual:
+        flux = _without(flux, residual[name][pixels])
+    mask = None if band.mask is None else band.mask[:, pixels][rows]
+    return Band(flux, ivar, mask).folded()
 
 
 def _informed(band: Band) -> NDArray[np.float64]:

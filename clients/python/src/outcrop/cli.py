@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -36,7 +36,8 @@ from .night.run import Night
 from .night.selection import Selection
 from .night.summary import FAILED, WAITING, Summary
 from .noise import correct_noise, describe_noise
-from .petals import pair_files
+from .petals import pair_names
+from .remote import fetch, is_remote
 from .repeats import with_repeats
 from .scores import Scores, count_outside, count_status
 from .spectra import Spectra
@@ -54,6 +55,9 @@ _EXAMPLE: Final = """\
 examples:
   outcrop score --coadd coadd-0-80613-thru20210324.fits \\
                 --redrock redrock-0-80613-thru20210324.fits --output outliers.fits
+  outcrop score --output outliers.fits \\
+                --coadd s3://desidata/dr1/SPECTRO/coadd-main-bright-10016.fits \\
+                --redrock s3://desidata/dr1/SPECTRO/redrock-main-bright-10016.fits
   outcrop night tiles/cumulative --output outliers
   outcrop plot --coadd coadd-0-80613-thru20210324.fits \\
                --redrock redrock-0-80613-thru20210324.fits --targetid 39633345008634465
@@ -62,6 +66,9 @@ environment:
   OUTCROP_URL     address of the service, where --url is not given
   OUTCROP_TOKEN   bearer token, where the service requires one
   DESI_LOGLEVEL   debug, info (default), warning, error or critical
+
+  OUTCROP_REMOTE_CACHE, OUTCROP_REMOTE_GIB (20), OUTCROP_REMOTE_CONNECTIONS (4)
+                  folder and size of the copies of remote files, requests at a time
 """
 
 _LABELS_EXAMPLE: Final = """\
@@ -198,17 +205,22 @@ def _add_input_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         nargs="+",
         metavar="C",
-        help="coadd files, or a pattern as 'coadd-*.fits'",
+        help="coadd files, or a pattern as 'coadd-*.fits'; paths, https:// or s3://",
     )
     redshifts = parser.add_mutually_exclusive_group(required=True)
     redshifts.add_argument(
         *("-r", "--redrock"),
         nargs="+",
         metavar="R",
-        help="their redrock files, or a pattern",
+        help="their redrock files, or a pattern; paths, https:// or s3://",
     )
     redshifts.add_argument(
         "--z", type=float, metavar="Z", help="redshift of every spectrum, without a redrock file"
+    )
+    parser.add_argument(
+        "--sha256",
+        action="store_true",
+        help="fetch remote files as a whole and check them by the *.sha256sum in their folder",
     )
 
 
@@ -276,6 +288,12 @@ def _add_night_options(night: argparse.ArgumentParser) -> None:
         dest="explain",
         action="store_false",
         help="score only, without the causes of the flagged spectra",
+    )
+    night.add_argument(
+        "--report",
+        action="store_true",
+        help="when the night ends, also write report.html: counts, causes, petals, the instrument "
+        "and portraits of the most anomalous spectra in one file",
     )
     _add_reading_options(night)
 
@@ -413,19 +431,46 @@ def _client(options: argparse.Namespace, chunks: int = 1) -> Client:
     return Client(options.url, timeout=options.timeout * chunks)
 
 
-def _inputs(options: argparse.Namespace) -> list[tuple[Path, Path | None]]:
-    """Return the coadds, each with its redrock file or with none where --z is given."""
-    coadds = _files(options.coadd)
+def _inputs(options: argparse.Namespace) -> list[tuple[str, str | None]]:
+    """Return the coadds, each with its redrock file or with none where --z is given.
+
+    They are paths or addresses.
+    """
+    coadds = _names(options.coadd)
     if options.redrock is None:
         return [(coadd, None) for coadd in coadds]
-    petals = pair_files(coadds, _files(options.redrock))
-    return [(petal.coadd, petal.redrock) for petal in petals]
+    return [*pair_names(coadds, _names(options.redrock))]
+
+
+@contextmanager
+def _local(
+    options: argparse.Namespace, coadd: str, redrock: str | None
+) -> Generator[tuple[Path, Path | None]]:
+    """Hold the files of a petal, or copies of remote ones."""
+    with ExitStack() as held:
+
+        def local(name: str) -> Path:
+            with tqdm(desc="fetch", unit="B", unit_scale=True, delay=2, disable=None) as bar:
+                return held.enter_context(fetch(name, sha256=options.sha256, progress=bar.update))
+
+        # The redrock file first: it is small, and shows a wrong address early.
+        redshifts = None if redrock is None else local(redrock)
+        yield local(coadd), redshifts
 
 
 def _read(options: argparse.Namespace, coadd: Path, redrock: Path | None) -> Spectra:
     """Return the spectra of a petal, corrected for its noise unless that is switched off."""
     spectra = read_spectra(coadd, redrock, z=options.z, allow_mismatch=options.allow_mismatch)
     return correct_noise(spectra) if options.noise_correction else spectra
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    """Return the paths and addresses of some names; of the paths each may be a pattern."""
+    return [
+        found
+        for name in names
+        for found in ([name] if is_remote(name) else map(str, _files([name])))
+    ]
 
 
 def _files(names: Sequence[str]) -> list[Path]:
@@ -454,31 +499,41 @@ def _score(options: argparse.Namespace) -> int:
     inputs = _inputs(options)
     outputs = _outputs(
         options.output,
-        [f"outliers{c.name.removeprefix('coadd').removesuffix('.gz')}" for c, _ in inputs],
+        [
+            f"outliers{Path(coadd).name.removeprefix('coadd').removesuffix('.gz')}"
+            for coadd, _ in inputs
+        ],
     )
     for output in outputs:
         check_score_table(output, options.overwrite)
 
-    for (coadd, redrock), output in zip(inputs, outputs, strict=True):
-        spectra = _read(options, coadd, redrock)
-        chunks = max(1, math.ceil(len(spectra) / CHUNK))
-        with _client(options, chunks) as client:
-            scores, model, explanations = _scores_of_one_model(
-                client, spectra, options.reconstruction, options.explain
-            )
-        warn_if_simulated(model, coadd)
-
-        if explanations is not None:
-            explanations = with_repeats(explanations, spectra, coadd)
-        write_scores(output, spectra, scores, model, options.overwrite, explanations)
-        print(describe_scores(spectra, scores, model))
-        if explanations is not None:
-            causes = count_causes(one.cause for one in explanations)
-            print(f"causes of the anomalies: {describe_causes(causes) or 'none'}")
-        if spectra.inputs.noise:
-            print(describe_noise(spectra.inputs.noise))
-        _print(f"written to {output}")
+    for names, output in zip(inputs, outputs, strict=True):
+        with _local(options, *names) as (coadd, redrock):
+            _score_petal(options, coadd, redrock, output)
     return 0
+
+
+def _score_petal(
+    options: argparse.Namespace, coadd: Path, redrock: Path | None, output: Path
+) -> None:
+    spectra = _read(options, coadd, redrock)
+    chunks = max(1, math.ceil(len(spectra) / CHUNK))
+    with _client(options, chunks) as client:
+        scores, model, explanations = _scores_of_one_model(
+            client, spectra, options.reconstruction, options.explain
+        )
+    warn_if_simulated(model, coadd)
+
+    if explanations is not None:
+        explanations = with_repeats(explanations, spectra, coadd)
+    write_scores(output, spectra, scores, model, options.overwrite, explanations)
+    print(describe_scores(spectra, scores, model))
+    if explanations is not None:
+        causes = count_causes(one.cause for one in explanations)
+        print(f"causes of the anomalies: {describe_causes(causes) or 'none'}")
+    if spectra.inputs.noise:
+        print(describe_noise(spectra.inputs.noise))
+    _print(f"written to {output}")
 
 
 def _plot(options: argparse.Namespace) -> int:
@@ -489,20 +544,10 @@ def _plot(options: argparse.Namespace) -> int:
     for output in outputs.values():
         check_output(output, options.overwrite)
 
-    for coadd, redrock in inputs:
-        spectra = _read(options, coadd, redrock)
-        for targetid in [each for each in wanted if each in spectra.targetid]:
-            chosen = spectra[int(np.flatnonzero(spectra.targetid == targetid)[0])]
-            with _client(options) as client:
-                scores, model, _ = _scores_of_one_model(client, chosen, reconstruction=True)
-                explained = client.explain(chosen) if options.explain else None
-            warn_if_simulated(model, coadd)
-
-            if explained is not None:
-                model.identity.check_same(explained.model)
-            explanation = None if explained is None else explained[0]
-            _write_figure(scores, explanation, outputs[targetid], options.overwrite)
-            wanted.remove(targetid)
+    for names in inputs:
+        with _local(options, *names) as (coadd, redrock):
+            for targetid in _plot_petal(options, coadd, redrock, wanted, outputs):
+                wanted.remove(targetid)
 
     if wanted:
         raise InputError(
@@ -510,6 +555,30 @@ def _plot(options: argparse.Namespace) -> int:
             "number and the files"
         )
     return 0
+
+
+def _plot_petal(
+    options: argparse.Namespace,
+    coadd: Path,
+    redrock: Path | None,
+    wanted: Sequence[int],
+    outputs: Mapping[int, Path],
+) -> list[int]:
+    """Draw the spectra that are wanted of a petal; return their TARGETIDs."""
+    spectra = _read(options, coadd, redrock)
+    found = [each for each in wanted if each in spectra.targetid]
+    for targetid in found:
+        chosen = spectra[int(np.flatnonzero(spectra.targetid == targetid)[0])]
+        with _client(options) as client:
+            scores, model, _ = _scores_of_one_model(client, chosen, reconstruction=True)
+            explained = client.explain(chosen) if options.explain else None
+        warn_if_simulated(model, coadd)
+
+        if explained is not None:
+            model.identity.check_same(explained.model)
+        explanation = None if explained is None else explained[0]
+        _write_figure(scores, explanation, outputs[targetid], options.overwrite)
+    return found
 
 
 def _write_figure(
@@ -586,6 +655,7 @@ def _night(options: argparse.Namespace) -> int:
             options.allow_mismatch,
             options.noise_correction,
             options.explain,
+            options.report,
         )
 
         with _signals(night.stop) as caught:

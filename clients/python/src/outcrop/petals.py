@@ -118,10 +118,16 @@ def pair_files(
     >>> [str(petal.redrock) for petal in pairs]
     ['a/redrock-1.fits', 'b/redrock-2.fits']
     """
-    if len(coadds) == len(redrocks) == 1:
-        return [Petal(Path(coadds[0]), Path(redrocks[0]))]
+    names = pair_names([os.fspath(one) for one in coadds], [os.fspath(one) for one in redrocks])
+    return [Petal(Path(coadd), Path(redrock)) for coadd, redrock in names]
 
-    by_name = {_redrock_stem(Path(redrock).name): Path(redrock) for redrock in redrocks}
+
+def pair_names(coadds: Sequence[str], redrocks: Sequence[str]) -> list[tuple[str, str]]:
+    """Pair the paths or addresses of coadds with those of redrock files, as `pair_files`."""
+    if len(coadds) == len(redrocks) == 1:
+        return [(coadds[0], redrocks[0])]
+
+    by_name = {_redrock_stem(Path(redrock).name): redrock for redrock in redrocks}
     wanted = [_stem(Path(coadd).name, "coadd") for coadd in coadds]
     paired = len(coadds) == len(redrocks) == len(by_name) and set(wanted) == set(by_name)
     if not paired or None in by_name:
@@ -129,7 +135,7 @@ def pair_files(
             f"{len(coadds)} coadds and {len(redrocks)} redrock files are not pairs of the same "
             "names, as coadd-1.fits and redrock-1.fits; name both of each petal"
         )
-    return [Petal(Path(coadd), by_name[name]) for coadd, name in zip(coadds, wanted, strict=True)]
+    return [(coadd, by_name[name]) for coadd, name in zip(coadds, wanted, strict=True)]
 
 
 def find_coadds_without_redrock(root: str | os.PathLike[str]) -> list[Path]:

@@ -134,7 +134,7 @@ class ClientRequest:
             f"{self.url} answered {response.status_code} {response.reason_phrase}: {text}{remedy}",
             reason=text,
             request_id=_printable(request_id)[:_QUOTED],
-            retry_after=_retry_after(response.headers.get("Retry-After")),
+            retry_after=retry_after(response.headers.get("Retry-After")),
         )
 
     def malformed(self, error: Exception) -> WireError:
@@ -174,7 +174,7 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else "\ufffd" for one in " ".join(text.split()))
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header, a number or a date; None for neither."""
     if value is None:
         return None

@@ -68,7 +68,7 @@ class Discoveries:
         q_value = q_values(p_value)
         ends = np.cumsum([len(petal.p_value) for petal in petals])
         by_petal = np.split(q_value, ends[:-1]) if petals else []
-        return Discoveries(by_petal, faults, _basis(p_value[q_value <= Q_LEVEL], finest_p))
+        return Discoveries(by_petal, faults, fdr_basis(p_value, q_value, finest_p))
 
     @property
     def tested(self) -> int:
@@ -115,10 +115,27 @@ def q_values(p_value: NDArray[np.float64]) -> NDArray[np.float64]:
     return q_value
 
 
-def _basis(p_value: NDArray[np.float64], finest_p: float | None) -> str:
-    """Return what the discoveries rest on, given their p-values."""
-    if not len(p_value):
+def fdr_basis(
+    p_value: NDArray[np.float64], q_value: NDArray[np.float64], finest_p: float | None
+) -> str:
+    """Return what discoveries rest on: ``rank``, ``tail``, ``unknown`` or ``none``.
+
+    Parameters
+    ----------
+    p_value, q_value : (N,) float64
+    finest_p : float or None
+        The model's smallest p-value that is a rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from outcrop.night.discoveries import fdr_basis
+    >>> fdr_basis(np.array([0.001, 0.5]), np.array([0.002, 0.5]), 1e-4)
+    'rank'
+    """
+    discovered = p_value[q_value <= Q_LEVEL]
+    if not len(discovered):
         return NONE
     if finest_p is None:
         return UNKNOWN
-    return RANK if p_value.max() >= finest_p else TAIL
+    return RANK if discovered.max() >= finest_p else TAIL

@@ -1,4 +1,4 @@
-"""Folder lock: one night at a time works on an output folder.
+"""Folder lock: one night, or one run of a release, at a time works on an output folder.
 
 The kernel releases the lock when its process ends, however that happens. The file stays.
 """
@@ -19,16 +19,22 @@ from ..errors import FolderInUse, InputError
 
 logger = logging.getLogger(__name__)
 
-LOCK: Final = "night.lock"
+NIGHT: Final = "night"
 _LONGEST: Final = 200  # bytes that are read of it
 _UNSUPPORTED: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
-def locked(folder: Path) -> Generator[None]:
-    """Hold the lock of a folder.
+def locked(folder: Path, work: str = NIGHT) -> Generator[None]:
+    """Hold the lock of a folder, the file ``{work}.lock``.
 
     On a file system without locks there is a warning in the log, and no lock.
+
+    Parameters
+    ----------
+    folder : Path
+    work : str
+        What the folder is locked for.
 
     Raises
     ------
@@ -37,7 +43,7 @@ def locked(folder: Path) -> Generator[None]:
     InputError
         Where the lock's file cannot be opened.
     """
-    path = folder / LOCK
+    path = folder / f"{work}.lock"
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -49,25 +55,38 @@ def locked(folder: Path) -> Generator[None]:
         holder = os.read(lock, _LONGEST).decode("ascii", "replace").strip()
         os.close(lock)
         raise FolderInUse(
-            f"another night works on {folder}: {holder or 'unknown'}; wait until it has ended, or "
+            f"another {work} works on {folder}: {holder or 'unknown'}; wait until it has ended, or "
             "choose another folder"
         ) from error
     except OSError as error:
         os.close(lock)
         if error.errno not in _UNSUPPORTED:
             raise InputError(f"{path} cannot be locked: {error.strerror}") from error
-        logger.warning("%s cannot be locked: let no other night work on the folder", path)
+        logger.warning("%s cannot be locked: let no other %s work on the folder", path, work)
         yield
         return
 
     try:
-        # Only for the message to another night: a full disk does not matter.
+        # Only for the message to another process: a full disk does not matter.
         with contextlib.suppress(OSError):
             os.ftruncate(lock, 0)
             os.write(lock, _holder().encode("ascii", "replace"))
         yield
     finally:
         os.close(lock)
+
+
+def find_holder(folder: Path, work: str) -> str:
+    """Return which process holds the lock of a folder; empty where none does."""
+    try:
+        with (folder / f"{work}.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = (folder / f"{work}.lock").read_bytes()[:_LONGEST]
+        return text.decode("ascii", "replace").strip() or "unknown"
+    except OSError:
+        return ""
+    return ""
 
 
 def _holder() -> str:

@@ -37,6 +37,7 @@ from ..fingerprint import FileFingerprint
 from ..model import Model
 from ..petals import Petal, find_coadds_without_redrock, find_petals, require_petals
 from .folder_lock import locked
+from .report import check_report, write_report
 from .retries import RetryingClient
 from .selection import FLAGGED, Selection
 from .summary import Summary
@@ -83,6 +84,8 @@ class Night:
         Whether the petals are corrected by `correct_noise`.
     explained : bool
         Whether the flagged spectra are explained, by `explain_flagged`.
+    report : bool
+        Whether to write ``report.html`` when the night ends.
 
     Attributes
     ----------
@@ -104,7 +107,10 @@ class Night:
         allow_mismatch: bool = False,
         noise_correction: bool = True,
         explained: bool = True,
+        report: bool = False,
     ) -> None:
+        if report:
+            check_report()
         self._roots: list[Path] = [Path(root) for root in roots]
         self.root, self.output = self._roots[0], Path(output)
         if len(self._roots) > 1:
@@ -115,12 +121,14 @@ class Night:
         # Set while no petal is to be begun and no request to be retried.
         self._over = threading.Event()
         self._stopped = False
+        self._client = client
         self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers
         self._selection = selection
         self._allow_mismatch = allow_mismatch
         self._noise_correction = noise_correction
         self._explained = explained
+        self._report = report
         self._scored = 0
         self._failures: dict[Petal, str] = {}
         self._faults: dict[Path, str] = {}
@@ -173,6 +181,7 @@ class Night:
                     model = self._retrying_client.model()
         finally:
             self._write_summary(petals, model)
+            self._write_report(petals)
 
     def watch(self, poll: float = POLL) -> None:
         """Score the petals that are there and those that come, until stopped.
@@ -213,6 +222,7 @@ class Night:
             self._over.wait(poll)
 
         self._write_summary(petals, model)
+        self._write_report(petals)
 
     def _is_current(self, petal: Petal, model: Model) -> bool:
         return is_current(self.table(petal), petal, model, self._noise_correction, self._explained)
@@ -339,6 +349,11 @@ class Night:
         self.summary = summary
         self.text = summary.write(self.output)
         self._warn_of_faults(summary)
+
+    def _write_report(self, petals: Sequence[Petal]) -> None:
+        if self._report:
+            path = write_report(self.output, petals, self._client, self._noise_correction)
+            self.text = f"{self.text}, {path}"
 
     def _warn_of_faults(self, summary: Summary) -> None:
         """Log what is set apart, of each petal only what is new."""

@@ -7,7 +7,7 @@ corrected and its flagged spectra explained as it is to be now, and it is not ol
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,20 @@ from ..repeats import with_repeats
 from ..scores import Scores
 from ..spectra import Spectra
 from ..table import EXPLAINED, NOISE, write_scores
-from .retries import RetryingClient
 
 logger = logging.getLogger(__name__)
+
+
+class PetalScorer(Protocol):
+    """What scores and explains the spectra of a petal: a client, or a model in this process."""
+
+    def score(self, spectra: Spectra, /) -> Scores:
+        """Score spectra; one row for each, in order."""
+        ...
+
+    def explain(self, spectra: Spectra, /) -> Explanations:
+        """Explain spectra; one explanation for each, in order."""
+        ...
 
 
 def is_current(
@@ -56,7 +67,7 @@ def make_table(
     table: Path,
     petal: Petal,
     model: Model,
-    client: RetryingClient,
+    scorer: PetalScorer,
     allow_mismatch: bool = False,
     noise_correction: bool = True,
     explained: bool = True,
@@ -70,7 +81,7 @@ def make_table(
     petal : Petal
     model : Model
         Expected to score, and described in the table.
-    client : RetryingClient
+    scorer : PetalScorer
     allow_mismatch : bool
         As in `read_spectra`.
     noise_correction : bool
@@ -85,7 +96,7 @@ def make_table(
     ModelChanged
         Where another model scored or explained.
     OutcropError
-        Where the service does not score or explain.
+        Where the scorer does not score or explain.
     """
     spectra = read_spectra(petal.coadd, petal.redrock, allow_mismatch=allow_mismatch)
     fingerprints = spectra.inputs.files
@@ -94,10 +105,10 @@ def make_table(
 
     if noise_correction:
         spectra = correct_noise(spectra)
-    scores = client.score(spectra)
+    scores = scorer.score(spectra)
     explanations = None
     if explained:
-        found = explain_flagged(client.explain, spectra, scores)
+        found = explain_flagged(scorer.explain, spectra, scores)
         explanations = _with_repeats(found, spectra, petal.coadd)
 
     table.parent.mkdir(parents=True, exist_ok=True)

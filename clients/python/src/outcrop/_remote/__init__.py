@@ -1,0 +1,1 @@
+"""Files that are elsewhere: addresses, requests, the copy of what is needed, the cache."""

@@ -1,0 +1,229 @@
+"""Redshift catalogue: DESI's zcatalog, which says what a target is called and which row is primary.
+
+It has 20 GB for DR1 and is read in blocks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from outcrop import InputError
+from outcrop._fits_layout import read_layout
+
+from .row_index import RowIndex
+
+HDU: Final = "ZCATALOG"
+_BLOCK_BYTES: Final = 1 << 26
+_TRUE: Final = ord("T")
+
+
+@dataclass(frozen=True, eq=False)
+class ZcatalogBlock:
+    """Some rows of a zcatalog.
+
+    Attributes
+    ----------
+    start : int
+        Number of the first.
+    targetid : (n,) int64
+    place : (n,) int64
+        HEALPIX, or TILEID.
+    survey, program : (n,) str
+        Empty where the catalogue has neither the columns nor the header cards.
+    primary : (n,) bool
+    """
+
+    start: int
+    targetid: NDArray[np.int64]
+    place: NDArray[np.int64]
+    survey: NDArray[np.str_]
+    program: NDArray[np.str_]
+    primary: NDArray[np.bool_]
+
+
+class Zcatalog:
+    """A zcatalog file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    InputError
+        Where it cannot be read, is cut off, or has no ZCAT_PRIMARY.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from astropy.io import fits
+
+        self.path = path
+        try:
+            with path.open("rb") as stream:
+                size = path.stat().st_size
+                layouts = {one.name: one for one in read_layout(path, stream, size)}
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        if HDU not in layouts:
+            raise InputError(
+                f"{path} has no HDU {HDU}; it has {', '.join(layouts)}: name a zcatalog, as "
+                "zall-pix-iron.fits, not compressed"
+            )
+
+        with fits.open(path) as hdus:
+            hdu: Any = hdus[HDU]
+            self._header, self._dtype = dict(hdu.header), hdu.columns.dtype
+            self._rows = int(hdu.header["NAXIS2"])
+        self._start = layouts[HDU].start
+        names = self._dtype.names
+        missing = [name for name in ("TARGETID", "ZCAT_PRIMARY") if name not in names]
+        if missing or not {"HEALPIX", "TILEID"}.intersection(names):
+            raise InputError(
+                f"{path} has no column {missing[0] if missing else 'HEALPIX or TILEID'}; name a "
+                "zcatalog of all programs, as zall-pix-iron.fits"
+            )
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def by_tile(self) -> bool:
+        """Whether its rows are of tiles, not of healpix coadds."""
+        return "HEALPIX" not in self._dtype.names
+
+    @property
+    def has_names(self) -> bool:
+        """Whether it has DESINAMEs."""
+        return "DESINAME" in self._dtype.names
+
+    def blocks(self) -> Iterator[ZcatalogBlock]:
+        """Yield all rows."""
+        length = max(1, _BLOCK_BYTES // self._dtype.itemsize)
+        with self.path.open("rb") as stream:
+            stream.seek(self._start)
+            for start in range(0, self._rows, length):
+                count = min(length, self._rows - start)
+                rows: Any = np.fromfile(stream, self._dtype, count)
+                if len(rows) != count:
+                    raise InputError(f"{self.path} was cut off while it was read; fetch it again")
+                yield ZcatalogBlock(
+                    start,
+                    rows["TARGETID"].astype(np.int64),
+                    rows["TILEID" if self.by_tile else "HEALPIX"].astype(np.int64),
+                    self._strings(rows, "SURVEY"),
+                    self._strings(rows, "PROGRAM"),
+                    rows["ZCAT_PRIMARY"] == _TRUE,
+                )
+
+    def names(self, rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
+        """Return the DESINAMEs of some rows; empty for −1."""
+        # A map of its own for each call: what was read of it does not count as memory for long.
+        mapped: Any = np.memmap(self.path, self._dtype, "r", self._start, (self._rows,))
+        named = np.full(len(rows), b"", mapped["DESINAME"].dtype)
+        known = rows >= 0
+        named[known] = mapped["DESINAME"][rows[known]]
+        return named
+
+    def _strings(self, rows: Any, name: str) -> NDArray[np.str_]:
+        if name in self._dtype.names:
+            return np.char.strip(rows[name].astype(np.str_))
+        return np.full(len(rows), str(self._header.get(name, "")).strip())
+
+
+def match(index: RowIndex, zcatalog: Zcatalog) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Find the rows of a release in its zcatalog.
+
+    A row of a healpix coadd is matched by TARGETID, SURVEY, PROGRAM and HEALPIX, one of a tile by
+    TARGETID and TILEID, to a zcatalog of tiles.
+
+    Returns
+    -------
+    (N,) int64
+        Row of the zcatalog; −1 where it has none.
+    (N,) bool
+        ZCAT_PRIMARY; false where it has none.
+
+    Raises
+    ------
+    InputError
+        Where no row is found, or one twice.
+    """
+    order = np.argsort(index.targetid, kind="stable")
+    targetid = index.targetid[order]
+    partitions, code, place = _keys(index, zcatalog.by_tile)
+    found = np.full(len(index), -1, np.int64)
+    primary = np.zeros(len(index), np.bool_)
+
+    with tqdm(total=len(zcatalog), desc="zcatalog", unit="row", unit_scale=True, delay=2) as bar:
+        for block in zcatalog.blocks():
+            of_block = _codes(block, partitions)
+            at = np.searchsorted(targetid, block.targetid)
+            end = np.searchsorted(targetid, block.targetid, "right")
+            # A target has some rows, one after the other in `order`.
+            left = np.flatnonzero(at < end)
+            while len(left):
+                rows = order[at[left]]
+                same = (code[rows] == of_block[left]) & (
+                    (place[rows] == block.place[left]) | (place[rows] < 0)
+                )
+                _check_found_once(found, rows[same], index, zcatalog)
+                found[rows[same]] = block.start + left[same]
+                primary[rows[same]] = block.primary[left[same]]
+                at[left] += 1
+                left = left[at[left] < end[left]]
+            bar.update(len(block.targetid))
+
+    if not (found >= 0).any():
+        kind = "tiles" if zcatalog.by_tile else "healpix coadds"
+        raise InputError(
+            f"none of the {len(index)} rows is in {zcatalog.path}, which is of {kind}; "
+            "name the zcatalog of the release that was scored"
+        )
+    return found, primary
+
+
+def _keys(
+    index: RowIndex, by_tile: bool
+) -> tuple[list[tuple[str, str]], NDArray[np.int16], NDArray[np.int32]]:
+    """Return the partitions, and of each row the number of its own and its pixel or tile.
+
+    A catalogue of tiles has one row for a target on a tile, whatever its program. −1 is the number
+    of rows that the catalogue cannot have.
+    """
+    partitions = [partition for partition, _ in index.partitions()]
+    numbers, places = [], []
+    for table in index.tables:
+        number = 0 if by_tile else partitions.index(table.partition)
+        numbers.append(number if table.of_tile == by_tile else -1)
+        places.append(table.tileid if by_tile else table.healpix)
+    return (
+        [] if by_tile else partitions,
+        index.by_row(np.array(numbers, np.int16)),
+        index.by_row(np.array(places, np.int32)),
+    )
+
+
+def _codes(block: ZcatalogBlock, partitions: list[tuple[str, str]]) -> NDArray[np.int16]:
+    """Return the number of the partition of each row; −2 where there is no such one."""
+    if not partitions:
+        return np.zeros(len(block.targetid), np.int16)
+    codes = np.full(len(block.targetid), -2, np.int16)
+    for number, (survey, program) in enumerate(partitions):
+        codes[(block.survey == survey) & (block.program == program)] = number
+    return codes
+
+
+def _check_found_once(
+    found: NDArray[np.int64], rows: NDArray[np.int64], index: RowIndex, zcatalog: Zcatalog
+) -> None:
+    twice = rows[found[rows] >= 0]
+    if len(twice):
+        raise InputError(
+            f"{zcatalog.path} has several rows for TARGETID {index.targetid[twice[0]]} in the same "
+            "survey, program and pixel, or tile; name that of one release, as zall-pix-iron.fits"
+        )

@@ -1,0 +1,140 @@
+"""Journal: what happened to each petal of a release, kept on disk while it runs.
+
+Every process appends lines of JSON to a file of its own, below ``run/journal`` of the release's
+folder, so that processes on many nodes need no lock. A petal is marked as begun before it is read:
+one that is begun and never ended has killed its process, or was in progress when that was killed.
+A line is one write. A killed process leaves at most one incomplete line, which is not read.
+"""
+
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+BEGUN: Final = "begun"
+SCORED: Final = "scored"
+CURRENT: Final = "current"
+FAILED: Final = "failed"
+SET_APART: Final = "set apart"
+AGAIN: Final = "again"
+RUN: Final = "run"
+STATES: Final = (BEGUN, SCORED, CURRENT, FAILED, SET_APART, AGAIN, RUN)
+"""What a line says: of a petal, that it is begun, has been scored, has a current table, cannot be
+scored, is set apart, or shall be tried again; or that a run begins."""
+
+_FOLDER: Final = "run/journal"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A line of the journal.
+
+    Attributes
+    ----------
+    state : str
+        One of `STATES`.
+    petal : str
+        Path of the coadd in the plan; empty for a run.
+    spectra, flagged : int
+        Rows of the table, and those with the flag ANOMALY.
+    seconds : float
+        That scoring took, reading and writing included.
+    message : str
+        Why it failed or is set apart; or what runs.
+    process : str
+        Host and process id.
+    time : float
+        Seconds since 1970.
+    """
+
+    state: str
+    petal: str = ""
+    spectra: int = 0
+    flagged: int = 0
+    seconds: float = 0.0
+    message: str = ""
+    process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    time: float = field(default_factory=time.time)
+
+
+class Journal:
+    """The journal of a release, open for this process to write.
+
+    Parameters
+    ----------
+    output : Path
+        The release's folder.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.folder = output / _FOLDER
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        self._path = self.folder / name
+
+    def write(self, event: Event) -> None:
+        """Append an event; OSError where that is not possible."""
+        line = json.dumps(asdict(event)).encode() + b"\n"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            if os.write(file, line) < len(line):
+                raise OSError(f"{self._path}: only a part of a line was written")
+        finally:
+            os.close(file)
+
+
+@dataclass
+class Record:
+    """What the journal says of a petal.
+
+    Attributes
+    ----------
+    last : Event
+    begun : int
+        How often it has been begun since it last ended.
+    """
+
+    last: Event
+    begun: int = 0
+
+
+def read_events(output: Path) -> list[Event]:
+    """Read the journal of a release's folder; the events of all processes in order of time."""
+    return sorted(_events(output / _FOLDER), key=lambda event: event.time)
+
+
+def read_records(events: list[Event]) -> Mapping[str, Record]:
+    """Return what events say of each petal, by the path of its coadd."""
+    records: dict[str, Record] = {}
+    for event in events:
+        if event.petal:
+            record = records.setdefault(event.petal, Record(event))
+            record.last = event
+            if event.state == BEGUN:
+                record.begun += 1
+            elif event.state != SET_APART:
+                record.begun = 0
+    return records
+
+
+def _events(folder: Path) -> Iterator[Event]:
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            event = _event(line)
+            if event is not None:
+                yield event
+
+
+def _event(line: bytes) -> Event | None:
+    """Return the event of a line; None where the line is incomplete."""
+    try:
+        values: Any = json.loads(line)
+        event = Event(**values)
+    except (ValueError, TypeError):
+        return None
+    return event if event.state in STATES else None

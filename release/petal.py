@@ -1,0 +1,290 @@
+"""Petal: the unit of work of a release, one coadd and its score table.
+
+`score_planned` is what executors run, in any process on any node: it reads the petal, scores it
+and writes its table completely or not at all. A petal with a current table is not read.
+"""
+
+import errno
+import faulthandler
+import functools
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Final, TextIO
+
+import numpy as np
+
+from explanation.explainer import Explainer
+from model_store.bundle import Bundle, BundleError
+from outcrop import OutcropError, Petal, Scores, Spectra
+from outcrop._fits import FitsFile
+from outcrop.explanations import Explanations
+from outcrop.night.tables import is_current, make_table
+from scoring.scorer import Scorer
+
+from .journal import BEGUN, CURRENT, FAILED, SCORED, Event, Journal
+
+UNUSABLE: Final = "unusable"
+"""State of a petal that was not scored because no petal can be: the disk is full, or the model
+cannot be opened."""
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How the petals of a release are scored.
+
+    Attributes
+    ----------
+    bundle : str
+        Folder of the model, which all processes see.
+    sha256 : str
+        Checksum of its manifest.
+    noise_correction : bool
+        Whether the noise of petals is corrected by `outcrop.correct_noise`.
+    explained : bool
+        Whether the flagged spectra are explained.
+    allow_mismatch : bool
+        As in `outcrop.read_spectra`.
+    """
+
+    bundle: str
+    sha256: str
+    noise_correction: bool = True
+    explained: bool = False
+    allow_mismatch: bool = False
+
+
+@dataclass(frozen=True)
+class PetalTask:
+    """A petal that is to be scored.
+
+    Attributes
+    ----------
+    name : str
+        Path of the coadd in the plan.
+    coadd, redrock : str
+        Paths or addresses of the files.
+    output : str
+        The release's folder, which all processes see.
+    options : ScoringOptions
+    """
+
+    name: str
+    coadd: str
+    redrock: str
+    output: str
+    options: ScoringOptions
+
+    @property
+    def table(self) -> Path:
+        """Path of the score table."""
+        path = PurePosixPath(self.name)
+        name = path.name.removeprefix("coadd").removesuffix(".gz")
+        return Path(self.output, path.parent, f"outliers{name}")
+
+    @property
+    def log(self) -> Path:
+        """Path of the log."""
+        path = PurePosixPath(self.name)
+        name = path.name.removesuffix(".gz").removesuffix(".fits")
+        return Path(self.output, "run", "logs", path.parent, f"{name}.log")
+
+
+@dataclass(frozen=True)
+class PetalResult:
+    """The result of a petal.
+
+    Attributes
+    ----------
+    name : str
+        Path of the coadd in the plan.
+    state : str
+        ``scored``, ``current``, ``failed``, or `UNUSABLE`.
+    spectra, flagged : int
+    seconds : float
+    message : str
+        Why it was not scored.
+    """
+
+    name: str
+    state: str
+    spectra: int = 0
+    flagged: int = 0
+    seconds: float = 0.0
+    message: str = ""
+
+
+class ReleaseModel:
+    """The model that scores a release, open in this process; it uses one thread.
+
+    Attributes
+    ----------
+    model : outcrop.Model
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._scorer = Scorer(bundle, threads=1)
+        self.model = self._scorer.model
+
+    def score(self, spectra: Spectra, /) -> Scores:
+        """Score spectra; one row for each, in order."""
+        return self._scorer.score(spectra)
+
+    def explain(self, spectra: Spectra, /) -> Explanations:
+        """Explain spectra; one explanation for each, in order."""
+        return self._explainer.explain(spectra)
+
+    @functools.cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self._bundle, self._scorer)
+
+
+def score_planned(task: PetalTask) -> PetalResult:
+    """Score a petal, unless its table is current.
+
+    The journal says when it is begun and how it ends. A petal that cannot be scored is a result
+    too; nothing is raised for it.
+    """
+    begun = time.monotonic()
+    try:
+        model = _model(task.options.bundle, task.options.sha256)
+        rows = _current_rows(task, model)
+        if rows is not None:
+            return PetalResult(task.name, CURRENT, rows)
+
+        journal = _journal(task.output)
+        journal.write(Event(BEGUN, task.name))
+        with _logged(task) as log:
+            result = _score(task, model, begun)
+            print(_described(result), file=log, flush=True)
+        if result.state != UNUSABLE:
+            journal.write(
+                Event(
+                    *(result.state, task.name, result.spectra, result.flagged),
+                    *(result.seconds, result.message),
+                )
+            )
+        return result
+    except BundleError as error:
+        message = f"the model cannot be opened on {socket.gethostname()}: {error}"
+        return PetalResult(task.name, UNUSABLE, message=message)
+    except OSError as error:
+        # Reading raises InputError: what is left is the journal and the log.
+        return _unusable(task, error)
+
+
+def _score(task: PetalTask, model: ReleaseModel, begun: float) -> PetalResult:
+    petal, options = _petal(task), task.options
+    try:
+        _remove_remains(task.table)
+        scores = make_table(
+            *(task.table, petal, model.model, model),
+            options.allow_mismatch,
+            options.noise_correction,
+            options.explained,
+        )
+    except (OutcropError, OSError, MemoryError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return _unusable(task, cause)
+        return PetalResult(task.name, FAILED, message=str(error) or type(error).__name__)
+    except Exception as error:
+        logging.getLogger(__name__).exception("unexpected")
+        return PetalResult(
+            task.name,
+            FAILED,
+            message=f"{task.coadd} or {task.redrock}: unexpected {type(error).__name__}: {error}; "
+            f"report it with the file and {task.log}",
+        )
+
+    flagged = int(np.count_nonzero(scores.anomaly))
+    seconds = round(time.monotonic() - begun, 3)
+    return PetalResult(task.name, SCORED, len(scores), flagged, seconds)
+
+
+def _petal(task: PetalTask) -> Petal:
+    return Petal(Path(task.coadd), Path(task.redrock))
+
+
+def _current_rows(task: PetalTask, model: ReleaseModel) -> int | None:
+    """Return the number of rows of the table where that is current, else None."""
+    options = task.options
+    if not is_current(
+        task.table, _petal(task), model.model, options.noise_correction, options.explained
+    ):
+        return None
+    with FitsFile(task.table) as file:
+        return int(file.header("OUTLIERS")["NAXIS2"])
+
+
+@functools.cache
+def _model(bundle: str, sha256: str) -> ReleaseModel:
+    opened = Bundle.open(bundle)
+    if opened.sha256 != sha256:
+        raise BundleError(
+            f"{bundle} has sha256 {opened.sha256[:8]}, the run began with {sha256[:8]}; run again"
+        )
+    return ReleaseModel(opened)
+
+
+@functools.cache
+def _journal(output: str) -> Journal:
+    return Journal(Path(output))
+
+
+def _unusable(task: PetalTask, error: OSError) -> PetalResult:
+    where = f" ({error.filename})" if error.filename else ""
+    message = (
+        f"{task.output} cannot be written to on {socket.gethostname()}: "
+        f"{error.strerror or error}{where}; free space or raise the quota, and run again"
+    )
+    return PetalResult(task.name, UNUSABLE, message=message)
+
+
+def _remove_remains(table: Path) -> None:
+    """Remove what a process that was killed has left of a table."""
+    for remains in table.parent.glob(f".{table.name}.*.tmp"):
+        remains.unlink(missing_ok=True)
+
+
+@contextmanager
+def _logged(task: PetalTask) -> Generator[TextIO]:
+    """Append what this thread logs to the petal's log, and the stack where the process crashes."""
+    task.log.parent.mkdir(parents=True, exist_ok=True)
+    thread = threading.get_ident()
+    with task.log.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+        print(
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, process {os.getpid()} on "
+            f"{socket.gethostname()}: {task.coadd}",
+            file=stream,
+            flush=True,
+        )
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(name)s: %(message)s"))
+        handler.addFilter(lambda record: record.thread == thread)
+        logging.getLogger().addHandler(handler)
+        watched = not faulthandler.is_enabled()
+        if watched:
+            faulthandler.enable(stream)
+        try:
+            yield stream
+        finally:
+            if watched:
+                faulthandler.disable()
+            logging.getLogger().removeHandler(handler)
+
+
+def _described(result: PetalResult) -> str:
+    if result.state == SCORED:
+        return f"{result.spectra} spectra, {result.flagged} anomalies, {result.seconds:.2f} s"
+    return f"{result.state}: {result.message}"

@@ -1,0 +1,421 @@
+"""Run: score every petal of a plan on an executor, whatever happens to its processes.
+
+Petals are submitted largest first, a few more at a time than there are workers. A run that was
+stopped, killed or lost continues when it is run again: petals with a current table are not scored
+again. A petal that cannot be scored is recorded and the run continues; where no petal can be
+scored, because the disk is full, the run stops.
+
+A petal whose process is killed is tried again after the others; if that happens twice, alone, so
+that it takes no other petal with it; and if it happens three times, it is set apart. The journal
+counts, so that it does not matter whether the run was killed too.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import queue
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, TypeAlias
+
+from outcrop import InputError, OutcropError
+from outcrop.night.folder_lock import locked
+from outcrop.plan import Plan
+
+from .executors import open_engine
+from .journal import (
+    AGAIN,
+    CURRENT,
+    RUN,
+    SCORED,
+    SET_APART,
+    Event,
+    Journal,
+    read_events,
+    read_records,
+)
+from .petal import UNUSABLE, PetalResult, PetalTask, ScoringOptions, score_planned
+from .progress import Progress
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+logger = logging.getLogger(__name__)
+
+LOCK: Final = "run"
+"""Work that the release's folder is locked for."""
+KILLS: Final = 3
+"""A petal that kills so many processes is set apart."""
+_WINDOW: Final = 64  # petals submitted at a time, where it is not given
+_BARREN: Final = 3  # losses without a petal begun, after which the executor is given up
+_POLL: Final = 0.5  # s, between looks whether the run is to stop
+
+_EXAMPLE: Final = """example:
+  python -m release run plan.ecsv --model models/first --output outliers --executor processes:8
+
+environment:
+  DESI_LOGLEVEL   debug, info (default), warning, error or critical
+"""
+
+
+@dataclass
+class Totals:
+    """Counts of a run.
+
+    Attributes
+    ----------
+    petals : int
+        Of the plan.
+    scored, current : int
+        Petals scored by this run, and those that had their table.
+    spectra, flagged : int
+        Of those scored by this run.
+    failures, set_apart : dict of str to str
+        Why, by the path of the coadd in the plan.
+    """
+
+    petals: int
+    scored: int = 0
+    current: int = 0
+    spectra: int = 0
+    flagged: int = 0
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+    set_apart: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def waiting(self) -> int:
+        """Petals that are not tried yet."""
+        done = self.scored + self.current + len(self.failures) + len(self.set_apart)
+        return self.petals - done
+
+    @property
+    def complete(self) -> bool:
+        """Whether every petal is scored."""
+        return self.scored + self.current == self.petals
+
+    def __str__(self) -> str:
+        return (
+            f"{self.petals} petals: {self.scored + self.current} scored, {self.scored} of them "
+            f"now; {len(self.failures)} failed, {len(self.set_apart)} set apart, "
+            f"{self.waiting} waiting\n{self.spectra} spectra now, {self.flagged} anomalies"
+        )
+
+
+def score_release(
+    plan: Plan,
+    executor: Executor,
+    output: str | os.PathLike[str],
+    options: ScoringOptions,
+    *,
+    window: int = _WINDOW,
+    again: bool = False,
+    stop: threading.Event | None = None,
+) -> Totals:
+    """Score the petals of a plan that have no current table.
+
+    Parameters
+    ----------
+    plan : Plan
+    executor : concurrent.futures.Executor
+        Its processes must see the files, the model and `output`.
+    output : path
+        Made if missing. It holds the tables, ``outliers-*.fits``, in the same subfolders as the
+        coadds below the plan's root, and journal and logs in ``run``.
+    options : ScoringOptions
+    window : int
+        Petals submitted at a time: twice the number of workers.
+    again : bool
+        Whether the petals that were set apart are tried again.
+    stop : threading.Event, optional
+        Once it is set, no petal is begun, and the call returns when those in progress have ended.
+
+    Raises
+    ------
+    InputError
+        Where `output` cannot be used.
+    FolderInUse
+        Where another run works on `output`.
+    OutcropError
+        Where the run cannot continue: the disk is full, the model cannot be opened, or the
+        executor begins no petal.
+    """
+    folder = Path(output).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be a folder: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder} cannot be written to; choose another folder")
+
+    with locked(folder, LOCK):
+        return _Run(plan, executor, folder, options, window, again, stop).run()
+
+
+class _Run:
+    """A run of `score_release`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        executor: Executor,
+        folder: Path,
+        options: ScoringOptions,
+        window: int,
+        again: bool,
+        stop: threading.Event | None,
+    ) -> None:
+        self._folder, self._executor, self._window = folder, executor, window
+        self._journal = Journal(folder)
+        self._stop = stop or threading.Event()
+        self._fatal = ""
+        self.totals = Totals(len(plan.petals))
+        self._progress = Progress(plan)
+
+        # Petals that killed no process, one, and more of them.
+        self._fresh, self._second, self._alone = (deque[PetalTask]() for _ in range(3))
+        self._in_progress: dict[Future[PetalResult], PetalTask] = {}
+        self._ended: queue.SimpleQueue[Future[PetalResult]] = queue.SimpleQueue()
+        self._barren = 0
+
+        self._write(Event(RUN, message=f"{len(plan.petals)} petals of {plan.root}"))
+        self._records = read_records(read_events(folder))
+        for petal in sorted(plan.petals, key=lambda one: (-one.size, -one.spectra, one.coadd)):
+            addresses = plan.address(petal.coadd), plan.address(petal.redrock)
+            task = PetalTask(petal.coadd, *addresses, str(folder), options)
+            if again and task.name in self._records:
+                self._write(Event(AGAIN, task.name))
+            self._enqueue(task, 0 if again else self._kills(task))
+
+    def run(self) -> Totals:
+        """Score the petals."""
+        with self._progress:
+            try:
+                while not self._stop.is_set() and not self._fatal:
+                    self._submit()
+                    if not self._in_progress:
+                        break
+                    self._record()
+            finally:
+                self._finish()
+        if self._fatal:
+            raise OutcropError(self._fatal)
+        return self.totals
+
+    def _submit(self) -> None:
+        """Submit as many petals as fit into the window, those that killed processes last."""
+        while len(self._in_progress) < self._window:
+            if self._fresh or self._second:
+                task = (self._fresh or self._second).popleft()
+            elif self._alone and not self._in_progress:
+                task = self._alone.popleft()
+            else:
+                return
+            future = self._executor.submit(score_planned, task)
+            self._in_progress[future] = task
+            future.add_done_callback(self._ended.put)
+            if self._kills(task) >= KILLS - 1:
+                return
+
+    def _record(self) -> None:
+        """Record what has ended, after waiting for it."""
+        ended: list[Future[PetalResult]] = []
+        with contextlib.suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=_POLL))
+            while True:
+                ended.append(self._ended.get_nowait())
+
+        lost: list[tuple[PetalTask, BaseException]] = []
+        for future in ended:
+            task = self._in_progress.pop(future)
+            if future.cancelled():
+                continue
+            error = future.exception()
+            if error is None:
+                self._barren = 0
+                self._end(future.result())
+            else:
+                lost.append((task, error))
+        if lost:
+            self._recover(lost)
+        self._progress.show(self.totals)
+
+    def _end(self, result: PetalResult) -> None:
+        totals = self.totals
+        if result.state == UNUSABLE:
+            self._fatal = self._fatal or result.message
+            return
+        if result.state == SCORED:
+            totals.scored += 1
+            totals.spectra += result.spectra
+            totals.flagged += result.flagged
+        elif result.state == CURRENT:
+            totals.current += 1
+            record = self._records.get(result.name)
+            if record is None or record.last.state not in (SCORED, CURRENT):
+                self._write(Event(CURRENT, result.name, result.spectra))
+        else:
+            totals.failures[result.name] = result.message
+            logger.error("%s: %s", result.name, result.message)
+        self._progress.ended(result)
+
+    def _recover(self, lost: Sequence[tuple[PetalTask, BaseException]]) -> None:
+        """Submit again what was lost with a process, or set it apart."""
+        before = {task.name: self._kills(task) for task, _ in lost}
+        self._records = read_records(read_events(self._folder))
+        killers = [task for task, _ in lost if self._kills(task) > before[task.name]]
+        _, error = lost[0]
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning(
+            "a process was lost (%s) with %s; tried again",
+            reason,
+            ", ".join(task.name for task in killers) or "no petal begun",
+        )
+
+        self._barren = 0 if killers else self._barren + 1
+        if self._barren >= _BARREN:
+            self._fatal = f"the executor begins no petal: {reason}; check it, and run again"
+        for task, _ in reversed(lost):
+            kills = self._kills(task)
+            if kills:
+                self._enqueue(task, kills)
+            else:
+                self._fresh.appendleft(task)
+
+    def _enqueue(self, task: PetalTask, kills: int) -> None:
+        if kills >= KILLS:
+            message = f"{kills} processes were killed while it was scored; see {task.log}"
+            record = self._records.get(task.name)
+            if record is None or record.last.state != SET_APART:
+                self._write(Event(SET_APART, task.name, message=message))
+                logger.error("%s is set apart: %s", task.name, message)
+            self.totals.set_apart[task.name] = message
+        else:
+            (self._fresh, self._second, self._alone)[kills].append(task)
+
+    def _kills(self, task: PetalTask) -> int:
+        record = self._records.get(task.name)
+        return 0 if record is None else record.begun
+
+    def _finish(self) -> None:
+        """Wait for the petals in progress; those that are not begun are not scored."""
+        for future in list(self._in_progress):
+            # Parsl's cannot be cancelled.
+            with contextlib.suppress(NotImplementedError):
+                future.cancel()
+        while self._in_progress:
+            self._record()
+
+    def _write(self, event: Event) -> None:
+        try:
+            self._journal.write(event)
+        except OSError as error:
+            raise OutcropError(
+                f"{self._folder} cannot be written to: {error.strerror or error}; free space or "
+                "raise the quota, and run again"
+            ) from error
+
+
+def add_parser(commands: _Commands) -> None:
+    """Add the command ``run``."""
+    run = commands.add_parser(
+        "run",
+        help="score the petals of a plan",
+        description=__doc__,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+    run.add_argument("plan", metavar="PLAN", type=Path, help="ECSV file, as `plan` writes it")
+    run.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="of the tables"
+    )
+    run.add_argument("--model", required=True, help="bundle folder, or a tag of the model store")
+    run.add_argument("--root", help="folder or address of the release, in place of the plan's")
+    run.add_argument(
+        "--executor",
+        default="processes",
+        metavar="E",
+        help="processes[:N] (default: one for each core)",
+    )
+
+    run.add_argument("--explain", action="store_true", help="explain the flagged spectra")
+    run.add_argument("--again", action="store_true", help="also try the petals that were set apart")
+    run.add_argument(
+        "--allow-mismatch",
+        action="store_true",
+        help="accept redrock files of which fewer than half of the rows have a spectrum",
+    )
+    run.add_argument(
+        "--no-noise-correction",
+        dest="noise_correction",
+        action="store_false",
+        help="take the noise as reported, not as the petals' sky fibers show it",
+    )
+    run.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from model_store.bundle import Bundle
+    from model_store.registry import resolve
+
+    plan = Plan.read(options.plan, options.root)
+    folder = resolve(options.model).absolute()
+    scoring = ScoringOptions(
+        str(folder),
+        Bundle.open(folder).sha256,
+        options.noise_correction,
+        options.explain,
+        options.allow_mismatch,
+    )
+    stop = threading.Event()
+    with _signals(stop) as caught, open_engine(options.executor) as engine:
+        totals = score_release(
+            plan,
+            engine.executor,
+            options.output,
+            scoring,
+            window=2 * engine.workers,
+            again=options.again,
+            stop=stop,
+        )
+    _print(totals)
+    if caught:
+        raise KeyboardInterrupt(caught[0])
+    return 0 if totals.complete else 1
+
+
+def _print(totals: Totals) -> None:
+    print(totals)
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Generator[list[int]]:
+    """Stop at the first SIGINT or SIGTERM; a second one ends the process.
+
+    Yields a list to which the signal's number is added.
+    """
+    caught: list[int] = []
+
+    def handle(number: int, _: FrameType | None) -> None:
+        caught.append(number)
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        # Not print: the signal may have interrupted one.
+        os.write(2, b"outcrop: finishing the petals in progress; press Ctrl-C again to stop now\n")
+        stop.set()
+
+    before: dict[int, Any] = {
+        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
