@@ -8,6 +8,8 @@ const ARRAYS = {
   u1: Uint8Array,
 };
 
+const PATIENCE = { GET: 120_000, POST: 10_000 }; // ms; a label may be sent again, a coadd is large
+
 let token = "";
 let opened = ""; // the night that the page was opened with
 
@@ -22,8 +24,9 @@ export class Away extends Error {}
 
 async function ask(path, options = {}) {
   let response;
+  const signal = AbortSignal.timeout(PATIENCE[options.method ?? "GET"]);
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, { credentials: "same-origin", signal, ...options });
   } catch {
     throw new Away("the server does not answer");
   }

@@ -5,8 +5,9 @@ import { Away, Refused, getColumns, getNight, getOrder } from "./api.js";
 import { byId, element } from "./elements.js";
 import { startExplanation } from "./explanation.js";
 import { startFilters } from "./filters.js";
+import { pointInset, startInset } from "./inset.js";
 import { startKeys } from "./keys.js";
-import { readLabels, startLabels } from "./labels.js";
+import { readLabels, restoreWaiting, startLabels } from "./labels.js";
 import { startList } from "./list.js";
 import { startMap } from "./map.js";
 import { select, startNavigation } from "./navigation.js";
@@ -59,8 +60,9 @@ async function read() {
 async function start() {
   await read();
   drawHeader();
-  for (const part of [startFilters, startList, startSpectrum, startTools, startExplanation]) part();
-  for (const part of [startLabels, startNavigation, startKeys]) part();
+  for (const part of [startFilters, startList, startTools, startExplanation]) part();
+  startSpectrum(pointInset);
+  for (const part of [startInset, startLabels, startNavigation, startKeys]) part();
 
   const row = readAddress();
   startMap();
@@ -74,6 +76,7 @@ async function start() {
   byId("refit").addEventListener("click", rank);
   if (row >= 0) await select(row);
   await rank();
+  restoreWaiting();
   document.body.dataset.ready = "true";
 }
 

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -74,6 +76,17 @@ class ReviewProcess:
             except httpx2.ConnectError:
                 time.sleep(0.1)
         pytest.fail(f"the review does not answer within {START} s")
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let no file of the process grow."""
+        process = psutil.Process(self._process.pid)
+        before = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (1, before[1]))
+        try:
+            yield
+        finally:
+            process.rlimit(psutil.RLIMIT_FSIZE, before)
 
     def kill(self) -> None:
         """End the process as `kill -9` does."""
