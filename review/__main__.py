@@ -6,17 +6,17 @@ redshift; with --url the service reconstructs.
 """
 
 import argparse
+import contextlib
 import getpass
 import logging
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 
-from model_store.bundle import BundleError
-from model_store.registry import resolve
 from outcrop import InputError, OutcropError
 from outcrop.label import check_scanner
 from outcrop.labels import LabelStore
@@ -25,7 +25,7 @@ from .access import Access, is_loopback
 from .app import make_app
 from .coadds import Coadds
 from .night import ReviewNight
-from .reconstruction import BundledModel, Reconstructing, ServedModel
+from .reconstruction import NoModel, ReviewModel, ServedModel
 from .review import Links, Review
 
 _SPECTRUM_LINK: Final = "https://www.legacysurvey.org/viewer/desi-spectrum/dr1/targetid{targetid}"
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         _serve(options)
-    except (OutcropError, BundleError) as error:
+    except OutcropError as error:
         print(f"review: error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -59,29 +59,55 @@ def _serve(options: argparse.Namespace) -> None:
     scanner = check_scanner(options.scanner or getpass.getuser()[:10])
     access = Access(scanner, options.tokens, options.allowed_host)
     night = ReviewNight.read(options.outliers)
-    model = _model(options, night)
-
     links = Links(options.spectrum_link, options.image_link)
     with LabelStore(options.labels) as labels:
-        review = Review(night, Coadds(night, options.coadds), labels, model, links)
-        try:
-            print(f"{len(night)} spectra of {len(night.tables)} petals, model {night.model}")
-            print(f"http://{options.host}:{options.port}/", flush=True)
-            uvicorn.run(
-                make_app(review, access),
-                host=options.host,
-                port=options.port,
-                log_level="warning",
-                server_header=False,
-            )
-        finally:
-            review.close()
+        coadds = Coadds(night, options.coadds)
+        review = Review(night, coadds, labels, lambda: _open_model(options, night), links)
+        config = uvicorn.Config(
+            make_app(review, access),
+            host=options.host,
+            port=options.port,
+            log_level="warning",
+            server_header=False,
+        )
+        print(f"{len(night)} spectra of {len(night.tables)} petals, model {night.model}")
+        print(f"http://{options.host}:{options.port}/", flush=True)
+        _run(uvicorn.Server(config), review)
 
 
-def _model(options: argparse.Namespace, night: ReviewNight) -> Reconstructing | None:
-    if options.model is not None:
+def _run(server: uvicorn.Server, review: Review) -> None:
+    """Answer until the end, or until the model cannot be opened."""
+
+    def end(model: Future[ReviewModel]) -> None:
+        if not model.cancelled() and model.exception() is not None:
+            server.should_exit = True
+
+    review.model.add_done_callback(end)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+    finally:
+        review.close()
+    if not review.model.cancelled():
+        review.model.result()
+
+
+def _open_model(options: argparse.Namespace, night: ReviewNight) -> ReviewModel:
+    if options.url is not None:
+        return ServedModel(options.url, night.model)
+    if options.model is None:
+        return NoModel()
+
+    # They take seconds to import: the page does not wait for them.
+    from model_store.bundle import BundleError
+    from model_store.registry import resolve
+
+    from .bundled_model import BundledModel
+
+    try:
         return BundledModel(resolve(options.model), night.model)
-    return None if options.url is None else ServedModel(options.url, night.model)
+    except BundleError as error:
+        raise InputError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:

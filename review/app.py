@@ -51,7 +51,7 @@ _HEADERS: Final = {
 _MOST_BYTES: Final = 1 << 16
 _DIGITS: Final = 10
 _BYTES: Final = "application/octet-stream"
-_OPEN: Final = ("/login", "/static/style.css")
+_OPEN: Final = ("/login", "/readyz", "/static/style.css")
 _LOGIN: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -148,6 +148,12 @@ def make_app(review: Review, access: Access) -> Guard:
         arrays = review.columns(_session(request).scanner)
         return Response(pack(arrays, rows=len(review.night)), media_type=_BYTES)
 
+    def places(_: Request) -> Response:
+        return Response(pack(review.map()), media_type=_BYTES)
+
+    def ready(_: Request) -> Response:
+        return _json({"coming": review.coming()})
+
     def order(request: Request) -> Response:
         rows = review.order(request.path_params["name"], _session(request).scanner)
         return Response(rows.astype("<i4").tobytes(), media_type=_BYTES)
@@ -178,9 +184,11 @@ def make_app(review: Review, access: Access) -> Guard:
     app = Starlette(
         routes=[
             Route("/", _index),
+            Route("/readyz", ready),
             *_login_routes(access),
             Route("/api/night", night),
             Route("/api/columns", columns),
+            Route("/api/map", places),
             Route("/api/order/{name}", order),
             Route("/api/spectrum/{row}", spectrum),
             Route("/api/spectrum/{row}/at", spectrum_at),

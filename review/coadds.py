@@ -4,11 +4,10 @@ import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from astropy.io.ascii import InconsistentTableError
-from astropy.table import Table
 from numpy.typing import NDArray
 
 from outcrop import Band, InputError, PetalNoise, Spectra, read_spectra
@@ -50,9 +49,14 @@ class Coadds:
 
     def __init__(self, night: ReviewNight, root: Path | None = None) -> None:
         self._night = night
-        self.root = root or _recorded_root(night.folder)
+        self._root = root
         self._known: dict[Path, tuple[tuple[FileFingerprint, ...], KnownPetal]] = {}
         self._locks = [threading.Lock() for _ in night.tables]
+
+    @cached_property
+    def root(self) -> Path | None:
+        """The folder of the coadds; None where nothing says which it is."""
+        return self._root or _recorded_root(self._night.folder)
 
     def read(self, row: int) -> Spectra:
         """Return one spectrum as it was scored, its noise corrected where it was.
@@ -165,6 +169,10 @@ def _bands(coadd: Path, known: KnownPetal, occurrence: int, targetid: int) -> di
 
 def _recorded_root(folder: Path) -> Path | None:
     """Return the folder of the coadds that the summary of a night names; None where it does not."""
+    # astropy takes a second to import: the page does not wait for it.
+    from astropy.io.ascii import InconsistentTableError
+    from astropy.table import Table
+
     path = folder / SUMMARY
     if not path.is_file():
         return None

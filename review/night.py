@@ -135,13 +135,11 @@ def _night(folder: Path, tables: list[ScoredPetalTable]) -> ReviewNight:
     def joined(name: str) -> NDArray[Any]:
         return np.concatenate([table.columns[name] for table in tables])[rows]
 
-    count = len(rows)
     columns = {
         "targetid": joined("TARGETID"),
         **{"z": joined("Z"), "p_value": p_value[rows], "q_value": _q_values(tables)[rows]},
         **{"p_explained": joined("P_EXPLAINED"), "z_best": joined("Z_BEST")},
         **{"snr": joined("SNR"), "cause_prob": joined("CAUSE_PROB").astype(np.float32)},
-        **{name: np.full(count, np.nan, np.float32) for name in ("map_x", "map_y")},
         **{name.lower(): joined(name) for name in ("STATUS", "ZWARN", "TILEID", "FIBER")},
         "petal": joined("PETAL_LOC"),
         "spectype": _numbers(joined("SPECTYPE"), SPECTYPES),

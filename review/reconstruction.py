@@ -1,93 +1,79 @@
-"""Reconstruction: what the model makes of a spectrum, in this process or by the service."""
+"""Reconstruction: what a model makes of a spectrum, where its files are not at hand."""
 
-import os
 import threading
 import time
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explanation.interest import LatentScale
-from explanation.neighbours import Neighbours
-from model_store.bundle import Bundle
 from outcrop import (
     Client,
     ConnectionFailed,
     InputError,
     ModelIdentity,
-    Neighbour,
     Scores,
     ServerError,
     Spectra,
     Timeout,
 )
-from scoring.scorer import Scorer
 
 _SERVICE_SECONDS: Final = 5.0
 _AWAY_SECONDS: Final = 15.0
-_BLOCK: Final = 8192
+_NO_MODEL: Final = (
+    "the score table has no reconstruction: start the review with --model or --url to see one"
+)
+_NO_FILES: Final = "it needs the files of the model: start the review with --model"
 
 
-class Reconstructing(Protocol):
-    """Reconstructs spectra."""
-
-    def reconstruct(self, spectrum: Spectra) -> Scores:
-        """Return scores with the robust reconstruction; OutcropError where there is none."""
-        ...
-
-
-class BundledModel:
-    """The model of a bundle, in this process.
-
-    Parameters
-    ----------
-    path : path
-        Of the bundle.
-    expected : ModelIdentity
-        Of the night; InputError where the bundle is of another model.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], expected: ModelIdentity) -> None:
-        bundle = Bundle.open(path)
-        self._scorer = Scorer(bundle, 1)
-        if self._scorer.model.identity != expected:
-            raise InputError(
-                f"{path} is model {self._scorer.model.identity}, the night was scored by "
-                f"{expected}; give the bundle of that model"
-            )
-        self._neighbours = Neighbours(self._scorer.density, bundle.arrays("explanation.npz"))
+class ReviewModel(Protocol):
+    """What the review asks of a model; OutcropError where there is no answer."""
 
     def reconstruct(self, spectrum: Spectra) -> Scores:
         """Return scores of a spectrum with the robust reconstruction."""
-        return self._scorer.score(spectrum, reconstruction=True)
+        ...
 
     def places(self, latent: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return coordinates (N, 2) on the map of the training sample, NaN where there is none."""
-        found = np.full((len(latent), 2), np.nan, np.float32)
-        known = np.flatnonzero(np.isfinite(latent).all(axis=1))
-        for start in range(0, len(known), _BLOCK):
-            block = known[start : start + _BLOCK]
-            found[block] = self._neighbours.place(latent[block])
-        return found
+        ...
 
     def neighbours(
-        self, latent: NDArray[np.float32], targetid: NDArray[np.int64]
-    ) -> list[tuple[Neighbour, list[float]]]:
-        """Return the nearest training spectra of one spectrum and their places on the map."""
-        reference = self._neighbours.reference
-        found = self._neighbours.of(latent, targetid)[0]
-        return [
-            (one, reference.place[reference.targetid == one.targetid][0].tolist()) for one in found
-        ]
+        self, latent: NDArray[np.float32], targetid: int, labels: Mapping[int, str]
+    ) -> list[dict[str, Any]]:
+        """Return the nearest training spectra of the spectrum at a latent (L,), as JSON."""
+        ...
 
-    def scale(self) -> LatentScale:
-        """Return what is usual in the latents."""
-        return LatentScale.of(self._scorer.density.latents)
+    def scale(self, latent: NDArray[np.float32]) -> LatentScale:
+        """Return what is usual in the latents (N, L) of a night, or rather of its model."""
+        ...
 
 
-class ServedModel:
-    """The model of a service; after a failed connection it is not asked for a while.
+class NoModel:
+    """The score tables alone."""
+
+    def reconstruct(self, spectrum: Spectra) -> Scores:
+        """Raise an InputError."""
+        raise InputError(_NO_MODEL)
+
+    def places(self, latent: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Raise an InputError."""
+        raise InputError(_NO_FILES)
+
+    def neighbours(
+        self, latent: NDArray[np.float32], targetid: int, labels: Mapping[int, str]
+    ) -> list[dict[str, Any]]:
+        """Raise an InputError."""
+        raise InputError(_NO_FILES)
+
+    def scale(self, latent: NDArray[np.float32]) -> LatentScale:
+        """Return what is usual in the night."""
+        return LatentScale.of(latent)
+
+
+class ServedModel(NoModel):
+    """The model of a service, which reconstructs; after a failed connection it is left for a while.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -10,19 +10,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explanation.interest import LatentScale, Ranking, ScoredColumns, cause_probabilities
+from explanation.interest import Ranking, ScoredColumns, cause_probabilities
 from explanation.lines import ABSORPTION, EMISSION, FAINT, INFRARED_ABSORPTION
-from outcrop import CAUSES, InputError, OutcropError, Scores, Spectra
+from outcrop import CAUSES, OutcropError, Scores, Spectra
 from outcrop.fingerprint import FileFingerprint
 from outcrop.label import FIELDS, Label, LabelledSpectrum
 from outcrop.labels import LabelChange, LabelStore
 from outcrop.spectra import WAVE
-from scoring.coadd import coadd
 
 from .arrays import DTYPES
 from .coadds import Coadds
 from .night import CAUSE_NAMES, SPECTYPES, ReviewNight
-from .reconstruction import BundledModel, Reconstructing
+from .reconstruction import ReviewModel
 from .refusal import Refusal
 
 _CATEGORIES: Final = {"spectype": SPECTYPES, "cause": CAUSE_NAMES}
@@ -33,9 +32,6 @@ _LINES: Final = (
 """Kind, whether they are major, and lines."""
 _BY_COLUMN: Final = {"q": "q_value", "p_explained": "p_explained"}
 _LEARNED: Final = ("interest", "expected_improvement", "blend")
-_NO_MODEL: Final = (
-    "the score table has no reconstruction: start the review with --model or --url to see one"
-)
 _REST: Final = ("rest_wave", "rest_flux", "rest_ivar", "model")
 
 
@@ -55,9 +51,14 @@ class Review:
     night : ReviewNight
     coadds : Coadds
     labels : LabelStore
-    model : Reconstructing or None
-        For reconstructions; from a bundle also for the map and neighbours.
+    open_model : function
+        Opens the model, in a thread of its own: the page is there before.
     links : Links
+
+    Attributes
+    ----------
+    night : ReviewNight
+    model : future of ReviewModel
     """
 
     def __init__(
@@ -65,21 +66,21 @@ class Review:
         night: ReviewNight,
         coadds: Coadds,
         labels: LabelStore,
-        model: Reconstructing | None,
+        open_model: Callable[[], ReviewModel],
         links: Links,
     ) -> None:
         self.night = night
         self._coadds = coadds
         self._labels = labels
-        self._model = model
         self._links = links
 
         targetid = night.columns["targetid"]
         self._by_targetid = np.argsort(targetid, kind="stable")
         self._ascending = targetid[self._by_targetid]
-        # They take seconds, the last one minutes, for a whole night.
+        # They take seconds, the last one minutes, for a whole night; each needs those before it.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="review")
         self._ended = threading.Event()
+        self.model = self._pool.submit(open_model)
         self._places = self._pool.submit(self._find_places)
         self._ranking = self._pool.submit(self._make_ranking)
         self._pool.submit(coadds.prepare, self._ended)
@@ -88,6 +89,11 @@ class Review:
         """End the threads."""
         self._ended.set()
         self._pool.shutdown(cancel_futures=True)
+
+    def coming(self) -> list[str]:
+        """Return what is not there yet: requests for it wait."""
+        parts = {"model": self.model, "map": self._places, "interest": self._ranking}
+        return [name for name, part in parts.items() if not part.done()]
 
     def describe(self, scanner: str) -> dict[str, Any]:
         """Return what the page needs to begin with, as JSON."""
@@ -114,9 +120,12 @@ class Review:
 
     def columns(self, scanner: str) -> dict[str, NDArray[Any]]:
         """Return the columns of all rows, with the interest that a scanner gave; −1 for none."""
+        return self.night.columns | {"label": self._interest(scanner)}
+
+    def map(self) -> dict[str, NDArray[np.float32]]:
+        """Return the places of all rows on the map; OutcropError where there is none."""
         places = self._places.result()
-        found = self.night.columns | {"map_x": places[:, 0], "map_y": places[:, 1]}
-        return found | {"label": self._interest(scanner)}
+        return {"map_x": places[:, 0], "map_y": places[:, 1]}
 
     def order(self, name: str, scanner: str) -> NDArray[np.int32]:
         """Return all rows in an order; Refusal where there is no such order."""
@@ -160,7 +169,7 @@ class Review:
             **{"ra": float(self.night.ra[row]), "dec": float(self.night.dec[row])},
             **{"coadd": table.inputs[0], "notice": notice},
             **table.details(at),
-            "neighbours": self._neighbours(row),
+            **self._neighbours(row),
             "candidates": self._coadds.candidates(row),
             "labels": [_change(one) for one in self._labels.history(self._targetid(row))],
         }
@@ -231,32 +240,26 @@ class Review:
         )
 
     def _rest(self, spectrum: Spectra) -> dict[str, NDArray[Any]]:
-        if self._model is None:
-            raise InputError(_NO_MODEL)
-        scores: Scores = self._model.reconstruct(spectrum)
+        scores: Scores = self.model.result().reconstruct(spectrum)
         given = scores.rest_wave, scores.rest_flux, scores.rest_ivar, scores.reconstruction
         arrays = [np.asarray(one, np.float32).reshape(-1) for one in given]
         return dict(zip(_REST, arrays, strict=True))
 
-    def _neighbours(self, row: int) -> list[dict[str, Any]]:
-        if not isinstance(self._model, BundledModel):
-            return []
-        latent = self.night.latent[row : row + 1]
-        targetid = self.night.columns["targetid"][row : row + 1]
-        near = self._model.neighbours(latent, targetid)
-        return [
-            {**asdict(one), "targetid": str(one.targetid), "place": place} for one, place in near
-        ]
+    def _neighbours(self, row: int) -> dict[str, Any]:
+        """Return the neighbours of a row, or why there are none."""
+        model, latent = self.model.result(), self.night.latent[row]
+        try:
+            found = model.neighbours(latent, self._targetid(row), {})
+        except OutcropError as error:
+            return {"neighbours": [], "no_neighbours": str(error)}
+        return {"neighbours": found, "no_neighbours": ""}
 
     def _find_places(self) -> NDArray[np.float32]:
-        if isinstance(self._model, BundledModel):
-            return self._model.places(self.night.latent)
-        return np.full((len(self.night), 2), np.nan, np.float32)
+        return self.model.result().places(self.night.latent)
 
     def _make_ranking(self) -> Ranking:
         night, columns = self.night, self.night.columns
-        model = self._model
-        scale = model.scale() if isinstance(model, BundledModel) else LatentScale.of(night.latent)
+        scale = self.model.result().scale(night.latent)
         scored = ScoredColumns(
             latent=night.latent,
             wmse=night.wmse,
@@ -278,6 +281,9 @@ def _meaning(name: str) -> dict[str, Any]:
 
 def _observed(spectrum: Spectra) -> dict[str, NDArray[Any]]:
     """Return the cameras of a spectrum on one grid; mask is 1 where a pixel is not used."""
+    # numba takes a second to import: the page does not wait for it.
+    from scoring.coadd import coadd
+
     flux, ivar, _ = coadd(spectrum)
     wave = WAVE["brz"].astype(np.float32)
     mask = (ivar[0] == 0).astype(np.uint8)

@@ -87,6 +87,11 @@ export async function getColumns() {
   return (await binary("/api/columns")).arrays;
 }
 
+/** Return map_x and map_y; answered when all places are found. */
+export async function getMap() {
+  return (await binary("/api/map")).arrays;
+}
+
 /** Return all rows in an order, Int32Array. */
 export async function getOrder(name) {
   return new Int32Array(await (await ask(`/api/order/${name}`)).arrayBuffer());

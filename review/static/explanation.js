@@ -90,6 +90,7 @@ function draw() {
   byId("evidence").replaceChildren(...likely.map(evidenceRow));
   const rest = meta.evidence.length - likely.length;
   byId("unlikely").textContent = rest ? `${rest} others are less probable than 1 %.` : "";
+  byId("no-neighbours").textContent = meta.no_neighbours ? `There are none: ${meta.no_neighbours}.` : "";
   byId("neighbours").replaceChildren(
     ...meta.neighbours.map((one) =>
       tableRow(`${one.targetid}`, fixed(one.z, 3), one.spectype, one.label),

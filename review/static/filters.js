@@ -233,6 +233,6 @@ export function startFilters() {
 
   byId("clear-lasso").addEventListener("click", () => setFilter("lasso", null));
   byId("clear-filters").addEventListener("click", () => set({ filters: {} }));
-  on(["filters", "ranking"], update);
+  on(["filters", "ranking", "columns"], update);
   on(["rows", "counts"], draw);
 }

@@ -2,6 +2,7 @@
 
 import KDBush from "/vendor/kdbush.js";
 
+import { Away, Refused, getMap } from "./api.js";
 import { byId, colour, element, onTheme } from "./elements.js";
 import { setFilter } from "./filters.js";
 import { select } from "./navigation.js";
@@ -13,6 +14,7 @@ const REACH = 8; // px around the pointer
 const STEP = 12; // px that an arrow moves the cross
 const WAIT = 500; // ms of rest after which a screen reader is told what is below the cross
 const VERTICES = 64; // of a lasso, at most
+const AGAIN = 2000; // ms
 const STEPS = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"]; // viridis
 
 let tree = null; // KDBush of the rows that have a place
@@ -429,6 +431,21 @@ function listen() {
   });
 }
 
+/** Fetch the places, which the server finds after its start, or say why there are none. */
+async function readPlaces() {
+  try {
+    const places = await getMap();
+    set({ columns: { ...state.columns, ...places } });
+    findPlaces();
+    byId("map-legend").textContent = placed.length ? "" : "These spectra have no places on the map.";
+    drawPoints();
+  } catch (error) {
+    if (error instanceof Away) setTimeout(readPlaces, AGAIN);
+    else if (error instanceof Refused) byId("map-legend").textContent = `There is no map: ${error.message}.`;
+    else throw error;
+  }
+}
+
 /** Draw the map of the night, and what changes on it. */
 export function startMap() {
   byId("map-colour").value = state.mapColour;
@@ -440,5 +457,6 @@ export function startMap() {
   on(["rows", "mapColour"], drawPoints);
   on(["labelled"], () => state.mapColour === "label" && drawPoints());
   on(["row", "spectrum"], drawMarks);
-  if (!placed.length) byId("map-legend").textContent = "These spectra have no places on a map.";
+  byId("map-legend").textContent = "The places on the map are being found …";
+  readPlaces();
 }

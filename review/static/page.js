@@ -53,7 +53,9 @@ async function read() {
   const [night, columns] = await Promise.all([getNight(), getColumns()]);
   const named = night.columns.filter(({ categories }) => categories);
   const categories = Object.fromEntries(named.map((one) => [one.name, one.categories]));
-  set({ night, columns, categories });
+  // The places on the map come later.
+  const nowhere = new Float32Array(night.rows).fill(NaN);
+  set({ night, columns: { ...columns, map_x: nowhere, map_y: nowhere }, categories });
   await readLabels();
 }
 

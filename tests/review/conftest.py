@@ -18,9 +18,9 @@ from outcrop.desi import Petal
 from outcrop.labels import LabelStore
 from review.access import Access
 from review.app import make_app
+from review.bundled_model import BundledModel
 from review.coadds import Coadds
 from review.night import ReviewNight
-from review.reconstruction import BundledModel
 from review.review import Links, Review
 
 LARGEST = 2**63 - 1
@@ -94,8 +94,8 @@ def labels(tmp_path: Path) -> Iterator[LabelStore]:
 
 @pytest.fixture
 def review(made: Path, night: ReviewNight, bundle: Path, labels: LabelStore) -> Iterator[Review]:
-    coadds, model = Coadds(night, made / "sky"), BundledModel(bundle, night.model)
-    found = Review(night, coadds, labels, model, Links("https://example.org/{targetid}", ""))
+    coadds, links = Coadds(night, made / "sky"), Links("https://example.org/{targetid}", "")
+    found = Review(night, coadds, labels, lambda: BundledModel(bundle, night.model), links)
     yield found
     found.close()
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from outcrop import InputError, ModelIdentity, correct_noise, find_petals, read_
 from outcrop.labels import LabelStore
 from review.access import Access
 from review.app import PACKAGES, make_app
+from review.bundled_model import BundledModel
 from review.coadds import Coadds
 from review.night import ReviewNight
-from review.reconstruction import BundledModel, ServedModel
+from review.reconstruction import NoModel, ReviewModel, ServedModel
 from review.review import Links, Review
 from scoring.scorer import Scorer
 from tests.review.conftest import LARGEST, NAME, decoded
@@ -35,9 +37,39 @@ def test_the_night_and_its_columns(page: TestClient, night: ReviewNight) -> None
 
     np.testing.assert_array_equal(arrays["targetid"], night.columns["targetid"])
     assert (arrays["label"] == -1).all()
+
+
+def test_the_map_has_a_place_for_every_row(page: TestClient, night: ReviewNight) -> None:
+    _, arrays = decoded(page.get("/api/map").content)
     known = np.isfinite(night.latent).all(axis=1)
     assert np.isfinite(arrays["map_x"][known]).all()
     assert np.isnan(arrays["map_x"][~known]).all()
+
+
+def test_the_list_is_there_before_the_model(
+    made: Path, night: ReviewNight, bundle: Path, labels: LabelStore
+) -> None:
+    may_open = threading.Event()
+
+    def open_model() -> ReviewModel:
+        may_open.wait()
+        return BundledModel(bundle, night.model)
+
+    review = Review(night, Coadds(night, made / "sky"), labels, open_model, Links("", ""))
+    browser = TestClient(make_app(review, Access("ABC")), base_url="http://127.0.0.1:8080")
+    try:
+        assert browser.get("/readyz").json() == {"coming": ["model", "map", "interest"]}
+        assert len(decoded(browser.get("/api/columns").content)[1]["targetid"]) == len(night)
+        assert label_first(browser) == 200
+        assert browser.get("/readyz").json() == {"coming": ["model", "map", "interest"]}
+
+        may_open.set()
+        assert len(decoded(browser.get("/api/map").content)[1]["map_x"]) == len(night)
+        assert len(browser.get("/api/order/interest").content) == 4 * len(night)
+        assert browser.get("/readyz").json() == {"coming": []}
+    finally:
+        may_open.set()
+        review.close()
 
 
 @pytest.mark.parametrize(
@@ -222,6 +254,7 @@ def test_with_tokens_a_scanner_logs_in(review: Review, tmp_path: Path) -> None:
         assert browser.get(path).status_code == 401
     assert browser.post("/api/labels", json={"row": 0, "interest": 1}).status_code == 401
     assert browser.get("/").headers["location"] == "/login"
+    assert browser.get("/readyz").status_code == 200
     assert 'name="token"' in browser.get("/login").text
 
     for form in (
@@ -287,10 +320,10 @@ def test_two_scanners_have_labels_of_their_own(review: Review) -> None:
     assert review.columns("XYZ")["label"][0] == 1
 
 
-def browser_of(
-    night: ReviewNight, sky: Path, labels: LabelStore, model: ServedModel | None
-) -> TestClient:
-    review = Review(night, Coadds(night, sky), labels, model, Links("", ""))
+def browser_of(night: ReviewNight, sky: Path, labels: LabelStore, model: ReviewModel) -> TestClient:
+    review = Review(night, Coadds(night, sky), labels, lambda: model, Links("", ""))
+    with pytest.raises(InputError):
+        review.map()
     review.close()
     return TestClient(make_app(review, Access("ABC")), base_url="http://127.0.0.1")
 
@@ -305,9 +338,14 @@ def test_a_coadd_that_changed_is_one_sentence(
     made: Path, night: ReviewNight, labels: LabelStore, tmp_path: Path
 ) -> None:
     shutil.copytree(made / "sky", tmp_path / "sky")
-    browser = browser_of(night, tmp_path / "sky", labels, None)
+    browser = browser_of(night, tmp_path / "sky", labels, NoModel())
     found = decoded(browser.get("/api/spectrum/0").content)[0]["meta"]
     assert "--model or --url" in found["notice"]
+    assert "--model" in found["no_neighbours"]
+    assert not found["neighbours"]
+    there_is_none = browser.get("/api/map")
+    assert there_is_none.status_code == 409
+    assert "start the review with --model" in there_is_none.json()["error"]
 
     coadd = find_petals(tmp_path / "sky")[0].coadd
     os.utime(coadd, ns=(1, 1))
@@ -348,7 +386,7 @@ def test_a_service_that_is_away_is_said_and_labels_are_kept(
 
 def test_a_label_database_that_fails_is_503(made: Path, night: ReviewNight, tmp_path: Path) -> None:
     with LabelStore(tmp_path / "labels.sqlite") as labels:
-        browser = browser_of(night, made / "sky", labels, None)
+        browser = browser_of(night, made / "sky", labels, NoModel())
         assert label_first(browser) == 200
         labels.close()
         for file in tmp_path.glob("labels.sqlite*"):

@@ -38,6 +38,16 @@ def test_what_cannot_be_started(
     assert "Traceback" not in done.stderr
 
 
+def test_a_model_that_cannot_be_opened_ends_the_process(
+    command: Callable[..., subprocess.CompletedProcess[str]], made: Path, tmp_path: Path
+) -> None:
+    options = ("--labels", tmp_path / "labels.sqlite", "--port", free_port())
+    done = command("-m", "review", made / "night", "--model", "absent:1", *options)
+    assert done.returncode == 1
+    assert "review: error: absent:1 is neither a bundle's folder nor a tag" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_process_answers_and_keeps_its_labels(made: Path, bundle: Path, tmp_path: Path) -> None:
     port, labels = free_port(), tmp_path / "labels.sqlite"
     command = [sys.executable, "-m", "review", made / "night", "--model", bundle]
@@ -54,6 +64,9 @@ def test_a_process_answers_and_keeps_its_labels(made: Path, bundle: Path, tmp_pa
             except httpx2.TransportError:
                 time.sleep(0.2)
 
+        while httpx2.get(f"{url}/readyz").json()["coming"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
         csrf, label = {"X-CSRF-Token": night["csrf"]}, {"row": 0, "interest": 4}
         assert httpx2.post(f"{url}/api/labels", json=label, headers=csrf).status_code == 200
     finally:
