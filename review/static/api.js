@@ -109,6 +109,21 @@ export async function getFit(row, z) {
   return { z, ...arrays };
 }
 
+/** Return the exposures of a spectrum: {wave, exposures: [{expid, night, flux, ivar}]}. */
+export async function getExposures(row) {
+  const { header, arrays } = await binary(`/api/spectrum/${row}/exposures`);
+  const { wave, flux, ivar } = arrays;
+  const part = (values, i) => values.subarray(i * wave.length, (i + 1) * wave.length);
+  const exposures = header.exposures.map((one, i) => ({ ...one, flux: part(flux, i), ivar: part(ivar, i) }));
+  return { wave, exposures };
+}
+
+/** Return what the model draws of a spectrum's neighbours, and the nearest rows of the night. */
+export async function getNeighbours(row) {
+  const { header, arrays } = await binary(`/api/spectrum/${row}/neighbours`);
+  return { wave: arrays.rest_wave, flux: arrays.flux, night: header.night };
+}
+
 export async function getLabels() {
   return (await (await ask("/api/labels")).json()).labels;
 }

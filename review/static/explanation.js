@@ -56,7 +56,7 @@ function drawTitle() {
 }
 
 function clear() {
-  const lists = ["segments", "evidence", "neighbours", "links", "sentence", "legend", "unlikely"];
+  const lists = ["segments", "evidence", "links", "sentence", "legend", "unlikely"];
   for (const id of lists) byId(id).replaceChildren();
   byId("missing").hidden = true;
   byId("spectrum").setAttribute("aria-label", "No spectrum");
@@ -90,13 +90,6 @@ function draw() {
   byId("evidence").replaceChildren(...likely.map(evidenceRow));
   const rest = meta.evidence.length - likely.length;
   byId("unlikely").textContent = rest ? `${rest} others are less probable than 1 %.` : "";
-  byId("no-neighbours").textContent = meta.no_neighbours ? `There are none: ${meta.no_neighbours}.` : "";
-  byId("neighbours").replaceChildren(
-    ...meta.neighbours.map((one) =>
-      tableRow(`${one.targetid}`, fixed(one.z, 3), one.spectype, one.label),
-    ),
-  );
-
   const { links } = state.night;
   const values = { ...meta, TARGETID: meta.targetid };
   const made = [

@@ -8,6 +8,7 @@ import { closeInset, nextInset } from "./inset.js";
 import { assess, rate, takeShownZ, undo } from "./labels.js";
 import { focusMap } from "./map.js";
 import { move, nextRedshift, showZ, skip } from "./navigation.js";
+import { togglePanel } from "./panel.js";
 import { pan, resetZoom, smooth, zoom } from "./spectrum.js";
 import { set, state } from "./store.js";
 import { nextLines, otherFrame } from "./tools.js";
@@ -39,6 +40,8 @@ const KEYS = [
   { keys: ["i"], text: "inset: next peak beyond the axis, then segments; follows the pointer", act: () => nextInset(1) },
   { keys: ["I"], text: "the stretch before", act: () => nextInset(-1) },
   { keys: ["Escape"], shown: ["Esc"], text: "close the inset", act: closeInset },
+  { keys: ["e"], text: "exposures", act: () => togglePanel("exposures") },
+  { keys: ["k"], text: "neighbours", act: () => togglePanel("neighbours") },
   { keys: ["m"], text: "to the map", act: focusMap },
   { keys: ["?"], text: "these keys", act: toggleHelp },
 ];

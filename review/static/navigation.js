@@ -4,12 +4,13 @@ import { Away, Refused, getFit, getSpectrum } from "./api.js";
 import { on, set, state } from "./store.js";
 
 const AHEAD = 3; // spectra fetched in advance
-const KEPT = 12; // spectra in memory
+const KEPT = 24; // spectra in memory
 
 let left = 0; // place in the list where one that is not there was turned to
 const fetched = new Map(); // row: promise of a spectrum, the most recently used last
 
-function spectrumOf(row) {
+/** Return a promise of a spectrum, from memory where it is there. */
+export function spectrumOf(row) {
   const found = fetched.get(row) ?? getSpectrum(row);
   fetched.delete(row);
   fetched.set(row, found);

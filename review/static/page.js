@@ -4,6 +4,7 @@ import { readAddress, startAddress } from "./address.js";
 import { Away, Refused, getColumns, getNight, getOrder } from "./api.js";
 import { byId, element } from "./elements.js";
 import { startExplanation } from "./explanation.js";
+import { startExposures } from "./exposures.js";
 import { startFilters } from "./filters.js";
 import { pointInset, startInset } from "./inset.js";
 import { startKeys } from "./keys.js";
@@ -11,6 +12,7 @@ import { readLabels, restoreWaiting, startLabels } from "./labels.js";
 import { startList } from "./list.js";
 import { startMap } from "./map.js";
 import { select, startNavigation } from "./navigation.js";
+import { startNeighbours } from "./neighbours.js";
 import { words } from "./numbers.js";
 import { startSpectrum } from "./spectrum.js";
 import { on, set, state } from "./store.js";
@@ -64,7 +66,8 @@ async function start() {
   drawHeader();
   for (const part of [startFilters, startList, startTools, startExplanation]) part();
   startSpectrum(pointInset);
-  for (const part of [startInset, startLabels, startNavigation, startKeys]) part();
+  for (const part of [startInset, startExposures, startNeighbours]) part();
+  for (const part of [startLabels, startNavigation, startKeys]) part();
 
   const row = readAddress();
   startMap();

@@ -239,9 +239,10 @@ function drawLevels(plot) {
 
 function follow(plot, key) {
   const other = plot === flux ? residual : flux;
+  const { min, max } = plot.scales.x;
+  if (key === "x" && plot === flux) set({ shown: [min, max] });
   if (key !== "x" || following || !other) return;
   following = true;
-  const { min, max } = plot.scales.x;
   other.setScale("x", { min, max });
   following = false;
 }
@@ -297,6 +298,18 @@ export function drawnFlux() {
 export function shownWavelengths() {
   const { min, max } = flux.scales.x;
   return [min, max];
+}
+
+/** Return what the plot of the flux shows, {x, y}, and where on the page, {left, width} in px. */
+export function shownFlux() {
+  const { x, y } = flux.scales;
+  const { left, width } = flux.bbox;
+  return {
+    x: [x.min, x.max],
+    y: [y.min, y.max],
+    left: left / devicePixelRatio,
+    width: width / devicePixelRatio,
+  };
 }
 
 /** Zoom by a factor around a share of the plot's width. */

@@ -71,7 +71,8 @@ class ReviewProcess:
         while time.monotonic() < end:
             assert self._process.poll() is None, "the review ended"
             try:
-                httpx2.get(f"{self.address}/api/columns", timeout=START).raise_for_status()
+                # It waits for the model; what is not there yet would keep the first test waiting.
+                httpx2.get(f"{self.address}/api/spectrum/0", timeout=START).raise_for_status()
                 return
             except httpx2.ConnectError:
                 time.sleep(0.1)
@@ -96,7 +97,7 @@ class ReviewProcess:
 
 @pytest.fixture(scope="session")
 def server(
-    made: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+    made: Path, exposures: list[int], bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ReviewProcess]:
     if not PACKAGES.is_dir():
         pytest.skip(f"{PACKAGES} is absent; run make review-packages")

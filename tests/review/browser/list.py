@@ -204,7 +204,8 @@ def test_enter_shows_the_spectrum_below_the_cross(looking: Looking) -> None:
           const all = [...state.rows].map((row) => [row, ...placeOnMap(row)]);
           const known = all.filter(([, px]) => Number.isFinite(px));
           const alone = ([row, px, py]) =>
-            Math.min(...known.map(([one, x, y]) => one === row ? Infinity : Math.hypot(x - px, y - py)));
+            Math.min(...known.filter(([one]) => one !== row)
+              .map(([, x, y]) => Math.hypot(x - px, y - py)));
           known.sort((a, b) => alone(b) - alone(a));
           const [row, px, py] = known.find(([row]) => row !== state.row);
           return [row, Math.round((px - x) / 2), Math.round((py - y) / 2)];

@@ -77,6 +77,54 @@ def test_an_open_inset_follows_the_pointer_and_closes_with_the_spectrum(looking:
     expect(looking.page.locator("#inset")).to_be_hidden()
 
 
+def test_e_shows_the_exposures_over_the_shown_wavelengths(looking: Looking) -> None:
+    panel = looking.page.locator("#exposures")
+    drawn = panel.locator("canvas")
+    expect(drawn).to_have_count(0)
+    looking.press("e")
+    expect(drawn).to_have_count(2)
+    expect(panel.locator("figcaption").first).to_contain_text("Exposure")
+    whole = drawn.first.screenshot()
+    looking.press("+", "+")
+    looking.page.wait_for_timeout(300)
+    assert drawn.first.screenshot() != whole
+
+    looking.open(f"?row={looking.rows[-1]}")
+    looking.press("e")
+    expect(panel).to_contain_text("There are none in a spectra-*.fits")
+    expect(drawn).to_have_count(0)
+
+
+def test_k_shows_the_neighbours_and_leads_to_those_of_the_night(looking: Looking) -> None:
+    looking.press("k")
+    training = looking.page.locator("#neighbour-list figure")
+    night = looking.page.locator("#similar-list figure")
+    expect(training).to_have_count(5)
+    expect(night).to_have_count(5)
+    known = looking.state("state.spectrum.meta.neighbours.map(({ targetid }) => targetid)")
+    for figure, targetid in zip(training.all(), known, strict=True):
+        expect(figure).to_contain_text(targetid)
+        assert figure.locator("canvas").evaluate(
+            "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0)"
+        )
+
+    button = night.first.get_by_role("button")
+    targetid = button.inner_text()
+    button.click()
+    expect(looking.page.locator("#title")).to_contain_text(targetid)
+    expect(night.first.get_by_role("button")).not_to_have_text(targetid)
+
+
+@pytest.mark.parametrize(("key", "part"), [("e", "exposures"), ("k", "neighbours")])
+def test_what_a_panel_cannot_have_is_said(looking: Looking, key: str, part: str) -> None:
+    refusal = {"error": "spectra-0.fits is damaged", "request_id": "1"}
+    looking.answer(f"/api/spectrum/*/{part}", lambda route: route.fulfill(status=409, json=refusal))
+    looking.press(key)
+    expect(looking.page.locator(f"#no-{part}")).to_contain_text("spectra-0.fits is damaged")
+    looking.press(key)
+    expect(looking.page.locator(f"#no-{part}")).to_be_hidden()
+
+
 def test_a_coadd_that_moved_is_said_and_no_other_spectrum_is_in_its_place(
     looking: Looking,
 ) -> None:
