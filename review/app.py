@@ -171,6 +171,14 @@ def make_app(review: Review, access: Access) -> Guard:
             raise Refusal(400, f"z is {text[:50]!r}; expected a redshift, as ?z=0.5") from error
         return Response(pack(review.spectrum_at(_row(request), z), z=z), media_type=_BYTES)
 
+    def neighbours(request: Request) -> Response:
+        arrays, night = review.neighbours(_row(request))
+        return Response(pack(arrays, night=night), media_type=_BYTES)
+
+    def exposures(request: Request) -> Response:
+        arrays, which = review.exposures(_row(request))
+        return Response(pack(arrays, exposures=which), media_type=_BYTES)
+
     def labels(request: Request) -> Response:
         return _json({"labels": review.labels(_session(request).scanner)})
 
@@ -193,6 +201,8 @@ def make_app(review: Review, access: Access) -> Guard:
             Route("/api/order/{name}", order),
             Route("/api/spectrum/{row}", spectrum),
             Route("/api/spectrum/{row}/at", spectrum_at),
+            Route("/api/spectrum/{row}/neighbours", neighbours),
+            Route("/api/spectrum/{row}/exposures", exposures),
             Route("/api/labels", labels, methods=["GET"]),
             Route("/api/labels", label, methods=["POST"]),
             Route("/api/labels/undo", undo, methods=["POST"]),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from outcrop import Band, InputError, PetalNoise, Spectra, read_spectra
 from outcrop._bands import read_bands
 from outcrop._fits import FitsFile
+from outcrop.exposures import Exposures, find_exposures, read_exposures
 from outcrop.fingerprint import FileFingerprint, has_fingerprints
 from outcrop.night.summary import SUMMARY
 from outcrop.redrock_details import details_of, read_candidates
@@ -98,6 +99,16 @@ class Coadds:
             with contextlib.suppress(InputError), self._locks[number]:
                 table = self._night.tables[number]
                 self._petal(table, *self.files(table))
+
+    def exposures(self, row: int) -> Exposures | None:
+        """Return the exposures of a spectrum, as they are in the file beside the coadd.
+
+        None where there is no such file; InputError where it cannot be read or the coadd changed.
+        """
+        table, at = self._night.place(row)
+        path = find_exposures(self.files(table)[0])
+        targetid = table.columns["TARGETID"][at : at + 1]
+        return None if path is None else read_exposures(path, targetid)
 
     def candidates(self, row: int) -> list[float]:
         """Return redrock's next best redshifts, the best first; none where there are no details."""

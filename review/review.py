@@ -33,6 +33,8 @@ _LINES: Final = (
 """Kind, whether they are major, and lines."""
 _BY_COLUMN: Final = {"q": "q_value", "p_explained": "p_explained"}
 _LEARNED: Final = ("interest", "expected_improvement", "blend")
+_NEAREST: Final = 5
+"""Spectra of the night that are shown as similar to one."""
 _REST: Final = ("rest_wave", "rest_flux", "rest_ivar", "model")
 
 
@@ -176,6 +178,38 @@ class Review:
             "labels": [_change(one) for one in self._labels.history(self._targetid(row))],
         }
         return _observed(spectrum) | rest, meta
+
+    def neighbours(self, row: int) -> tuple[dict[str, NDArray[Any]], list[int]]:
+        """Return what the model draws of a row's neighbours, and the nearest rows of the night.
+
+        The arrays are rest_wave (M,) and the drawings one after the other, flux (K M,), normalised;
+        their order is that of the neighbours in the description of the spectrum.
+        """
+        model, latent = self.model.result(), self.night.latent[self._checked(row)]
+        wave, flux = model.neighbours_drawn(latent, self._targetid(row))
+        near = model.nearest(latent, self.night.latent, _NEAREST + 1).tolist()
+        others = [one for one in near if one != row][:_NEAREST]
+        return {"rest_wave": wave, "flux": flux.reshape(-1)}, others
+
+    def exposures(self, row: int) -> tuple[dict[str, NDArray[Any]], list[dict[str, int]]]:
+        """Return the exposures of a row one after the other, and which they are.
+
+        The arrays are wave (W,), flux and ivar (M W,); all empty where there are no exposures.
+        """
+        found = self._coadds.exposures(self._checked(row))
+        if found is None or not len(found):
+            return {name: np.zeros(0, np.float32) for name in ("wave", "flux", "ivar")}, []
+
+        from scoring.coadd import coadd
+
+        spectra = Spectra(found.bands, z=np.full(len(found), np.nan), targetid=found.targetid)
+        flux, ivar, _ = coadd(spectra)
+        wave = WAVE["brz"].astype(np.float32)
+        which = [
+            {"expid": expid, "night": night}
+            for expid, night in zip(found.expid.tolist(), found.night.tolist(), strict=True)
+        ]
+        return {"wave": wave, "flux": flux.reshape(-1), "ivar": ivar.reshape(-1)}, which
 
     def spectrum_at(self, row: int, z: float) -> dict[str, NDArray[Any]]:
         """Return rest frame and model of a spectrum at another redshift."""

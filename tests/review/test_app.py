@@ -132,6 +132,66 @@ def test_the_model_at_another_redshift(page: TestClient, night: ReviewNight) -> 
     assert not np.array_equal(other["rest_flux"], given["rest_flux"])
 
 
+def test_the_exposures_of_a_spectrum(
+    page: TestClient, night: ReviewNight, exposures: list[int], made: Path
+) -> None:
+    for row in (0, len(exposures) - 1):
+        header, arrays = decoded(page.get(f"/api/spectrum/{row}/exposures").content)
+        assert len(header["exposures"]) == 2
+        assert {"expid", "night"} == header["exposures"][0].keys()
+        shape = 2, len(arrays["wave"])
+        flux, ivar = (arrays[name].reshape(shape).astype(float) for name in ("flux", "ivar"))
+        _, coadd = decoded(page.get(f"/api/spectrum/{row}").content)
+        mean = (flux * ivar).sum(axis=0) / np.maximum(ivar.sum(axis=0), 1e-30)
+        usable = (ivar > 0).all(axis=0) & (coadd["mask"] == 0)
+        assert np.corrcoef(mean[usable], coadd["flux"][usable])[0, 1] > 0.9
+
+    header, arrays = decoded(page.get(f"/api/spectrum/{len(night) - 1}/exposures").content)
+    assert header["exposures"] == []
+    assert {len(one) for one in arrays.values()} == {0}
+
+
+def test_a_damaged_file_of_exposures_is_one_sentence(
+    made: Path, night: ReviewNight, labels: LabelStore, exposures: list[int], tmp_path: Path
+) -> None:
+    shutil.copytree(made / "sky", tmp_path / "sky")
+    (spectra,) = (tmp_path / "sky").rglob("spectra-*.fits")
+    spectra.write_bytes(spectra.read_bytes()[:5000])
+    response = browser_of(night, tmp_path / "sky", labels, NoModel()).get(
+        "/api/spectrum/0/exposures"
+    )
+    assert response.status_code == 409
+    assert spectra.name in response.json()["error"]
+
+
+def test_the_neighbours_are_drawn_and_the_nearest_of_the_night_named(
+    page: TestClient, night: ReviewNight, bundle: Path
+) -> None:
+    scorer = Scorer.open(bundle)
+    for row in (0, 7):
+        meta = decoded(page.get(f"/api/spectrum/{row}").content)[0]["meta"]
+        header, arrays = decoded(page.get(f"/api/spectrum/{row}/neighbours").content)
+        drawn = arrays["flux"].reshape(len(meta["neighbours"]), len(arrays["rest_wave"]))
+        again = scorer.vae.encode(drawn)[:, scorer.density.axes]
+        own = night.latent[row, scorer.density.axes]
+        # What is drawn lies about where the neighbour does.
+        distance = np.linalg.norm(again - own, axis=1)
+        expected = [one["distance"] for one in meta["neighbours"]]
+        np.testing.assert_allclose(distance, expected, rtol=0.5, atol=0.5)
+
+        apart = np.linalg.norm(night.latent[:, scorer.density.axes] - own, axis=1)
+        apart[row] = np.nan
+        assert header["night"] == np.argsort(apart)[:5].tolist()
+
+
+def test_neighbours_need_the_files_of_the_model(
+    made: Path, night: ReviewNight, labels: LabelStore
+) -> None:
+    response = browser_of(night, made / "sky", labels, NoModel()).get("/api/spectrum/0/neighbours")
+    assert response.status_code == 409
+    assert "--model" in response.json()["error"]
+
+
 @pytest.mark.parametrize("z", ["", "x", "nan", "inf", "-1", "11"])
 def test_a_redshift_that_is_none_is_refused(page: TestClient, z: str) -> None:
     response = page.get("/api/spectrum/0/at", params={"z": z})
