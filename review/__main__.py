@@ -18,10 +18,11 @@ from typing import Final
 import uvicorn
 
 from outcrop import InputError, OutcropError
+from outcrop._guard import is_loopback
 from outcrop.label import check_scanner
 from outcrop.labels import LabelStore
 
-from .access import Access, is_loopback
+from .access import Access
 from .app import make_app
 from .coadds import Coadds
 from .night import ReviewNight

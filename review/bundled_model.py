@@ -66,6 +66,27 @@ class BundledModel:
             for one, place in zip(found, places, strict=True)
         ]
 
+    def neighbours_drawn(
+        self, latent: NDArray[np.float32], targetid: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return rest wavelengths (M,) and what the decoder makes of these neighbours (K, M)."""
+        reference, density = self._neighbours.reference, self._scorer.density
+        (found,) = self._neighbours.of(latent[None], np.array([targetid]))
+        rows = [np.flatnonzero(reference.targetid == one.targetid)[0] for one in found]
+        wave = self._scorer.model.wave.astype(np.float32)
+        if not rows:
+            return wave, np.zeros((0, len(wave)), np.float32)
+        return wave, self._scorer.vae.decode(density.latents[rows])
+
+    def nearest(
+        self, latent: NDArray[np.float32], latents: NDArray[np.float32], count: int
+    ) -> NDArray[np.int64]:
+        """Return which latents (N, L) are nearest to a latent (L,), the nearest first."""
+        axes = self._scorer.density.axes
+        distance = ((latents[:, axes] - latent[axes]) ** 2).sum(axis=1)
+        known = np.flatnonzero(np.isfinite(distance))
+        return known[np.argsort(distance[known], kind="stable")[:count]]
+
     def scale(self, latent: NDArray[np.float32]) -> LatentScale:
         """Return what is usual in the latents."""
         return LatentScale.of(self._scorer.density.latents)

@@ -45,6 +45,18 @@ class ReviewModel(Protocol):
         """Return the nearest training spectra of the spectrum at a latent (L,), as JSON."""
         ...
 
+    def neighbours_drawn(
+        self, latent: NDArray[np.float32], targetid: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return rest wavelengths (M,) and what the decoder makes of these neighbours (K, M)."""
+        ...
+
+    def nearest(
+        self, latent: NDArray[np.float32], latents: NDArray[np.float32], count: int
+    ) -> NDArray[np.int64]:
+        """Return which latents (N, L) are nearest to a latent (L,), the nearest first."""
+        ...
+
     def scale(self, latent: NDArray[np.float32]) -> LatentScale:
         """Return what is usual in the latents (N, L) of a night, or rather of its model."""
         ...
@@ -64,6 +76,18 @@ class NoModel:
     def neighbours(
         self, latent: NDArray[np.float32], targetid: int, labels: Mapping[int, str]
     ) -> list[dict[str, Any]]:
+        """Raise an InputError."""
+        raise InputError(_NO_FILES)
+
+    def neighbours_drawn(
+        self, latent: NDArray[np.float32], targetid: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Raise an InputError."""
+        raise InputError(_NO_FILES)
+
+    def nearest(
+        self, latent: NDArray[np.float32], latents: NDArray[np.float32], count: int
+    ) -> NDArray[np.int64]:
         """Raise an InputError."""
         raise InputError(_NO_FILES)
 
