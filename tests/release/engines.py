@@ -10,8 +10,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from outcrop.desi import find_petals
-from outcrop.plan import Plan, PlannedPetal
 from release.journal import BEGUN, Event, read_events
 
 ROOT = Path(__file__).parents[2]
@@ -32,20 +30,6 @@ workers = HighThroughputExecutor(
 )
 config = Config(executors=[workers], run_dir="{folder}", strategy_period=0.2)
 """
-
-
-def write_plan(root: Path, path: Path) -> Path:
-    """Write the plan of the petals in a folder."""
-
-    def name(file: Path) -> str:
-        return file.relative_to(root).as_posix()
-
-    petals = (
-        PlannedPetal(name(one.coadd), name(one.redrock), size=one.coadd.stat().st_size)
-        for one in find_petals(root)
-    )
-    Plan(str(root), tuple(petals)).write(path)
-    return path
 
 
 @contextmanager
@@ -160,7 +144,7 @@ def tables(output: Path) -> dict[str, bytes]:
     }
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60, pause: float = 0.1) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 200, pause: float = 0.1) -> None:
     """Wait until a function returns something true."""
     end = time.monotonic() + seconds
     while not condition():
