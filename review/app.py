@@ -152,7 +152,7 @@ def make_app(review: Review, access: Access) -> Guard:
     def places(_: Request) -> Response:
         return Response(pack(review.map()), media_type=_BYTES)
 
-    def ready(_: Request) -> Response:
+    async def ready(_: Request) -> Response:
         return _json({"coming": review.coming()})
 
     def order(request: Request) -> Response:
