@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from outcrop.errors import FolderInUse, OutcropError
 
-from . import run, status
+from . import collect, compare, run, slurm, status
 
-_COMMANDS = (run, status)
+_COMMANDS = (run, status, slurm, collect, compare)
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _EXAMPLE = """example:

@@ -64,7 +64,8 @@ class HttpSource:
                 f"{url}: no secure connection: {error}; a certificate of your own is named by "
                 "SSL_CERT_FILE"
             ) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        # RuntimeError: aiohttp's for a connection that was closed meanwhile.
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             if isinstance(error, InputError | WireError):
                 raise
             raise ConnectionFailed(f"{url}: {error or type(error).__name__}") from error
