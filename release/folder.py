@@ -49,10 +49,10 @@ def publishing(target: Path, overwrite: bool = False) -> Generator[Path]:
 
     try:
         _lock(held, temporary, target)
-        _restore(target, earlier)
-        _check(target, overwrite)
-        _empty(temporary)
         try:
+            _restore(target, earlier)
+            _check(target, overwrite)
+            _empty(temporary)
             yield temporary
             _sync(temporary)
             _check(target, overwrite)
@@ -95,17 +95,9 @@ def _restore(target: Path, earlier: Path) -> None:
 
 def _check(target: Path, overwrite: bool) -> None:
     if target.exists() and not overwrite:
-        _remove_empty(target)
         raise InputError(f"{target} exists; choose another name, or give --overwrite to replace it")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; name a folder")
-
-
-def _remove_empty(target: Path) -> None:
-    """Remove the temporary folder of a target that is not written, if nothing is in it."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    if temporary.is_dir() and not any(temporary.iterdir()):
-        temporary.rmdir()
 
 
 def _empty(folder: Path) -> None:

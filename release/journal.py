@@ -27,6 +27,11 @@ STATES: Final = (BEGUN, SCORED, CURRENT, FAILED, SET_APART, AGAIN, RUN)
 """What a line says: of a petal, that it is begun, has been scored, has a current table, cannot be
 scored, is set apart, or shall be tried again; or that a run begins."""
 
+LOCK: Final = "run"
+"""Work that the release's folder is locked for."""
+PLAN: Final = "run/plan.ecsv"
+"""The last run's plan, below the release's folder."""
+
 _FOLDER: Final = "run/journal"
 
 

@@ -4,6 +4,8 @@
 and writes its table completely or not at all. A petal with a current table is not read.
 """
 
+import contextlib
+import ctypes
 import errno
 import faulthandler
 import functools
@@ -25,15 +27,24 @@ from explanation.explainer import Explainer
 from model_store.bundle import Bundle, BundleError
 from outcrop import OutcropError, Petal, Scores, Spectra
 from outcrop._fits import FitsFile
+from outcrop.desi import warn_if_simulated
 from outcrop.explanations import Explanations
-from outcrop.night.tables import is_current, make_table
+from outcrop.night.tables import is_table_of, make_table
+from outcrop.remote import fetch, fingerprint
 from scoring.scorer import Scorer
 
 from .journal import BEGUN, CURRENT, FAILED, SCORED, Event, Journal
 
+logger = logging.getLogger(__name__)
+
 UNUSABLE: Final = "unusable"
 """State of a petal that was not scored because no petal can be: the disk is full, or the model
 cannot be opened."""
+
+# Of <malloc.h>; a larger threshold is refused before version 2.35.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_ARRAY: Final = 32 << 20
+_KEPT: Final = 1 << 30
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -113,6 +124,8 @@ class PetalResult:
     seconds : float
     message : str
         Why it was not scored.
+    foreign : bool
+        Whether the model is of a simulated sky, and the petal is not.
     """
 
     name: str
@@ -121,6 +134,7 @@ class PetalResult:
     flagged: int = 0
     seconds: float = 0.0
     message: str = ""
+    foreign: bool = False
 
 
 class ReleaseModel:
@@ -166,7 +180,7 @@ def score_planned(task: PetalTask) -> PetalResult:
         journal.write(Event(BEGUN, task.name))
         with _logged(task) as log:
             result = _score(task, model, begun)
-            print(_described(result), file=log, flush=True)
+            print(_described(result), file=log)
         if result.state != UNUSABLE:
             journal.write(
                 Event(
@@ -179,27 +193,28 @@ def score_planned(task: PetalTask) -> PetalResult:
         message = f"the model cannot be opened on {socket.gethostname()}: {error}"
         return PetalResult(task.name, UNUSABLE, message=message)
     except OSError as error:
-        # Reading raises InputError: what is left is the journal and the log.
+        # Those of reading are results: what is left is journal and log.
         return _unusable(task, error)
 
 
 def _score(task: PetalTask, model: ReleaseModel, begun: float) -> PetalResult:
-    petal, options = _petal(task), task.options
     try:
         _remove_remains(task.table)
-        scores = make_table(
-            *(task.table, petal, model.model, model),
-            options.allow_mismatch,
-            options.noise_correction,
-            options.explained,
-        )
+        with fetch(task.redrock) as redrock, fetch(task.coadd) as coadd:
+            foreign = warn_if_simulated(model.model, coadd)
+            scores = make_table(
+                *(task.table, Petal(coadd, redrock), model.model, model),
+                task.options.allow_mismatch,
+                task.options.noise_correction,
+                task.options.explained,
+            )
     except (OutcropError, OSError, MemoryError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         if isinstance(cause, OSError) and cause.errno in _FULL:
             return _unusable(task, cause)
         return PetalResult(task.name, FAILED, message=str(error) or type(error).__name__)
     except Exception as error:
-        logging.getLogger(__name__).exception("unexpected")
+        logger.exception("unexpected")
         return PetalResult(
             task.name,
             FAILED,
@@ -209,32 +224,49 @@ def _score(task: PetalTask, model: ReleaseModel, begun: float) -> PetalResult:
 
     flagged = int(np.count_nonzero(scores.anomaly))
     seconds = round(time.monotonic() - begun, 3)
-    return PetalResult(task.name, SCORED, len(scores), flagged, seconds)
-
-
-def _petal(task: PetalTask) -> Petal:
-    return Petal(Path(task.coadd), Path(task.redrock))
+    return PetalResult(task.name, SCORED, len(scores), flagged, seconds, foreign=foreign)
 
 
 def _current_rows(task: PetalTask, model: ReleaseModel) -> int | None:
     """Return the number of rows of the table where that is current, else None."""
-    options = task.options
-    if not is_current(
-        task.table, _petal(task), model.model, options.noise_correction, options.explained
-    ):
+    if not task.table.exists():
         return None
-    with FitsFile(task.table) as file:
-        return int(file.header("OUTLIERS")["NAXIS2"])
+    options = task.options
+    try:
+        # Of remote files only the fingerprints are asked for.
+        files = fingerprint(task.coadd), fingerprint(task.redrock)
+        if not is_table_of(
+            *(task.table, files, model.model, options.noise_correction, options.explained)
+        ):
+            return None
+        with FitsFile(task.table) as file:
+            return int(file.header("OUTLIERS")["NAXIS2"])
+    except OutcropError:
+        # The table is made again, or that says what is wrong.
+        return None
 
 
 @functools.cache
 def _model(bundle: str, sha256: str) -> ReleaseModel:
+    _keep_memory()
     opened = Bundle.open(bundle)
     if opened.sha256 != sha256:
         raise BundleError(
             f"{bundle} has sha256 {opened.sha256[:8]}, the run began with {sha256[:8]}; run again"
         )
     return ReleaseModel(opened)
+
+
+def _keep_memory() -> None:
+    """Let the C library keep the memory of one petal for the next, instead of asking anew.
+
+    The pages of new memory are set to zero by the kernel, which takes as long as reading them.
+    """
+    # Other libraries than GNU's have no mallopt.
+    with contextlib.suppress(AttributeError, OSError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_ARRAY)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
 @functools.cache

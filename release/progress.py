@@ -3,17 +3,15 @@
 import logging
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from outcrop.plan import Plan
 
+from .journal import SCORED
 from .petal import PetalResult
-
-if TYPE_CHECKING:
-    from .run import Totals
 
 logger = logging.getLogger(__name__)
 
@@ -29,21 +27,19 @@ class Progress:
     """
 
     def __init__(self, plan: Plan) -> None:
-        petals = plan.petals
         # Not all plans know the number of spectra.
-        self._known = all(petal.spectra >= 0 for petal in petals)
-        self._weights = {one.coadd: one.spectra if self._known else 1 for one in petals}
+        known = all(petal.spectra >= 0 for petal in plan.petals)
+        self._weights = {one.coadd: one.spectra if known else 1 for one in plan.petals}
+        self._unit = " spectra" if known else " petals"
         self._left = sum(self._weights.values())
+        self._scored = self._spectra = self._ended = self._failed = 0
         self._redirected: Any = logging_redirect_tqdm()
 
     def __enter__(self) -> "Progress":
         self._redirected.__enter__()
-        self._start = self._shown = time.monotonic()
-        self._done = 0
-        # disable=None: only on a terminal.
-        self._bar: Any = tqdm(
-            total=self._left, unit=" spectra" if self._known else " petals", disable=None
-        )
+        self._begun = self._shown = time.monotonic()
+        # disable=None: only on a terminal. What is scored already is not counted.
+        self._bar: Any = tqdm(total=self._left, unit=self._unit, unit_scale=True, disable=None)
         return self
 
     def __exit__(
@@ -55,26 +51,34 @@ class Progress:
         self._bar.close()
         self._redirected.__exit__(kind, error, trace)
 
-    def ended(self, result: PetalResult) -> None:
-        """Count a petal."""
-        weight = self._weights[result.name]
+    def omit(self, petal: str, failed: bool = False) -> None:
+        """Leave a petal out that is not scored in this run."""
+        weight = self._weights[petal]
         self._left -= weight
-        self._done += weight
-        self._bar.update(weight)
+        self._ended += 1
+        self._failed += failed
+        self._bar.total -= weight
 
-    def show(self, totals: "Totals") -> None:
-        """Show the counts."""
-        failed = len(totals.failures) + len(totals.set_apart)
-        if not self._bar.disable:
-            self._bar.set_postfix(failed=failed, refresh=False)
-        elif time.monotonic() - self._shown > _PAUSE:
-            self._shown = time.monotonic()
-            elapsed = self._shown - self._start
+    def ended(self, result: PetalResult) -> None:
+        """Count a petal, and show the progress."""
+        if result.state != SCORED:
+            self.omit(result.name, failed=bool(result.message))
+        else:
+            weight = self._weights[result.name]
+            self._left -= weight
+            self._ended += 1
+            self._scored += weight
+            self._spectra += result.spectra
+            self._bar.set_postfix(failed=self._failed, refresh=False)
+            self._bar.update(weight)
+
+        now = time.monotonic()
+        if self._bar.disable and now - self._shown > _PAUSE:
+            self._shown = now
+            elapsed = now - self._begun
+            left = elapsed * self._left / self._scored if self._scored else 0.0
             logger.info(
                 "%d of %d petals, %d failed; %.0f spectra/s; %s left",
-                totals.petals - totals.waiting,
-                totals.petals,
-                failed,
-                totals.spectra / elapsed,
-                tqdm.format_interval(elapsed * self._left / max(self._done, 1)),
+                *(self._ended, len(self._weights), self._failed, self._spectra / elapsed),
+                tqdm.format_interval(left) if self._scored else "unknown",
             )

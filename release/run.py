@@ -15,25 +15,27 @@ import contextlib
 import logging
 import os
 import queue
-import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from outcrop import InputError, OutcropError
+from outcrop._signals import stopped_by_signals
 from outcrop.night.folder_lock import locked
 from outcrop.plan import Plan
+from outcrop.remote import is_remote
 
-from .executors import open_engine
+from .executors import NAMES, open_engine
 from .journal import (
     AGAIN,
     CURRENT,
+    FAILED,
+    LOCK,
+    PLAN,
     RUN,
     SCORED,
     SET_APART,
@@ -44,13 +46,12 @@ from .journal import (
 )
 from .petal import UNUSABLE, PetalResult, PetalTask, ScoringOptions, score_planned
 from .progress import Progress
+from .status import show_failures
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 logger = logging.getLogger(__name__)
 
-LOCK: Final = "run"
-"""Work that the release's folder is locked for."""
 KILLS: Final = 3
 """A petal that kills so many processes is set apart."""
 _WINDOW: Final = 64  # petals submitted at a time, where it is not given
@@ -59,6 +60,8 @@ _POLL: Final = 0.5  # s, between looks whether the run is to stop
 
 _EXAMPLE: Final = """example:
   python -m release run plan.ecsv --model models/first --output outliers --executor processes:8
+  mpiexec -n 9 python -m mpi4py.futures -m release run plan.ecsv --model models/first \\
+      --output outliers --executor mpi
 
 environment:
   DESI_LOGLEVEL   debug, info (default), warning, error or critical
@@ -183,20 +186,20 @@ class _Run:
         self._in_progress: dict[Future[PetalResult], PetalTask] = {}
         self._ended: queue.SimpleQueue[Future[PetalResult]] = queue.SimpleQueue()
         self._barren = 0
+        self._warned = False
 
+        self._plan, self._options = plan, options
         self._write(Event(RUN, message=f"{len(plan.petals)} petals of {plan.root}"))
+        plan.write(folder / PLAN, overwrite=True)
         self._records = read_records(read_events(folder))
-        for petal in sorted(plan.petals, key=lambda one: (-one.size, -one.spectra, one.coadd)):
-            addresses = plan.address(petal.coadd), plan.address(petal.redrock)
-            task = PetalTask(petal.coadd, *addresses, str(folder), options)
-            if again and task.name in self._records:
-                self._write(Event(AGAIN, task.name))
-            self._enqueue(task, 0 if again else self._kills(task))
+        if again:
+            self._forgive()
 
     def run(self) -> Totals:
         """Score the petals."""
         with self._progress:
             try:
+                self._enqueue_all()
                 while not self._stop.is_set() and not self._fatal:
                     self._submit()
                     if not self._in_progress:
@@ -208,6 +211,16 @@ class _Run:
             raise OutcropError(self._fatal)
         return self.totals
 
+    def _enqueue_all(self) -> None:
+        """Let every petal wait, the largest first."""
+        plan = self._plan
+        for petal in sorted(plan.petals, key=lambda one: (-one.size, -one.spectra, one.coadd)):
+            coadd, redrock = (
+                _absolute(plan.address(name)) for name in (petal.coadd, petal.redrock)
+            )
+            folder = str(self._folder)
+            self._enqueue(PetalTask(petal.coadd, coadd, redrock, folder, self._options))
+
     def _submit(self) -> None:
         """Submit as many petals as fit into the window, those that killed processes last."""
         while len(self._in_progress) < self._window:
@@ -217,7 +230,11 @@ class _Run:
                 task = self._alone.popleft()
             else:
                 return
-            future = self._executor.submit(score_planned, task)
+            try:
+                future = self._executor.submit(score_planned, task)
+            except BrokenExecutor as error:
+                self._fatal = f"the executor cannot go on: {error}; run again"
+                return
             self._in_progress[future] = task
             future.add_done_callback(self._ended.put)
             if self._kills(task) >= KILLS - 1:
@@ -244,13 +261,19 @@ class _Run:
                 lost.append((task, error))
         if lost:
             self._recover(lost)
-        self._progress.show(self.totals)
 
     def _end(self, result: PetalResult) -> None:
         totals = self.totals
         if result.state == UNUSABLE:
             self._fatal = self._fatal or result.message
             return
+        if result.foreign and not self._warned:
+            self._warned = True
+            logger.warning(
+                "the model was trained on a simulated sky, and %s is not simulated: do not take "
+                "its scores for DESI results",
+                result.name,
+            )
         if result.state == SCORED:
             totals.scored += 1
             totals.spectra += result.spectra
@@ -269,35 +292,42 @@ class _Run:
         """Submit again what was lost with a process, or set it apart."""
         before = {task.name: self._kills(task) for task, _ in lost}
         self._records = read_records(read_events(self._folder))
-        killers = [task for task, _ in lost if self._kills(task) > before[task.name]]
-        _, error = lost[0]
-        reason = f"{type(error).__name__}: {error}"
+        begun = [task.name for task, _ in lost if self._kills(task) > before[task.name]]
+        reason = f"{type(lost[0][1]).__name__}: {lost[0][1]}"
         logger.warning(
-            "a process was lost (%s) with %s; tried again",
-            reason,
-            ", ".join(task.name for task in killers) or "no petal begun",
+            "a process has ended in the midst of %s (%s)", ", ".join(begun) or "no petal", reason
         )
 
-        self._barren = 0 if killers else self._barren + 1
+        self._barren = 0 if begun else self._barren + 1
         if self._barren >= _BARREN:
-            self._fatal = f"the executor begins no petal: {reason}; check it, and run again"
+            self._fatal = f"processes end before they begin a petal ({reason}); check them"
+        # What was not begun comes first.
         for task, _ in reversed(lost):
-            kills = self._kills(task)
-            if kills:
-                self._enqueue(task, kills)
+            if self._kills(task):
+                self._enqueue(task)
             else:
                 self._fresh.appendleft(task)
 
-    def _enqueue(self, task: PetalTask, kills: int) -> None:
-        if kills >= KILLS:
-            message = f"{kills} processes were killed while it was scored; see {task.log}"
-            record = self._records.get(task.name)
-            if record is None or record.last.state != SET_APART:
-                self._write(Event(SET_APART, task.name, message=message))
-                logger.error("%s is set apart: %s", task.name, message)
-            self.totals.set_apart[task.name] = message
-        else:
+    def _enqueue(self, task: PetalTask) -> None:
+        """Let a petal wait, or set it apart."""
+        kills = self._kills(task)
+        if kills < KILLS:
             (self._fresh, self._second, self._alone)[kills].append(task)
+            return
+
+        message = f"{kills} processes have ended in its midst; see {task.log}"
+        if self._records[task.name].last.state != SET_APART:
+            self._write(Event(SET_APART, task.name, message=message))
+            logger.error("%s is set apart: %s", task.name, message)
+        self.totals.set_apart[task.name] = message
+        self._progress.omit(task.name, failed=True)
+
+    def _forgive(self) -> None:
+        """Let the petals that are set apart be tried again."""
+        for name, record in self._records.items():
+            if record.last.state == SET_APART:
+                self._write(Event(AGAIN, name))
+        self._records = read_records(read_events(self._folder))
 
     def _kills(self, task: PetalTask) -> int:
         record = self._records.get(task.name)
@@ -342,7 +372,7 @@ def add_parser(commands: _Commands) -> None:
         "--executor",
         default="processes",
         metavar="E",
-        help="processes[:N] (default: one for each core)",
+        help=f"{NAMES}; default: processes, one for each core",
     )
 
     run.add_argument("--explain", action="store_true", help="explain the flagged spectra")
@@ -375,7 +405,7 @@ def _run(options: argparse.Namespace) -> int:
         options.allow_mismatch,
     )
     stop = threading.Event()
-    with _signals(stop) as caught, open_engine(options.executor) as engine:
+    with stopped_by_signals(stop.set) as caught, open_engine(options.executor) as engine:
         totals = score_release(
             plan,
             engine.executor,
@@ -385,37 +415,13 @@ def _run(options: argparse.Namespace) -> int:
             again=options.again,
             stop=stop,
         )
-    _print(totals)
+    print(totals)
+    show_failures({FAILED: totals.failures, SET_APART: totals.set_apart})
     if caught:
         raise KeyboardInterrupt(caught[0])
     return 0 if totals.complete else 1
 
 
-def _print(totals: Totals) -> None:
-    print(totals)
-
-
-@contextmanager
-def _signals(stop: threading.Event) -> Generator[list[int]]:
-    """Stop at the first SIGINT or SIGTERM; a second one ends the process.
-
-    Yields a list to which the signal's number is added.
-    """
-    caught: list[int] = []
-
-    def handle(number: int, _: FrameType | None) -> None:
-        caught.append(number)
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
-        # Not print: the signal may have interrupted one.
-        os.write(2, b"outcrop: finishing the petals in progress; press Ctrl-C again to stop now\n")
-        stop.set()
-
-    before: dict[int, Any] = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _absolute(address: str) -> str:
+    """Return an address for processes in any folder."""
+    return address if is_remote(address) else os.path.abspath(address)  # noqa: PTH100

@@ -20,6 +20,7 @@ _EXAMPLE = """example:
   python -m training evaluate models/first sky/test
   python -m training calibrate models/first sky/own --output models/first-own-sky
   python -m training figures models/first sky/test --output figures
+  python -m training simulate release --petals 100 --seed 3 --layout tiles healpix --zcatalog
   python -m training fit dr1-bright.ecsv --output models/dr1
   python -m training reproduce edr-bright.ecsv --output edr
 """
@@ -105,6 +106,25 @@ def _add_simulate(commands: _Commands) -> None:
         type=_count,
         default=0,
         help="also write the N exposures of each petal, spectra-*.fits (default: none)",
+    )
+    simulate.add_argument(
+        "--layout",
+        choices=("tiles", "healpix"),
+        nargs="+",
+        default=["tiles"],
+        help="of the folders, as in DESI's releases; N files of each (default: tiles)",
+    )
+    simulate.add_argument(
+        "--fibres",
+        metavar="N",
+        type=_count,
+        default=500,
+        help="write the first N of each petal's 500 fibres (default: all)",
+    )
+    simulate.add_argument(
+        "--zcatalog",
+        action="store_true",
+        help="also write zcatalog/v1/zall-*.fits, the redshift catalogues of the layouts",
     )
     simulate.add_argument(
         "--overwrite", action="store_true", help="replace the simulated sky that DIR holds"
@@ -248,8 +268,12 @@ def _simulate(options: argparse.Namespace) -> None:
         options.anomalies,
         options.nuisances,
         options.exposures,
+        options.layout,
+        options.fibres,
+        options.zcatalog,
     )
-    print(f"sky: {options.petals} petals and truth.csv in {options.folder}")
+    petals = options.petals * len(options.layout)
+    print(f"sky: {petals} petals and truth.csv in {options.folder}")
 
 
 def _fit(options: argparse.Namespace) -> None:

@@ -4,8 +4,11 @@
  */
 
 import { byId, element } from "./elements.js";
+import { closeInset, nextInset } from "./inset.js";
 import { assess, rate, takeShownZ, undo } from "./labels.js";
+import { focusMap } from "./map.js";
 import { move, nextRedshift, showZ, skip } from "./navigation.js";
+import { togglePanel } from "./panel.js";
 import { pan, resetZoom, smooth, zoom } from "./spectrum.js";
 import { set, state } from "./store.js";
 import { nextLines, otherFrame } from "./tools.js";
@@ -34,8 +37,30 @@ const KEYS = [
   { keys: [",", "<"], shown: [","], text: "shorter wavelengths", act: () => pan(-0.2) },
   { keys: [".", ">"], shown: ["."], text: "longer wavelengths", act: () => pan(0.2) },
   { keys: ["r"], text: "all wavelengths", act: resetZoom },
+  { keys: ["i"], text: "inset: next peak beyond the axis, then segments; follows the pointer", act: () => nextInset(1) },
+  { keys: ["I"], text: "the stretch before", act: () => nextInset(-1) },
+  { keys: ["Escape"], shown: ["Esc"], text: "close the inset", act: closeInset },
+  { keys: ["e"], text: "exposures", act: () => togglePanel("exposures") },
+  { keys: ["k"], text: "neighbours", act: () => togglePanel("neighbours") },
+  { keys: ["m"], text: "to the map", act: focusMap },
   { keys: ["?"], text: "these keys", act: toggleHelp },
 ];
+/** What else can be done, by where it is done. */
+const ELSEWHERE = {
+  "In the list": [{ shown: ["↑", "↓"], text: "the spectrum above, below" }],
+  "On the map": [
+    { shown: ["←", "→", "↑", "↓"], text: "move the cross (Shift: in small steps)" },
+    { shown: ["Enter"], text: "look at the spectrum below the cross" },
+    { shown: ["space"], text: "begin a box, and end it: the list shows what is inside" },
+    { shown: ["Esc"], text: "leave the box" },
+  ],
+  "With a pointer": [
+    { shown: ["drag"], text: "over a plot: zoom in; on the map: list what is inside" },
+    { shown: ["double click"], text: "all wavelengths" },
+    { shown: ["wheel"], text: "zoom (Shift: pan)" },
+    { shown: ["click"], text: "in the list or on the map: look at that spectrum" },
+  ],
+};
 const ACTS = new Map(KEYS.flatMap(({ keys = [], act }) => keys.map((key) => [key, act])));
 const WRITTEN = new Set(["text", "number", "search"]);
 
@@ -95,17 +120,22 @@ function onKey(event) {
   event.preventDefault();
 }
 
+function helpRow({ keys, shown, text }) {
+  return element(
+    "tr",
+    {},
+    element("td", {}, ...(shown ?? keys).flatMap((key) => [element("kbd", {}, key), " "])),
+    element("td", {}, text),
+  );
+}
+
 /** Listen to keys, and list them in the help. */
 export function startKeys() {
-  const rows = KEYS.map(({ keys, shown, text }) =>
-    element(
-      "tr",
-      {},
-      element("td", {}, ...(shown ?? keys).flatMap((key) => [element("kbd", {}, key), " "])),
-      element("td", {}, text),
-    ),
-  );
-  byId("help-keys").replaceChildren(...rows);
+  const others = Object.entries(ELSEWHERE).flatMap(([title, all]) => [
+    element("tr", {}, element("th", { colSpan: 2, scope: "colgroup" }, title)),
+    ...all.map(helpRow),
+  ]);
+  byId("help-keys").replaceChildren(...KEYS.map(helpRow), ...others);
   byId("open-help").addEventListener("click", toggleHelp);
   byId("close-help").addEventListener("click", toggleHelp);
   byId("skip").addEventListener("click", skip);

@@ -42,6 +42,7 @@ _LINE: Final = 1.3
 """A sky line has more than this times the noise between the lines."""
 _WIDTH: Final = 1.5  # σ of a line's residual, pixels
 _POOL: Final = 12
+_OBJECTS: Final = 1 << 22
 
 Rows = NDArray[np.intp]
 
@@ -122,7 +123,7 @@ class RepeatedTargets:
         """Draw those of all petals with this number on their tile."""
         rng = np.random.default_rng(np.random.SeedSequence([seed, petal, 1 << 41]))
         targets = draw_targets(rng, _POOL)
-        return RepeatedTargets(targets, (1 << 22) - 1 - np.arange(_POOL, dtype=np.int64))
+        return RepeatedTargets(targets, _OBJECTS - 1 - np.arange(_POOL, dtype=np.int64))
 
     def place(self, rng: np.random.Generator, targets: Targets, strength: float) -> Rows:
         """Replace targets in place, and return the row of each repeated one, −1 if left out."""
@@ -132,3 +133,8 @@ class RepeatedTargets:
         rows[chosen] = rng.choice(len(targets.z), len(chosen), replace=False)
         targets.replace(rows[chosen], self.targets, chosen)
         return rows
+
+
+def is_repeated(targetid: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which TARGETIDs are of repeated targets, wherever they are placed."""
+    return (targetid > 0) & (targetid % _OBJECTS >= _OBJECTS - _POOL)

@@ -7,6 +7,7 @@ anomalies. The other modules of
 performance, and every file is marked as simulated.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,9 +24,17 @@ from training.sky.exposures import split
 from training.sky.files import BGS_ANY, SimulatedPetal, magnitudes, structured, write_petal
 from training.sky.frame import OBSERVED
 from training.sky.grid import Array
+from training.sky.healpix import in_pixel, number_of
 from training.sky.noise import NO_DATA, observe, scaled_to
-from training.sky.nuisances import RepeatedTargets, add_other_surveys, dim, draw_systematics
+from training.sky.nuisances import (
+    RepeatedTargets,
+    add_other_surveys,
+    dim,
+    draw_systematics,
+    is_repeated,
+)
 from training.sky.targets import Targets, draw_targets
+from training.sky.zcatalog import CATALOGUES, catalogue_rows, write_catalogue
 from training.truth import FILE as TRUTH
 from training.truth import write_truth
 
@@ -59,6 +68,9 @@ def simulate(
     anomalies: float = 0.0,
     nuisances: float = 1.0,
     exposures: int = 0,
+    layouts: Sequence[str] = ("tiles",),
+    fibres: int = FIBRES,
+    zcatalog: bool = False,
 ) -> None:
     """Write petals of a simulated sky and a table of the truth.
 
@@ -70,9 +82,9 @@ def simulate(
     Parameters
     ----------
     folder : Path
-        Where ``tiles/cumulative/TILEID/NIGHT/`` and ``truth.csv`` go; made if missing.
+        Where the files and ``truth.csv`` go; made if missing.
     petals : int
-        Number of petals, ten to a tile.
+        Number of petals, ten to a tile, or of healpix files.
     seed : int
         Not negative. Other seeds give other TARGETIDs and TILEIDs.
     anomalies : float
@@ -82,12 +94,19 @@ def simulate(
     exposures : int
         Number of exposures of each petal, in a ``spectra-*.fits`` beside its coadd; with 0 there
         is none. The spectra are the same in any case.
+    layouts : sequence of str
+        ``tiles``: ``tiles/cumulative/TILEID/NIGHT/``; ``healpix``:
+        ``healpix/SURVEY/PROGRAM/PIXEL//100/PIXEL/``. Each has `petals` files, of two programmes.
+    fibres : int
+        How many of the 500 fibres of each petal are written, those of repeated targets first.
+    zcatalog : bool
+        Whether the redshift catalogue of each layout is written, in ``zcatalog/v1``.
 
     Raises
     ------
     ValueError
-        If petals is not positive, seed is negative, or anomalies or nuisances is not between 0
-        and 1.
+        If petals is not positive, seed is negative, anomalies or nuisances is not between 0
+        and 1, fibres not between 1 and 500, or there is another layout.
     """
     if petals < 1:
         raise ValueError(f"petals is {petals}; expected 1 or more")
@@ -97,16 +116,36 @@ def simulate(
         raise ValueError(f"anomalies is {anomalies}; expected a share between 0 and 1")
     if not 0 <= nuisances <= 1:
         raise ValueError(f"nuisances is {nuisances}; expected a strength between 0 and 1")
+    if not 1 <= fibres <= FIBRES:
+        raise ValueError(f"fibres is {fibres}; expected 1 to {FIBRES}")
+    for layout in layouts:
+        if layout not in CATALOGUES:
+            raise ValueError(f"layout is {layout!r}; expected {' or '.join(CATALOGUES)}")
 
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[tuple[int, str, float, float]] = []
-    with tqdm(range(petals), desc="simulate", unit="petal") as bar:
-        for number in bar:
+    truth: dict[int, tuple[str, float, float]] = {}
+    written: set[int] = set()
+    catalogue: dict[str, list[NDArray[np.void]]] = {layout: [] for layout in layouts}
+    files = [(layout, file) for layout in catalogue for file in range(petals)]
+    with tqdm(files, desc="simulate", unit="petal") as bar:
+        for layout, file in bar:
+            number = number_of(file) if layout == "healpix" else file
             petal, targets = make_petal(seed, number, anomalies, nuisances, exposures)
+            if layout == "healpix":
+                petal = in_pixel(petal, seed, file)
+            known = zip(targets.kind, targets.true_z, targets.strength, strict=True)
+            ids = petal.fibermap["TARGETID"]
+            truth |= zip(ids[petal.fibermap["OBJTYPE"] == "TGT"].tolist(), known, strict=True)
+
+            # Repeated targets first: few fibres have some, too.
+            rows = np.argsort(~is_repeated(ids), kind="stable")[:fibres]
+            petal = petal.rows(np.sort(rows))
             write_petal(folder, petal)
-            ids = petal.fibermap["TARGETID"][petal.fibermap["OBJTYPE"] == "TGT"]
-            rows += zip(ids, targets.kind, targets.true_z, targets.strength, strict=True)
-    write_truth(folder, rows)
+            catalogue[layout].append(catalogue_rows(petal))
+            written.update(petal.fibermap["TARGETID"].tolist())
+    for layout, rows in catalogue.items() if zcatalog else ():
+        write_catalogue(folder / CATALOGUES[layout], rows)
+    write_truth(folder, ((one, *known) for one, known in truth.items() if one in written))
 
 
 def remove_sky(folder: Path) -> None:
@@ -128,6 +167,8 @@ def remove_sky(folder: Path) -> None:
             )
 
     (folder / TRUTH).unlink(missing_ok=True)
+    for catalogue in CATALOGUES.values():
+        (folder / catalogue).unlink(missing_ok=True)
     for petal in petals:
         petal.coadd.unlink()
         petal.redrock.unlink()

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -69,11 +71,23 @@ class ReviewProcess:
         while time.monotonic() < end:
             assert self._process.poll() is None, "the review ended"
             try:
-                httpx2.get(f"{self.address}/api/columns", timeout=START).raise_for_status()
+                # It waits for the model; what is not there yet would keep the first test waiting.
+                httpx2.get(f"{self.address}/api/spectrum/0", timeout=START).raise_for_status()
                 return
             except httpx2.ConnectError:
                 time.sleep(0.1)
         pytest.fail(f"the review does not answer within {START} s")
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let no file of the process grow."""
+        process = psutil.Process(self._process.pid)
+        before = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (1, before[1]))
+        try:
+            yield
+        finally:
+            process.rlimit(psutil.RLIMIT_FSIZE, before)
 
     def kill(self) -> None:
         """End the process as `kill -9` does."""
@@ -83,7 +97,7 @@ class ReviewProcess:
 
 @pytest.fixture(scope="session")
 def server(
-    made: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+    made: Path, exposures: list[int], bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ReviewProcess]:
     if not PACKAGES.is_dir():
         pytest.skip(f"{PACKAGES} is absent; run make review-packages")

@@ -9,12 +9,10 @@ import math
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -23,6 +21,7 @@ from tqdm import tqdm
 
 from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WORKERS
 from ._files import check_output, write_atomically
+from ._signals import stopped_by_signals
 from ._version import __version__
 from .client import Client
 from .desi import read_spectra, warn_if_simulated
@@ -658,7 +657,7 @@ def _night(options: argparse.Namespace) -> int:
             options.report,
         )
 
-        with _signals(night.stop) as caught:
+        with stopped_by_signals(night.stop) as caught:
             try:
                 night.watch() if options.watch else night.run()
             except OutcropError:
@@ -702,34 +701,6 @@ def _print(text: str) -> None:
     """Print text with file names, whose bytes the output's encoding may not have."""
     encoding = sys.stdout.encoding
     print(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Generator[list[int]]:
-    """Call a function at the first SIGINT or SIGTERM; a second one ends the process.
-
-    Yields a list to which the signal's number is added. Only the main thread can handle signals.
-    """
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def handle(number: int, _: FrameType | None) -> None:
-        caught.append(number)
-        # Python's own handler would wait for the threads of the petals in progress.
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
-        # Not print: the signal may have interrupted one.
-        os.write(2, b"outcrop: finishing the petals in progress; press Ctrl-C again to stop now\n")
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _export_labels(options: argparse.Namespace) -> int:

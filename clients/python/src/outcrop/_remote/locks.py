@@ -6,8 +6,12 @@ import random
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from ..errors import InputError
+
+LOCK: Final = "lock"
+"""Name of the lock file of a folder."""
 
 
 @contextmanager
@@ -27,7 +31,6 @@ def locked(path: Path, shared: bool = False) -> Generator["Lock"]:
 @contextmanager
 def one_of(folder: Path, number: int) -> Generator[None]:
     """Hold one of several equal locks during a block, as one of a limited number of connections."""
-    folder.mkdir(parents=True, exist_ok=True)
     order = random.sample(range(number), number)
     for each in order:
         lock = Lock(folder / str(each))
@@ -84,6 +87,11 @@ class Lock:
                 return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except FileNotFoundError:
                 continue  # its folder was deleted meanwhile
+            except OSError as error:
+                raise InputError(
+                    f"{self._path} cannot be made ({error.strerror}); OUTCROP_REMOTE_CACHE names "
+                    "another folder for the cache"
+                ) from error
 
     def _flock(self, operation: int) -> None:
         try:

@@ -6,6 +6,7 @@ corrected and its flagged spectra explained as it is to be now, and it is not ol
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from .._fits import FitsFile
 from ..desi import read_spectra
 from ..errors import InputError
 from ..explanations import Explanations
-from ..fingerprint import has_fingerprints
+from ..fingerprint import FileFingerprint, has_fingerprints
 from ..flagged import explain_flagged
 from ..inputs import NoiseCards
 from ..model import Model
@@ -47,7 +48,20 @@ def is_current(
 ) -> bool:
     """Return whether a table is complete, of these files and this model, and made as asked."""
     try:
-        fingerprints = petal.fingerprints()
+        return is_table_of(table, petal.fingerprints(), model, noise_correction, explained)
+    except InputError:
+        return False
+
+
+def is_table_of(
+    table: Path,
+    fingerprints: Sequence[FileFingerprint],
+    model: Model,
+    noise_correction: bool = True,
+    explained: bool = True,
+) -> bool:
+    """Return the same of files that need not be here."""
+    try:
         with FitsFile(table) as file:
             sha256 = file.header("OUTLIERS").get("MODELSHA")
             primary = file.header("PRIMARY")

@@ -1,0 +1,264 @@
+"""Slurm: write a batch script that runs a release on CPU nodes of NERSC's Perlmutter.
+
+The arguments after ``--`` are those of ``run``, as they would be typed in this folder. The script
+goes to standard output. Nodes and time follow from the plan, from the rate at which one process
+scores, which `run` prints, and from the rate at which a node reads.
+"""
+
+import argparse
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Final, TypeAlias
+
+from outcrop import InputError
+from outcrop.plan import Plan
+from outcrop.remote import is_remote
+
+from . import run
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+# A CPU node of Perlmutter: two processors of 64 cores, two hardware threads each
+# (https://docs.nersc.gov/systems/perlmutter/architecture/).
+_CORES: Final = 128
+# Of coadds whose rows are not counted in the plan.
+_ROWS: Final = 500
+# Bytes of flux, inverse variance and mask of a spectrum, with its share of the tables; the
+# resolution is not read.
+_BYTES: Final = 75_000
+_START: Final = 120  # s, until all processes score
+_MARGIN: Final = 1.5
+_STEP: Final = 600  # s, to which the time is rounded up
+
+_EXAMPLE: Final = """example:
+  python -m release slurm --account desi --image docker:desihub/outcrop-release:0.1.0 \\
+      --rate 1500 -- plan.ecsv --model models/first --output outliers > outliers.sl
+  sbatch outliers.sl
+
+Submitted again after its time limit, or after anything else, it continues where it ended.
+"""
+
+_SCRIPT: Final = Template("""\
+#!/bin/bash
+# $estimate
+#SBATCH --job-name=outcrop
+#SBATCH --account=$account
+#SBATCH --qos=$qos
+#SBATCH --constraint=cpu
+#SBATCH --nodes=$nodes
+#SBATCH --ntasks-per-node=$cores
+#SBATCH --cpus-per-task=2
+#SBATCH --time=$time
+#SBATCH --chdir=$here
+#SBATCH --output=outcrop-%j.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+${directives}set -euo pipefail
+export OMP_NUM_THREADS=1
+mkdir -p $output
+
+# A rank that is killed ends all of them, with a status above 128. What is scored is not scored
+# again, and a petal that kills its rank three times is set apart.
+status=0
+for _ in 1 2 3 4; do
+    status=0
+    srun --cpu-bind=cores $container \\
+        python -m mpi4py.futures -m release run \\
+        $arguments --executor=mpi || status=$$?
+    if ((status <= 128)); then
+        break
+    fi
+done
+exit "$$status"
+""")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan takes on a number of nodes.
+
+    Attributes
+    ----------
+    petals, spectra : int
+    nodes : int
+    rate : float
+        Spectra that a process scores in a second.
+    bandwidth : float
+        GB that a node reads in a second.
+    """
+
+    petals: int
+    spectra: int
+    nodes: int
+    rate: float
+    bandwidth: float
+
+    @property
+    def processes(self) -> int:
+        """Ranks that score; the first one submits."""
+        return self.nodes * _CORES - 1
+
+    @property
+    def seconds(self) -> int:
+        """Time to ask for: that of starting, reading and scoring and a half more, rounded up."""
+        scoring = self.spectra / (self.rate * self.processes)
+        reading = self.spectra * _BYTES / (self.bandwidth * 1e9 * self.nodes)
+        return math.ceil(_MARGIN * (_START + reading + scoring) / _STEP) * _STEP
+
+    def __str__(self) -> str:
+        return (
+            f"{self.petals:,} petals, about {self.spectra:,} spectra: {self.rate:,g} a second in "
+            f"each of {self.processes:,} processes, {_BYTES // 1000} kB of each at "
+            f"{self.bandwidth:g} GB/s a node"
+        )
+
+
+def estimate(plan: Plan, hours: float, rate: float, bandwidth: float) -> Estimate:
+    """Return the estimate for the fewest nodes that need no more than some hours.
+
+    Raises
+    ------
+    InputError
+        Where a process for each petal would not be enough.
+    """
+    petals = len(plan.petals)
+    spectra = sum(petal.spectra if petal.spectra >= 0 else _ROWS for petal in plan.petals)
+    most = math.ceil((petals + 1) / _CORES)
+    for nodes in range(1, most + 1):
+        found = Estimate(petals, spectra, nodes, rate, bandwidth)
+        if found.seconds <= hours * 3600:
+            return found
+
+    least = Estimate(petals, spectra, most, rate, bandwidth)
+    raise InputError(
+        f"{petals} petals take {_clock(least.seconds)} with a process for each of them, and "
+        f"--hours is {hours:g}; give more"
+    )
+
+
+def script(
+    arguments: Sequence[str],
+    needed: Estimate,
+    folders: Sequence[Path],
+    *,
+    image: str,
+    account: str,
+    qos: str = "regular",
+    podman: bool = False,
+) -> str:
+    """Return the batch script of a run.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of ``python -m release run``, without the executor.
+    needed : Estimate
+    folders : sequence of Path
+        That of the job, that of the tables, and others that processes must see.
+    image, account, qos : str
+    podman : bool
+        Whether the image is run by podman-hpc, not by shifter.
+    """
+    here, output = folders[:2]
+    container = "shifter"
+    directives = f"#SBATCH --image={image}\n#SBATCH --module=mpich\n"
+    if podman:
+        volumes = (f"--volume={folder}:{folder}" for folder in dict.fromkeys(folders))
+        options = ("--rm", "--mpi", "--userns=keep-id", *volumes, f"--workdir={here}")
+        container = shlex.join(["podman-hpc", "run", *options, image])
+        directives = ""
+
+    return _SCRIPT.substitute(
+        estimate=needed,
+        account=account,
+        qos=qos,
+        nodes=needed.nodes,
+        cores=_CORES,
+        time=_clock(needed.seconds),
+        here=shlex.quote(str(here)),
+        output=shlex.quote(str(output)),
+        directives=directives,
+        container=container,
+        arguments=shlex.join(arguments),
+    )
+
+
+def add_parser(commands: _Commands) -> None:
+    """Add the command ``slurm``."""
+    slurm = commands.add_parser(
+        "slurm",
+        help="write a batch script for NERSC's CPU nodes",
+        description=__doc__,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    slurm.add_argument("--account", required=True, help="project that is charged")
+    slurm.add_argument(
+        "--image", required=True, help="as shifterimg or podman-hpc names it; `make image-release`"
+    )
+    slurm.add_argument(
+        "--rate", type=_positive, required=True, help="spectra that a process scores in a second"
+    )
+    slurm.add_argument(
+        "--bandwidth",
+        type=_positive,
+        default=1.0,
+        help="GB that a node reads in a second; default: 1",
+    )
+    slurm.add_argument("--hours", type=_positive, default=4.0, help="longest time; default: 4")
+    slurm.add_argument("--qos", default="regular", help="default: regular")
+    slurm.add_argument(
+        "--podman", action="store_true", help="run the image by podman-hpc, not by shifter"
+    )
+    slurm.add_argument(
+        "arguments", nargs="+", metavar="-- PLAN ...", help="of `run`, without --executor"
+    )
+    slurm.set_defaults(run=_slurm)
+
+
+def _slurm(options: argparse.Namespace) -> int:
+    parsed = _parse_run(options.arguments)
+    plan = Plan.read(parsed.plan, parsed.root)
+    needed = estimate(plan, options.hours, options.rate, options.bandwidth)
+    if not Path(parsed.model).is_dir():
+        raise InputError(f"{parsed.model} is no bundle's folder; nodes see no model store")
+
+    folders = [Path.cwd(), Path(parsed.output).absolute(), parsed.plan.absolute().parent]
+    folders.append(Path(parsed.model).absolute())
+    if not is_remote(plan.root):
+        folders.append(Path(plan.root).absolute())
+    print(
+        script(
+            options.arguments,
+            needed,
+            folders,
+            image=options.image,
+            account=options.account,
+            qos=options.qos,
+            podman=options.podman,
+        ),
+        end="",
+    )
+    return 0
+
+
+def _parse_run(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what ``run`` makes of its arguments; wrong ones end the process as they do there."""
+    parser = argparse.ArgumentParser(prog="python -m release")
+    run.add_parser(parser.add_subparsers())
+    return parser.parse_args(["run", *arguments, "--executor=mpi"])
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError
+    return value
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
