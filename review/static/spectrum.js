@@ -5,6 +5,7 @@ import uPlot from "/vendor/uplot.js";
 import { byId, colour, onTheme } from "./elements.js";
 import { describeSegment } from "./explanation.js";
 import { drawLines, lineAt } from "./lines.js";
+import { maskedAt } from "./mask.js";
 import { smoothed } from "./smoothing.js";
 import { on, set, state } from "./store.js";
 
@@ -264,11 +265,13 @@ function read(plot) {
   const value = plot === flux ? flux.data[3][idx] : residual.data[1][idx];
   const name = plot === flux ? "flux" : "residual / σ";
   const { segments } = state.spectrum.meta;
+  const masked = maskedAt(observed);
   const place = segments.findIndex((one) => observed >= one.obs_min && observed <= one.obs_max);
   readout.textContent =
     `${observed.toFixed(1)} Å observed, ${rest.toFixed(1)} Å rest` +
     (value === null || value === undefined ? "" : `, ${name} ${value.toFixed(2)}`) +
     (line ? `, ${line}` : "") +
+    (masked ? `; ${masked}` : "") +
     (place < 0 ? "" : `; segment ${place + 1}: ${describeSegment(segments[place])}`);
 }
 

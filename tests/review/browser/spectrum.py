@@ -77,6 +77,51 @@ def test_an_open_inset_follows_the_pointer_and_closes_with_the_spectrum(looking:
     expect(looking.page.locator("#inset")).to_be_hidden()
 
 
+def test_a_masked_pixel_says_why_below_the_pointer(looking: Looking) -> None:
+    names = looking.state("state.night.mask_bits")
+    # Four pixels that are masked, without ivar, masked in one camera only, and used.
+    looking.page.evaluate(
+        """async () => {
+          const { set, state } = await import("/static/store.js");
+          const { spectrum } = state;
+          const mask = spectrum.mask.fill(0);
+          const mask_bits = spectrum.mask_bits.fill(0);
+          mask[1000] = mask[2000] = 1;
+          mask_bits[1000] = 3;
+          mask_bits[3000] = 2;
+          set({ spectrum: { ...spectrum, mask, mask_bits } });
+        }"""
+    )
+    why = """async (pixel) => {
+      const { state } = await import("/static/store.js");
+      return (await import("/static/mask.js")).maskedAt(state.spectrum.wave[pixel]);
+    }"""
+    first, second = names[:2]
+    said = [looking.page.evaluate(why, pixel) for pixel in (1000, 2000, 3000, 4000)]
+    assert said == [
+        f"not used: {first}, {second}",
+        "not used: no inverse variance",
+        f"used, but masked in one of two cameras: {second}",
+        "",
+    ]
+    legend = looking.page.locator("#legend")
+    expect(legend).to_contain_text(f"2 of 7781 pixels are not used: {first} 1, {second} 1")
+
+
+def test_the_readout_names_a_masked_pixel(looking: Looking) -> None:
+    looking.page.evaluate(
+        """async () => {
+          const { set, state } = await import("/static/store.js");
+          const { spectrum } = state;
+          const [mask, mask_bits] = [spectrum.mask.fill(1), spectrum.mask_bits.fill(1)];
+          set({ spectrum: { ...spectrum, mask, mask_bits } });
+        }"""
+    )
+    looking.page.locator("#flux-plot .u-over").hover(position={"x": 200, "y": 50})
+    name = looking.state("state.night.mask_bits[0]")
+    expect(looking.page.locator("#readout")).to_contain_text(f"not used: {name}")
+
+
 def test_e_shows_the_exposures_over_the_shown_wavelengths(looking: Looking) -> None:
     panel = looking.page.locator("#exposures")
     drawn = panel.locator("canvas")

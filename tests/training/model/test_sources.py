@@ -11,10 +11,11 @@ from astropy.io import fits
 
 from model_store.bundle import Bundle
 from outcrop import InputError, find_petals
-from outcrop.plan import Plan, PlannedPetal
+from outcrop.plan import Plan
 from training import TrainingError
 from training.__main__ import main
 from training.damaged import DamagedPetal
+from training.evaluation.scale import write_plan
 from training.model.cache import cache_root
 from training.model.config import Config, Cuts, load_config
 from training.model.dataset import opened, read_sample, read_samples
@@ -26,15 +27,7 @@ Command = Callable[..., CompletedProcess[str]]
 
 def plan_of(sky: Path, path: Path) -> Path:
     """Write a plan of all petals of a simulated sky."""
-    petals = [
-        PlannedPetal(
-            str(petal.coadd.relative_to(sky)),
-            str(petal.redrock.relative_to(sky)),
-            size=petal.coadd.stat().st_size,
-        )
-        for petal in find_petals(sky)
-    ]
-    Plan(str(sky), tuple(petals)).write(path)
+    write_plan(sky, path)
     return path
 
 

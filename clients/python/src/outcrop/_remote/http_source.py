@@ -7,6 +7,7 @@ announced and asked for.
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
+import base64
 import os
 import re
 import ssl
@@ -15,11 +16,13 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Final, cast
 from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from fsspec import asyn
 from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.http import HTTPFileSystem
+from yarl import URL
 
 from .._constants import REMOTE_PIECE, REMOTE_REDIRECTS, REMOTE_SLOWEST, REMOTE_TIMEOUT
 from .._http.client_request import retry_after
@@ -78,7 +81,6 @@ def _file_system(_process: int) -> Any:
         skip_instance_cache=True,
         client_kwargs={
             "auto_decompress": False,
-            "trust_env": True,  # proxies
             "headers": {"User-Agent": f"outcrop/{__version__}", "Accept-Encoding": "identity"},
         },
     )
@@ -89,11 +91,30 @@ def _trusted() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def _proxy(url: str) -> dict[str, Any]:
+    """Return the proxy that the environment names for a host, but for this machine.
+
+    Not aiohttp's trust_env, which would also send passwords of ~/.netrc.
+    """
+    parts = urlsplit(url)
+    found = getproxies().get(parts.scheme)
+    if not found or is_loopback(parts.hostname) or proxy_bypass(parts.netloc):
+        return {}
+    proxy = URL(found)
+    if proxy.user is None:
+        return {"proxy": proxy}
+    password = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+    return {
+        "proxy": proxy.with_user(None),
+        "proxy_headers": {"Proxy-Authorization": f"Basic {password}"},
+    }
+
+
 async def _get(files: Any, url: str, headers: dict[str, str], start: int, stop: int) -> Part:
     session: aiohttp.ClientSession = await files.set_session()
     for _ in range(REMOTE_REDIRECTS + 1):
         async with session.get(
-            url, headers=headers, ssl=_trusted(), allow_redirects=False
+            url, headers=headers, ssl=_trusted(), allow_redirects=False, **_proxy(url)
         ) as answer:
             if answer.status not in _REDIRECTS:
                 return await _read(answer, url, start, stop)
