@@ -11,10 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from outcrop.remote import fetch, is_remote
-
 from outcrop import InputError, Petal, find_petals
 from outcrop.plan import Plan, PlannedPetal
+from outcrop.remote import fetch, is_remote
 
 from .. import TrainingError
 from .cache import key_of
