@@ -1,6 +1,7 @@
 """A plan is fitted and compared with the paper; a simulated one comes out as different."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,8 +73,9 @@ def test_a_simulated_sky_is_different_and_the_report_says_so(
     assert text.count("| **different** |") == 17 - len(agree) + 4 + 10
     assert text.count("| agrees |") == len(agree)
     for one in numbers["numbers"]:
-        within = abs(one["found"][0] - one["paper"]) <= one["tolerance"]
-        assert one["agrees"] == within, one
+        # So few spectra may have no quasar that is not trained on.
+        found = math.inf if one["found"][0] is None else one["found"][0]
+        assert one["agrees"] == (abs(found - one["paper"]) <= one["tolerance"]), one
 
 
 def test_the_numbers_of_the_first_recipe_are_those_of_its_model(
