@@ -44,22 +44,16 @@ def stand_in(folder: Path, name: str, line: str) -> None:
     path.chmod(0o755)
 
 
-@pytest.mark.parametrize("options", [SHIFTER, (*SHIFTER, "--podman")])
 def test_script_scores_a_plan_where_srun_starts_three_ranks(
-    options: tuple[str, ...],
-    planned: Path,
-    bundle: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    planned: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "tables"
-    script = write(capsys, *options, "--", planned, "--model", bundle, "--output", output)
+    script = write(capsys, *SHIFTER, "--", planned, "--model", bundle, "--output", output)
     place = tmp_path / "bin"
     place.mkdir()
     # srun's own options end where the container begins.
     stand_in(place, "srun", 'shift; exec mpiexec -n 3 "$@"')
     stand_in(place, "shifter", 'exec "$@"')
-    stand_in(place, "podman-hpc", 'while [ "$1" != python ]; do shift; done; exec "$@"')
 
     done = subprocess.run(
         ["bash", "-c", script],
@@ -124,6 +118,29 @@ def test_directives_are_those_of_a_cpu_node(
     # Slurm reads none after the first command.
     assert all(line.startswith("#") for line in lines[: lines.index("set -euo pipefail")])
     assert not any(line.startswith("#SBATCH") for line in lines[lines.index("set -euo pipefail") :])
+
+
+def test_container_of_podman_sees_all_folders(
+    planned: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new" / "tables"
+    arguments = ("--", planned, "--model", bundle, "--output", output)
+    script = write(capsys, *SHIFTER, "--podman", *arguments)
+    place = tmp_path / "bin"
+    place.mkdir()
+    stand_in(place, "srun", f'printf "%s\\n" "$@" > {place}/command')
+
+    subprocess.run(["bash", "-c", script], env={"PATH": f"{place}:/usr/bin:/bin"}, check=True)
+
+    command = (place / "command").read_text().splitlines()
+    container = command[: command.index("python")]
+    folders = [word.split(":")[1] for word in container if word.startswith("--volume=")]
+    assert container[1:4] == ["podman-hpc", "run", "--rm"]
+    assert container[-1] == "docker:desihub/outcrop-release:0.1.0"
+    for path in (planned, bundle, output, Plan.read(planned).root, Path.cwd()):
+        assert any(Path(path).is_relative_to(folder) for folder in folders)
+    assert all(Path(folder).is_dir() for folder in folders)
+    assert "#SBATCH --image" not in script
 
 
 def test_more_nodes_are_asked_for_where_the_time_is_short() -> None:
