@@ -203,6 +203,7 @@ def add_parser(commands: _Commands) -> None:
     slurm.add_argument(
         "--rate", type=_positive, required=True, help="spectra that a process scores in a second"
     )
+
     slurm.add_argument(
         "--bandwidth",
         type=_positive,
