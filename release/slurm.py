@@ -191,6 +191,7 @@ def add_parser(commands: _Commands) -> None:
         "--rate", type=_positive, metavar="N", help="spectra a second that a core scores"
     )
     rate.add_argument("--rate-of", type=Path, metavar="DIR", help="as in an earlier run's folder")
+
     slurm.add_argument(
         "--bandwidth",
         type=_positive,
