@@ -31,7 +31,7 @@ PACKAGES := review/node_modules/.package-lock.json
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring check rules image sbom test-image check-deploy bench benchmark-review benchmark-science benchmark-scale lock clean
+.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring check rules image image-release sbom test-image check-deploy bench benchmark-review benchmark-science benchmark-scale lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -133,6 +133,10 @@ check: $(STAMP) ## Format, lint, types, layers
 image: ## The service as an image, with docker, podman or buildah: [BASE=…] [MODEL=models/…] [TAG=…]
 	unset XDG_CACHE_HOME XDG_CONFIG_HOME
 	python3 -m deploy.image $(if $(BASE),--base $(BASE)) $(if $(MODEL),--model $(MODEL)) $(if $(TAG),--tag $(TAG))
+
+image-release: ## The image that runs whole releases, for NERSC: [BASE=…] [MODEL=models/…] [TAG=…]
+	unset XDG_CACHE_HOME XDG_CONFIG_HOME
+	python3 -m deploy.image --release $(if $(BASE),--base $(BASE)) $(if $(MODEL),--model $(MODEL)) $(if $(TAG),--tag $(TAG))
 
 sbom: $(STAMP) ## Write the image's Python packages to outcrop.cdx.json, as CycloneDX
 	$(RUN) python -m deploy.sbom > outcrop.cdx.json

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from outcrop import InputError
 from outcrop.plan import Plan
+from outcrop.remote import is_remote
 
 from . import run
 
@@ -52,12 +53,13 @@ _SCRIPT: Final = Template("""\
 #SBATCH --ntasks-per-node=$cores
 #SBATCH --cpus-per-task=2
 #SBATCH --time=$time
-#SBATCH --chdir=$folder
+#SBATCH --chdir=$here
 #SBATCH --output=outcrop-%j.log
 #SBATCH --open-mode=append
 #SBATCH --requeue
 ${directives}set -euo pipefail
 export OMP_NUM_THREADS=1
+mkdir -p $output
 
 # A rank that is killed ends all of them, with a status above 128. What is scored is not scored
 # again, and a petal that kills its rank three times is set apart.
@@ -83,34 +85,36 @@ class Estimate:
     ----------
     petals, spectra : int
     nodes : int
-    seconds : int
-        To ask for: the time estimated with a margin, rounded up.
+    rate : float
+        Spectra that a process scores in a second.
+    bandwidth : float
+        GB that a node reads in a second.
     """
 
     petals: int
     spectra: int
     nodes: int
-    seconds: int
+    rate: float
+    bandwidth: float
 
-    @staticmethod
-    def of(plan: Plan, nodes: int, rate: float, bandwidth: float) -> "Estimate":
-        """Estimate the time of a plan.
+    @property
+    def processes(self) -> int:
+        """Ranks that score; the first one submits."""
+        return self.nodes * _CORES - 1
 
-        Parameters
-        ----------
-        plan : Plan
-        nodes : int
-        rate : float
-            Spectra that a process scores in a second.
-        bandwidth : float
-            GB that a node reads in a second.
-        """
-        spectra = sum(petal.spectra if petal.spectra >= 0 else _ROWS for petal in plan.petals)
-        # One rank submits, the others score.
-        scoring = spectra / (rate * (nodes * _CORES - 1))
-        reading = spectra * _BYTES / (bandwidth * 1e9 * nodes)
-        seconds = _MARGIN * (_START + scoring + reading)
-        return Estimate(len(plan.petals), spectra, nodes, math.ceil(seconds / _STEP) * _STEP)
+    @property
+    def seconds(self) -> int:
+        """Time to ask for: that of starting, reading and scoring and a half more, rounded up."""
+        scoring = self.spectra / (self.rate * self.processes)
+        reading = self.spectra * _BYTES / (self.bandwidth * 1e9 * self.nodes)
+        return math.ceil(_MARGIN * (_START + reading + scoring) / _STEP) * _STEP
+
+    def __str__(self) -> str:
+        return (
+            f"{self.petals:,} petals, about {self.spectra:,} spectra: {self.rate:,g} a second in "
+            f"each of {self.processes:,} processes, {_BYTES // 1000} kB of each at "
+            f"{self.bandwidth:g} GB/s a node"
+        )
 
 
 def estimate(plan: Plan, hours: float, rate: float, bandwidth: float) -> Estimate:
@@ -121,27 +125,28 @@ def estimate(plan: Plan, hours: float, rate: float, bandwidth: float) -> Estimat
     InputError
         Where a process for each petal would not be enough.
     """
-    most = math.ceil((len(plan.petals) + 1) / _CORES)
-    nodes, found = 1, Estimate.of(plan, 1, rate, bandwidth)
-    while found.seconds > hours * 3600 and nodes < most:
-        nodes += 1
-        found = Estimate.of(plan, nodes, rate, bandwidth)
-    if found.seconds <= hours * 3600:
-        return found
+    petals = len(plan.petals)
+    spectra = sum(petal.spectra if petal.spectra >= 0 else _ROWS for petal in plan.petals)
+    most = math.ceil((petals + 1) / _CORES)
+    for nodes in range(1, most + 1):
+        found = Estimate(petals, spectra, nodes, rate, bandwidth)
+        if found.seconds <= hours * 3600:
+            return found
+
+    least = Estimate(petals, spectra, most, rate, bandwidth)
     raise InputError(
-        f"{len(plan.petals)} petals take {_clock(found.seconds)} on {most} nodes, one process for "
-        f"each petal, and --hours is {hours:g}; give more"
+        f"{petals} petals take {_clock(least.seconds)} with a process for each of them, and "
+        f"--hours is {hours:g}; give more"
     )
 
 
 def script(
-    plan: Plan,
     arguments: Sequence[str],
     needed: Estimate,
+    folders: Sequence[Path],
     *,
     image: str,
     account: str,
-    folders: Sequence[Path],
     qos: str = "regular",
     podman: bool = False,
 ) -> str:
@@ -149,34 +154,33 @@ def script(
 
     Parameters
     ----------
-    plan : Plan
     arguments : sequence of str
         Of ``python -m release run``, without the executor.
     needed : Estimate
-    image, account, qos : str
     folders : sequence of Path
-        Those that a container of podman-hpc must see; the first is the job's.
+        That of the job, that of the tables, and others that processes must see.
+    image, account, qos : str
     podman : bool
         Whether the image is run by podman-hpc, not by shifter.
     """
-    # MPI is the machine's: both put Cray MPICH in the place of the image's MPI.
+    here, output = folders[:2]
+    container = "shifter"
+    directives = f"#SBATCH --image={image}\n#SBATCH --module=mpich\n"
     if podman:
-        volumes = [f"--volume={folder}:{folder}" for folder in dict.fromkeys(folders)]
-        command = ["podman-hpc", "run", "--rm", "--mpi", "--userns=keep-id", *volumes]
-        container = shlex.join([*command, f"--workdir={folders[0]}", image])
+        volumes = (f"--volume={folder}:{folder}" for folder in dict.fromkeys(folders))
+        options = ("--rm", "--mpi", "--userns=keep-id", *volumes, f"--workdir={here}")
+        container = shlex.join(["podman-hpc", "run", *options, image])
         directives = ""
-    else:
-        container = "shifter"
-        directives = f"#SBATCH --image={image}\n#SBATCH --module=mpich\n"
 
     return _SCRIPT.substitute(
-        estimate=(f"{needed.petals:,} petals, about {needed.spectra:,} spectra of {plan.root}"),
+        estimate=needed,
         account=account,
         qos=qos,
         nodes=needed.nodes,
         cores=_CORES,
         time=_clock(needed.seconds),
-        folder=folders[0],
+        here=shlex.quote(str(here)),
+        output=shlex.quote(str(output)),
         directives=directives,
         container=container,
         arguments=shlex.join(arguments),
@@ -223,17 +227,17 @@ def _slurm(options: argparse.Namespace) -> int:
     if not Path(parsed.model).is_dir():
         raise InputError(f"{parsed.model} is no bundle's folder; nodes see no model store")
 
-    here = Path.cwd()
-    folders = [here, parsed.plan.absolute().parent, Path(parsed.output).absolute()]
-    folders += [Path(parsed.model).absolute()]
-    if "://" not in plan.root:
+    folders = [Path.cwd(), Path(parsed.output).absolute(), parsed.plan.absolute().parent]
+    folders.append(Path(parsed.model).absolute())
+    if not is_remote(plan.root):
         folders.append(Path(plan.root).absolute())
     print(
         script(
-            *(plan, options.arguments, needed),
+            options.arguments,
+            needed,
+            folders,
             image=options.image,
             account=options.account,
-            folders=folders,
             qos=options.qos,
             podman=options.podman,
         ),

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import getpass
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -41,7 +42,7 @@ _EXAMPLE: Final = """example:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         _serve(options)
@@ -57,7 +58,8 @@ def _serve(options: argparse.Namespace) -> None:
             f"--host {options.host} can be reached from other machines; give --tokens, a file with "
             "a token to log in with, or leave --host out"
         )
-    scanner = check_scanner(options.scanner or getpass.getuser()[:10])
+    # With tokens everyone logs in by a name.
+    scanner = "" if options.tokens else check_scanner(options.scanner or _user())
     access = Access(scanner, options.tokens, options.allowed_host)
     night = ReviewNight.read(options.outliers)
     links = Links(options.spectrum_link, options.image_link)
@@ -74,6 +76,13 @@ def _serve(options: argparse.Namespace) -> None:
         print(f"{len(night)} spectra of {len(night.tables)} petals, model {night.model}")
         print(f"http://{options.host}:{options.port}/", flush=True)
         _run(uvicorn.Server(config), review)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()[:10]
+    except (KeyError, OSError) as error:
+        raise InputError("the user has no name on this machine; give --scanner") from error
 
 
 def _run(server: uvicorn.Server, review: Review) -> None:
@@ -111,7 +120,8 @@ def _open_model(options: argparse.Namespace, night: ReviewNight) -> ReviewModel:
         raise InputError(str(error)) from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m review",
         description=__doc__,
@@ -129,10 +139,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--labels",
-        default="labels.sqlite",
-        help="SQLite file or address of a database; default: %(default)s",
+        default=os.environ.get("OUTCROP_LABELS") or "labels.sqlite",
+        help="SQLite file or address of a database; default: OUTCROP_LABELS, or labels.sqlite",
     )
-    parser.add_argument("--scanner", help="your name beside your labels; default: the user's")
+    parser.add_argument(
+        "--scanner",
+        help="your name beside your labels; default: the user's. With --tokens each logs in by one",
+    )
 
     server = parser.add_argument_group("the server")
     server.add_argument("--port", type=int, default=8080, help="default: %(default)s")

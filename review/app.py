@@ -152,7 +152,7 @@ def make_app(review: Review, access: Access) -> Guard:
     def places(_: Request) -> Response:
         return Response(pack(review.map()), media_type=_BYTES)
 
-    def ready(_: Request) -> Response:
+    async def ready(_: Request) -> Response:
         return _json({"coming": review.coming()})
 
     def order(request: Request) -> Response:
@@ -172,8 +172,8 @@ def make_app(review: Review, access: Access) -> Guard:
         return Response(pack(review.spectrum_at(_row(request), z), z=z), media_type=_BYTES)
 
     def neighbours(request: Request) -> Response:
-        arrays, night = review.neighbours(_row(request))
-        return Response(pack(arrays, night=night), media_type=_BYTES)
+        arrays, said = review.neighbours(_row(request), _session(request).scanner)
+        return Response(pack(arrays, **said), media_type=_BYTES)
 
     def exposures(request: Request) -> Response:
         arrays, which = review.exposures(_row(request))

@@ -179,11 +179,12 @@ class Review:
         }
         return _observed(spectrum) | rest, meta
 
-    def neighbours(self, row: int) -> tuple[dict[str, NDArray[Any]], list[int]]:
-        """Return what the model draws of a row's neighbours, and the nearest rows of the night.
+    def neighbours(self, row: int, scanner: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return what the model draws of a row's neighbours, who is near in the night, and votes.
 
         The arrays are rest_wave (M,) and the drawings one after the other, flux (K M,), normalised;
-        their order is that of the neighbours in the description of the spectrum.
+        their order is that of the neighbours in the description of the spectrum. The votes are by
+        the labels of a scanner as they are now.
         """
         model, latent = self.model.result(), self.night.latent[self._checked(row)]
         wave, flux = model.neighbours_drawn(latent, self._targetid(row))
@@ -191,7 +192,15 @@ class Review:
         scored = int(np.isfinite(self.night.columns["p_value"]).sum())
         near = model.nearest(latent, self.night.latent[:scored], _NEAREST + 1).tolist()
         others = [one for one in near if one != row][:_NEAREST]
-        return {"rest_wave": wave, "flux": flux.reshape(-1)}, others
+
+        labels = self._labels.current(scanner)
+        latents = np.full((len(labels), len(latent)), np.nan, np.float32)
+        for number, label in enumerate(labels):
+            for own in self._rows(label.targetid)[:1]:
+                latents[number] = self.night.latent[own]
+        votes = model.votes(latent, self._targetid(row), labels, latents)
+        said = {"night": others, "votes": [asdict(one) for one in votes]}
+        return {"rest_wave": wave, "flux": flux.reshape(-1)}, said
 
     def exposures(self, row: int) -> tuple[dict[str, NDArray[Any]], list[dict[str, int]]]:
         """Return the exposures of a row one after the other, and which they are.
@@ -287,7 +296,7 @@ class Review:
         """Return the neighbours of a row, or why there are none."""
         model, latent = self.model.result(), self.night.latent[row]
         try:
-            found = model.neighbours(latent, self._targetid(row), {})
+            found = model.neighbours(latent, self._targetid(row))
         except OutcropError as error:
             return {"neighbours": [], "no_neighbours": str(error)}
         return {"neighbours": found, "no_neighbours": ""}

@@ -121,7 +121,7 @@ export async function getExposures(row) {
 /** Return what the model draws of a spectrum's neighbours, and the nearest rows of the night. */
 export async function getNeighbours(row) {
   const { header, arrays } = await binary(`/api/spectrum/${row}/neighbours`);
-  return { wave: arrays.rest_wave, flux: arrays.flux, night: header.night };
+  return { wave: arrays.rest_wave, flux: arrays.flux, night: header.night, votes: header.votes };
 }
 
 export async function getLabels() {

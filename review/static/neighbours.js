@@ -71,9 +71,12 @@ async function show(found) {
     for (const id of ["neighbour-list", "similar-list"]) byId(id).replaceChildren();
   };
   empty();
+  byId("votes").textContent = "";
   if (!found) return;
 
   const { wave, night } = found;
+  const near = found.votes.map(({ name, votes, voters }) => `${name}, ${votes} of ${voters}`);
+  byId("votes").textContent = near.length ? `Those that are near say: ${near.join("; ")}.` : "";
   const references = spectrum.meta.neighbours.map((one, i) => {
     const values = found.flux.subarray(i * wave.length, (i + 1) * wave.length);
     return reference(one, values.length ? { wave, values } : null);

@@ -41,6 +41,8 @@ class FileServer:
         Requests that were in progress at a time.
     delay : float
         Seconds that each answer takes.
+    on_connect : function
+        Called with a request to be a proxy.
     closing : Event
         Set at the end of the test: faults that never answer wait for it.
     """
@@ -51,6 +53,7 @@ class FileServer:
         self.ranges: list[tuple[str, int, int]] = []
         self.most = self._now = 0
         self.delay = 0.0
+        self.on_connect: Callable[[BaseHTTPRequestHandler], None] | None = None
         self.closing = threading.Event()
         self._count = threading.Lock()
 
@@ -123,6 +126,10 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             # Some tests have a client that gives up.
             with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
                 server.answer(self)
+
+        def do_CONNECT(self) -> None:
+            if server.on_connect is not None:
+                server.on_connect(self)
 
         def handle(self) -> None:
             with contextlib.suppress(ConnectionError, ssl.SSLError):

@@ -184,6 +184,50 @@ def test_the_neighbours_are_drawn_and_the_nearest_of_the_night_named(
         assert header["night"] == np.argsort(apart)[:5].tolist()
 
 
+def votes_of(page: TestClient, row: int) -> list[tuple[str, int, int]]:
+    header, _ = decoded(page.get(f"/api/spectrum/{row}/neighbours").content)
+    return [(one["name"], one["votes"], one["voters"]) for one in header["votes"]]
+
+
+def test_labels_vote_at_once(
+    page: TestClient, night: ReviewNight, csrf: dict[str, str], bundle: Path, labels: LabelStore
+) -> None:
+    model = BundledModel(bundle, night.model)
+    # An ordinary spectrum, whose neighbours are near.
+    row = int(np.nanargmax(night.columns["p_value"]))
+    near = [int(one) for one in model.nearest(night.latent[row], night.latent, 6) if one != row]
+    before = votes_of(page, row)
+    assert "interesting" not in {name for name, _, _ in before}
+
+    for one, interest in zip(near, (5, 3, 4, 0), strict=False):
+        label = {"row": one, "interest": interest}
+        assert page.post("/api/labels", json=label, headers=csrf).status_code == 200
+    assert votes_of(page, row) == [*before, ("interesting", 3, 4)]
+    for one in near[:3]:
+        comment = {"row": one, "comment": "BAL"}
+        assert page.post("/api/labels", json=comment, headers=csrf).status_code == 200
+    assert votes_of(page, row) == [("BAL", 3, 3), ("interesting", 3, 4)]
+
+    # Its own label, and those of another scanner, do not count.
+    page.post("/api/labels", json={"row": row, "interest": 0}, headers=csrf)
+    labels.record("XYZ", int(night.columns["targetid"][near[4]]), {"interest": 0})
+    assert votes_of(page, row) == [("BAL", 3, 3), ("interesting", 3, 4)]
+    page.post("/api/labels/undo", json={}, headers=csrf)
+    page.post("/api/labels/undo", json={}, headers=csrf)
+    assert votes_of(page, row) == [("BAL", 2, 2), ("interesting", 3, 4)]
+
+
+def test_a_label_of_a_training_spectrum_counts(
+    page: TestClient, night: ReviewNight, labels: LabelStore
+) -> None:
+    row = int(np.nanargmax(night.columns["p_value"]))
+    meta = decoded(page.get(f"/api/spectrum/{row}").content)[0]["meta"]
+    nearest = int(meta["neighbours"][0]["targetid"])
+    assert not (night.columns["targetid"] == nearest).any()
+    labels.record("ABC", nearest, {"interest": 2, "spectype": "QSO"})
+    assert votes_of(page, row) == [("QSO", 1, 1), ("not interesting", 1, 1)]
+
+
 def test_neighbours_need_the_files_of_the_model(
     made: Path, night: ReviewNight, labels: LabelStore
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from outcrop import InputError
-from outcrop._remote.entry import Entry
+from outcrop._remote.entry import CacheEntry
 from outcrop._remote.requests import Requests
 from outcrop._remote.room import Room
 from outcrop._remote.source import open_source
@@ -32,10 +32,10 @@ def content(tmp_path: Path) -> bytes:
 
 def opened(
     room: Room, files: FileServer, content: bytes, name: str = "redrock-1.fits", **stream: Any
-) -> tuple[Entry, RemoteStream]:
+) -> tuple[CacheEntry, RemoteStream]:
     source = open_source(files.add(f"/{name}", content))
     read = RemoteStream(Requests(source, room.folder / "connections", 4), **stream)
-    return Entry.of(room, read, ""), read
+    return CacheEntry.of(room, read, ""), read
 
 
 def names(room: Room) -> list[str]:
@@ -49,11 +49,11 @@ def names(room: Room) -> list[str]:
 
 def test_the_copy_lies_beside_its_origin(room: Room, files: FileServer, content: bytes) -> None:
     entry, stream = opened(room, files, content)
-    assert not Entry.is_likely(room, stream.address)
+    assert not CacheEntry.is_likely(room, stream.address)
     entry.hold(stream).close()
     assert entry.copy.read_bytes() == content
     assert names(room) == ["redrock-1.fits", "redrock-1.fits.origin.json"]
-    assert Entry.is_likely(room, stream.address)
+    assert CacheEntry.is_likely(room, stream.address)
     etag = described(content)["ETag"]
     origin = FileFingerprint(f"{files.url}/redrock-1.fits", len(content), MODIFIED * 10**9, etag)
     assert FileFingerprint.of(entry.copy) == origin

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.outcrop_sdk.file_server import (
     drips,
     endless,
     fails,
+    send,
 )
 
 CONTENT = bytes(range(256)) * 40
@@ -95,6 +97,12 @@ def test_other_answers_are_refused(
         source(files).get(0, 100)
 
 
+def test_an_empty_file_is_refused(files: FileServer) -> None:
+    address = Address.parse(files.add("/a.fits", b""))
+    with pytest.raises(InputError, match="is empty"):
+        HttpSource(address).get(0, 100)
+
+
 def test_the_pause_that_a_server_asks_for_is_read(files: FileServer) -> None:
     files.faults = [fails(503, Retry_After="7")]
     with pytest.raises(ServerError) as raised:
@@ -136,6 +144,45 @@ def test_a_certificate_of_another_host_is_refused(secure: FileServer, trusted: P
     with pytest.raises(InputError, match="SSL_CERT_FILE"):
         HttpSource(Address.parse(address)).get(0, 1)
     assert secure.ranges == []
+
+
+def test_no_password_is_sent(
+    files: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    sent: list[str | None] = []
+    files.faults = [lambda handler: sent.append(handler.headers["Authorization"]) is not None]
+    source(files).get(0, 1)
+    assert sent == [None]
+
+
+def test_this_machine_is_reached_without_a_proxy(
+    files: FileServer, closed_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", closed_port)
+    assert source(files).get(0, 1).content == CONTENT[:1]
+
+
+def test_other_machines_are_reached_through_the_proxy(
+    files: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def refuses(handler: BaseHTTPRequestHandler) -> None:
+        asked.append((handler.path, handler.headers["Proxy-Authorization"]))
+        send(handler, 502, b"")
+
+    files.on_connect = refuses
+    monkeypatch.setenv("https_proxy", files.url.replace("http://", "http://me:secret@"))
+    monkeypatch.setenv("no_proxy", "b.example")
+    with pytest.raises(ConnectionFailed) as raised:
+        HttpSource(Address.parse("https://a.example/c.fits")).get(0, 1)
+    assert asked == [("a.example:443", "Basic bWU6c2VjcmV0")]
+    assert "secret" not in str(raised.value)
+    with pytest.raises(ConnectionFailed):
+        HttpSource(Address.parse("https://b.example/c.fits")).get(0, 1)
+    assert len(asked) == 1
 
 
 def test_redirects_are_followed(files: FileServer) -> None:

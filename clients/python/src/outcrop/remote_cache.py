@@ -18,7 +18,7 @@ from ._constants import (
     REMOTE_GIB,
 )
 from ._remote.checksum_file import announced_sha256
-from ._remote.entry import Entry
+from ._remote.entry import CacheEntry
 from ._remote.locks import Lock
 from ._remote.requests import Requests
 from ._remote.room import Room
@@ -107,10 +107,10 @@ class RemoteCache:
     ) -> tuple[Path, Lock]:
         """Return a copy of the present version, and the lock that keeps it."""
         room = Room(self.folder, self.size)
-        known = Entry.is_likely(room, requests.address.text)
+        known = CacheEntry.is_likely(room, requests.address.text)
         stream = RemoteStream(requests, REMOTE_AHEAD if known else REMOTE_FIRST, sha256, progress)
         expected = announced_sha256(requests) if sha256 else ""
-        entry = Entry.of(room, stream, expected)
+        entry = CacheEntry.of(room, stream, expected)
         return entry.copy, entry.hold(stream)
 
 

@@ -28,7 +28,7 @@ _UNPACKED_AT_ONCE: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A version of a remote file in the cache.
 
     Attributes
@@ -46,7 +46,7 @@ class Entry:
     sha256: str
 
     @staticmethod
-    def of(room: Room, stream: RemoteStream, sha256: str) -> "Entry":
+    def of(room: Room, stream: RemoteStream, sha256: str) -> "CacheEntry":
         """Return the entry of what a stream reads."""
         version = stream.version
         origin = FileFingerprint(stream.address, version.size, version.mtime, version.etag)
@@ -54,7 +54,7 @@ class Entry:
         # One that was checked as a whole is another copy than one that was not.
         key = format_origin(origin) + sha256.encode()
         folder = room.folder / f"{_hash(stream.address.encode())}-{_hash(key)}"
-        return Entry(room, origin, folder / name, sha256)
+        return CacheEntry(room, origin, folder / name, sha256)
 
     @staticmethod
     def is_likely(room: Room, address: str) -> bool:
