@@ -34,14 +34,14 @@ config = Config(executors=[workers], run_dir="{folder}", strategy_period=0.2)
 
 @contextmanager
 def started(
-    command: Sequence[str | Path], log: Path, **environment: str
+    command: Sequence[str | Path], log: Path, folder: Path = ROOT
 ) -> Generator[subprocess.Popen[bytes]]:
-    """Start a process in the project's root; end it, and what it started, with the block."""
+    """Start a process in a folder, with the code there; end it with the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             list(map(str, command)),
-            cwd=ROOT,
-            env=os.environ | environment,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(folder)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -57,19 +57,21 @@ def started(
 
 
 @contextmanager
-def dask(folder: Path, workers: int = 2, *options: str) -> Generator[str]:
+def dask(
+    folder: Path, workers: int = 2, *options: str, folder_of_code: Path = ROOT
+) -> Generator[str]:
     """A dask scheduler with its workers; gives the name of the executor."""
     file = folder / "scheduler.json"
-    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-show", "--no-dashboard")
-    worker = (
-        *("worker", "--scheduler-file", file, "--host", "127.0.0.1", "--no-dashboard"),
-        *("--nworkers", str(workers), "--local-directory", folder, *options),
-    )
+    common = ("--scheduler-file", file, "--host", "127.0.0.1", "--no-dashboard")
     dask = (sys.executable, "-m", "dask")
-    path = {"PYTHONPATH": str(ROOT)}
-    with started((*dask, *scheduler, "--scheduler-file", file), folder / "scheduler.log", **path):
+    scheduler = (*dask, "scheduler", "--port", "0", *common)
+    worker = (
+        *(*dask, "worker", "--nthreads", "1", "--nworkers", str(workers)),
+        *("--local-directory", folder, *common, *options),
+    )
+    with started(scheduler, folder / "scheduler.log", folder_of_code):
         wait_for(file.exists)
-        with started((*dask, *worker), folder / "worker.log", **path):
+        with started(worker, folder / "worker.log", folder_of_code):
             yield f"dask:{file}"
 
 
