@@ -27,15 +27,19 @@ from scoring.infill import Eigenspectra
 from scoring.training_targetids import TrainingTargetids
 from service.interfaces.number_lists import read_floats
 
-# Imported by BentoML by name, after its start: its command, its supervisor and its worker.
+# Imported by name, or late: BentoML's command, its supervisor, its worker, and the review.
 _LATE_IMPORTS = (
     "_bentoml_impl.server.app",
     "_bentoml_impl.server.serving",
     "_bentoml_impl.worker.service",
     "bentoml_cli.cli",
     "circus.arbiter",
+    "review.__main__",
+    "review.bundled_model",
     "service.app",
     "service.application",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite.pysqlite",
     "uvicorn.protocols.http.httptools_impl",
 )
 _BINS, _LATENTS, _REFERENCE, _NEIGHBOURS = 1000, 2, 100, 5

@@ -1,7 +1,7 @@
-"""Image: build the service's image with docker, podman or buildah.
+"""Image: build the image of the service, or of whole releases, with docker, podman or buildah.
 
 ``python3 -m deploy.image`` needs only the standard library. The build uses the package index and
-the certificate authority that pip uses on this machine.
+the certificate authority that pip uses on this machine, and the npm configuration of its user.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # What .dockerignore leaves of models.
 MODELS = (Path("demo/model"), Path("models"))
+RELEASE = "release"
 BUILDERS = ("docker", "podman", "buildah")
 _CERTIFICATE = "/run/secrets/pip_cert"
 
@@ -31,7 +32,14 @@ def find_builder() -> str | None:
     return None
 
 
-def build(builder: str, tag: str, *, base: str | None = None, model: str | None = None) -> None:
+def build(
+    builder: str,
+    tag: str,
+    *,
+    base: str | None = None,
+    model: str | None = None,
+    target: str | None = None,
+) -> None:
     """Build the image.
 
     Parameters
@@ -43,6 +51,8 @@ def build(builder: str, tag: str, *, base: str | None = None, model: str | None 
         Base image with Python; default: the Dockerfile's.
     model : str, optional
         Folder of a bundle, relative to the root, to put into the image.
+    target : str, optional
+        Stage of the Dockerfile: `RELEASE`; default: the service.
 
     Raises
     ------
@@ -58,11 +68,16 @@ def build(builder: str, tag: str, *, base: str | None = None, model: str | None 
         "VERSION": _version(),
     }
     command = [builder, "build", "--tag", tag]
+    if target:
+        command += ["--target", target]
     if builder != "docker":
         # A chroot needs no OCI runtime and no cgroups, so the build also works inside containers.
         command += ["--isolation", "chroot", "--layers"]
     if certificate:
         command += ["--secret", f"id={Path(_CERTIFICATE).name},src={certificate}"]
+    npmrc = Path.home() / ".npmrc"
+    if npmrc.is_file():
+        command += ["--secret", f"id=npmrc,src={npmrc}"]
     for name, value in arguments.items():
         if value:
             command += ["--build-arg", f"{name}={value}"]
@@ -120,10 +135,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--model", help="bundle to put into the image: demo/model or a folder below models/"
     )
-    parser.add_argument("--tag", help="default: outcrop:VERSION, or outcrop-model:VERSION OF MODEL")
+    parser.add_argument(
+        "--release", action="store_true", help="image that runs whole releases, not the service"
+    )
+    parser.add_argument(
+        "--tag",
+        help="default: outcrop:VERSION, outcrop-release:VERSION or outcrop-model:VERSION OF MODEL",
+    )
     options = parser.parse_args(arguments)
 
-    tag = f"localhost/outcrop:{_version()}"
+    target = RELEASE if options.release else None
+    tag = f"localhost/outcrop{'-release' if target else ''}:{_version()}"
     if options.model:
         try:
             tag = f"localhost/outcrop-model:{model_version(options.model)}"
@@ -136,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"none of {', '.join(BUILDERS)} works on this machine; install one of them")
 
     try:
-        build(builder, tag, base=options.base, model=options.model)
+        build(builder, tag, base=options.base, model=options.model, target=target)
     except subprocess.CalledProcessError as error:
         return _fail(f"{builder} failed with exit status {error.returncode}")
     print(f"{builder} built {tag}")

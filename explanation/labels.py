@@ -1,13 +1,17 @@
-"""Labels: what people have said that spectra are, from a CSV file."""
+"""Labels: what people have said that spectra are, from a CSV file or as scanners say it now."""
 
 import csv
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from outcrop import InputError
+from outcrop.label import Label
+
+from .interest import INTERESTING
 
 HEADER: Final = ("TARGETID", "LABEL")
 _LARGEST = 2**63 - 1
@@ -45,6 +49,18 @@ def read_labels(path: str | os.PathLike[str]) -> dict[int, str]:
                 "leave one of them"
             )
     return labels
+
+
+def kind_of(label: Label) -> str:
+    """Return what a scanner says that a spectrum is: the comment, else the class or the issues."""
+    return replace(label, interest=None).summary
+
+
+def verdict_of(label: Label) -> str:
+    """Return whether a scanner finds a spectrum interesting; empty where they do not say."""
+    if label.interest is None:
+        return ""
+    return "interesting" if label.interest >= INTERESTING else "not interesting"
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from outcrop.errors import FolderInUse, OutcropError
 
-from . import run, slurm, status
+from . import collect, compare, plan, run, slurm, status
 
-_COMMANDS = (run, slurm, status)
+_COMMANDS = (plan, run, status, slurm, collect, compare)
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _EXAMPLE = """example:
+  python -m release plan --tree redux/iron --output plan.ecsv
   python -m release run plan.ecsv --model models/first --output outliers
   python -m release status outliers
 """

@@ -1,6 +1,7 @@
 """Executors: the engines that a release runs on, each as a `concurrent.futures.Executor`."""
 
 import importlib
+import logging
 import multiprocessing
 import os
 import runpy
@@ -33,7 +34,8 @@ NAMES: Final = "processes[:N], mpi, dask:ADDRESS or parsl:MODULE"
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _MPI_COMMAND: Final = "mpiexec -n 3 python -m mpi4py.futures -m release run ... --executor mpi"
-_PATIENCE: Final = 60  # s, for a scheduler and its first worker
+_ANSWER: Final = 20  # s, in which a dask scheduler answers
+_PATIENCE: Final = 60  # s, for its first worker
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,9 @@ def _dask(argument: str) -> Generator[Engine]:
         raise InputError(f"{name}: the file is not there; a scheduler writes it at its start")
 
     try:
-        client = Client(**place, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+        client = Client(**place, timeout=_ANSWER, set_as_default=False)
+    except (OSError, ValueError, MemoryError) as error:
+        # A MemoryError where another kind of server answers.
         raise InputError(f"{name}: no scheduler answers there: {error}") from error
     with client:
         yield Engine(client.get_executor(pure=False), _dask_workers(client, name))
@@ -243,6 +246,8 @@ def _parsl(argument: str) -> Generator[Engine]:
     if not isinstance(config, Config):
         raise InputError(f"executor parsl:{argument} defines no parsl.Config named config")
 
+    # It tells every step, which is in the file parsl.log as well.
+    logging.getLogger("parsl").propagate = False
     # Workers, here and in batch jobs, inherit it.
     others = filter(None, [os.environ.get("PYTHONPATH")])
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *others])

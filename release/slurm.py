@@ -1,8 +1,8 @@
 """Slurm: write a batch script that runs a release on CPU nodes of NERSC's Perlmutter.
 
 The arguments after ``--`` are those of ``run``, as they would be typed in this folder. The script
-goes to standard output. Nodes and time follow from the plan, from the rate at which one process
-scores, which `run` prints, and from the rate at which a node reads.
+goes to standard output. Nodes and time follow from the plan and the rates at
+which a process scores and a node reads.
 """
 
 import argparse
@@ -16,19 +16,15 @@ from typing import Final, TypeAlias
 
 from outcrop import InputError
 from outcrop.plan import Plan
+from outcrop.remote import is_remote
 
 from . import run
+from .plan.cost import CORES, Cost, measured_rate
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-# A CPU node of Perlmutter: two processors of 64 cores, two hardware threads each
-# (https://docs.nersc.gov/systems/perlmutter/architecture/).
-_CORES: Final = 128
 # Of coadds whose rows are not counted in the plan.
 _ROWS: Final = 500
-# Bytes of flux, inverse variance and mask of a spectrum, with its share of the tables; the
-# resolution is not read.
-_BYTES: Final = 75_000
 _START: Final = 120  # s, until all processes score
 _MARGIN: Final = 1.5
 _STEP: Final = 600  # s, to which the time is rounded up
@@ -43,7 +39,7 @@ Submitted again after its time limit, or after anything else, it continues where
 
 _SCRIPT: Final = Template("""\
 #!/bin/bash
-# $estimate
+$estimate
 #SBATCH --job-name=outcrop
 #SBATCH --account=$account
 #SBATCH --qos=$qos
@@ -52,19 +48,19 @@ _SCRIPT: Final = Template("""\
 #SBATCH --ntasks-per-node=$cores
 #SBATCH --cpus-per-task=2
 #SBATCH --time=$time
-#SBATCH --chdir=$folder
+#SBATCH --chdir=$here
 #SBATCH --output=outcrop-%j.log
 #SBATCH --open-mode=append
 #SBATCH --requeue
 ${directives}set -euo pipefail
 export OMP_NUM_THREADS=1
+mkdir -p $output
 
 # A rank that is killed ends all of them, with a status above 128. What is scored is not scored
 # again, and a petal that kills its rank three times is set apart.
-status=0
 for _ in 1 2 3 4; do
     status=0
-    srun --cpu-bind=cores $container \\
+    srun --kill-on-bad-exit=1 --cpu-bind=cores $container \\
         python -m mpi4py.futures -m release run \\
         $arguments --executor=mpi || status=$$?
     if ((status <= 128)); then
@@ -81,36 +77,32 @@ class Estimate:
 
     Attributes
     ----------
-    petals, spectra : int
+    cost : Cost
     nodes : int
-    seconds : int
-        To ask for: the time estimated with a margin, rounded up.
     """
 
-    petals: int
-    spectra: int
+    cost: Cost
     nodes: int
-    seconds: int
 
     @staticmethod
     def of(plan: Plan, nodes: int, rate: float, bandwidth: float) -> "Estimate":
-        """Estimate the time of a plan.
-
-        Parameters
-        ----------
-        plan : Plan
-        nodes : int
-        rate : float
-            Spectra that a process scores in a second.
-        bandwidth : float
-            GB that a node reads in a second.
-        """
+        """Return the estimate of a plan, with the bytes a second that one node reads."""
         spectra = sum(petal.spectra if petal.spectra >= 0 else _ROWS for petal in plan.petals)
-        # One rank submits, the others score.
-        scoring = spectra / (rate * (nodes * _CORES - 1))
-        reading = spectra * _BYTES / (bandwidth * 1e9 * nodes)
-        seconds = _MARGIN * (_START + scoring + reading)
-        return Estimate(len(plan.petals), spectra, nodes, math.ceil(seconds / _STEP) * _STEP)
+        return Estimate(Cost(spectra, rate, bandwidth * nodes), nodes)
+
+    @property
+    def processes(self) -> int:
+        """Ranks that score; the first one submits."""
+        return self.nodes * CORES - 1
+
+    @property
+    def seconds(self) -> int:
+        """Time to ask for: that of starting, reading and scoring and a half more, rounded up."""
+        hours = self.cost.core_hours / self.processes + (self.cost.transfer_hours or 0)
+        return math.ceil(_MARGIN * (_START + 3600 * hours) / _STEP) * _STEP
+
+    def __str__(self) -> str:
+        return "\n".join(f"# {line}" for line in self.cost.lines() if not line.startswith(" "))
 
 
 def estimate(plan: Plan, hours: float, rate: float, bandwidth: float) -> Estimate:
@@ -121,27 +113,26 @@ def estimate(plan: Plan, hours: float, rate: float, bandwidth: float) -> Estimat
     InputError
         Where a process for each petal would not be enough.
     """
-    most = math.ceil((len(plan.petals) + 1) / _CORES)
-    nodes, found = 1, Estimate.of(plan, 1, rate, bandwidth)
-    while found.seconds > hours * 3600 and nodes < most:
-        nodes += 1
+    most = math.ceil((len(plan.petals) + 1) / CORES)
+    for nodes in range(1, most + 1):
         found = Estimate.of(plan, nodes, rate, bandwidth)
-    if found.seconds <= hours * 3600:
-        return found
+        if found.seconds <= hours * 3600:
+            return found
+
+    least = _clock(Estimate.of(plan, most, rate, bandwidth).seconds)
     raise InputError(
-        f"{len(plan.petals)} petals take {_clock(found.seconds)} on {most} nodes, one process for "
-        f"each petal, and --hours is {hours:g}; give more"
+        f"{len(plan.petals)} petals take {least} with a process for each of them, and --hours is "
+        f"{hours:g}; give more"
     )
 
 
 def script(
-    plan: Plan,
     arguments: Sequence[str],
     needed: Estimate,
+    folders: Sequence[Path],
     *,
     image: str,
     account: str,
-    folders: Sequence[Path],
     qos: str = "regular",
     podman: bool = False,
 ) -> str:
@@ -149,34 +140,33 @@ def script(
 
     Parameters
     ----------
-    plan : Plan
     arguments : sequence of str
         Of ``python -m release run``, without the executor.
     needed : Estimate
-    image, account, qos : str
     folders : sequence of Path
-        Those that a container of podman-hpc must see; the first is the job's.
+        That of the job, that of the tables, and others that processes must see.
+    image, account, qos : str
     podman : bool
         Whether the image is run by podman-hpc, not by shifter.
     """
-    # MPI is the machine's: both put Cray MPICH in the place of the image's MPI.
+    here, output = folders[:2]
+    container = "shifter"
+    directives = f"#SBATCH --image={image}\n#SBATCH --module=mpich\n"
     if podman:
-        volumes = [f"--volume={folder}:{folder}" for folder in dict.fromkeys(folders)]
-        command = ["podman-hpc", "run", "--rm", "--mpi", "--userns=keep-id", *volumes]
-        container = shlex.join([*command, f"--workdir={folders[0]}", image])
+        volumes = (f"--volume={folder}:{folder}" for folder in dict.fromkeys(folders))
+        options = ("--rm", "--mpi", "--userns=keep-id", *volumes, f"--workdir={here}")
+        container = shlex.join(["podman-hpc", "run", *options, image])
         directives = ""
-    else:
-        container = "shifter"
-        directives = f"#SBATCH --image={image}\n#SBATCH --module=mpich\n"
 
     return _SCRIPT.substitute(
-        estimate=(f"{needed.petals:,} petals, about {needed.spectra:,} spectra of {plan.root}"),
+        estimate=needed,
         account=account,
         qos=qos,
         nodes=needed.nodes,
-        cores=_CORES,
+        cores=CORES,
         time=_clock(needed.seconds),
-        folder=folders[0],
+        here=shlex.quote(str(here)),
+        output=shlex.quote(str(output)),
         directives=directives,
         container=container,
         arguments=shlex.join(arguments),
@@ -196,14 +186,18 @@ def add_parser(commands: _Commands) -> None:
     slurm.add_argument(
         "--image", required=True, help="as shifterimg or podman-hpc names it; `make image-release`"
     )
-    slurm.add_argument(
-        "--rate", type=_positive, required=True, help="spectra that a process scores in a second"
+    rate = slurm.add_mutually_exclusive_group(required=True)
+    rate.add_argument(
+        "--rate", type=_positive, metavar="N", help="spectra a second that a core scores"
     )
+    rate.add_argument("--rate-of", type=Path, metavar="DIR", help="as in an earlier run's folder")
+
     slurm.add_argument(
         "--bandwidth",
         type=_positive,
-        default=1.0,
-        help="GB that a node reads in a second; default: 1",
+        default=1000.0,
+        metavar="MB/S",
+        help="at which a node reads; default: 1000",
     )
     slurm.add_argument("--hours", type=_positive, default=4.0, help="longest time; default: 4")
     slurm.add_argument("--qos", default="regular", help="default: regular")
@@ -219,21 +213,22 @@ def add_parser(commands: _Commands) -> None:
 def _slurm(options: argparse.Namespace) -> int:
     parsed = _parse_run(options.arguments)
     plan = Plan.read(parsed.plan, parsed.root)
-    needed = estimate(plan, options.hours, options.rate, options.bandwidth)
+    rate = options.rate or measured_rate(options.rate_of)
+    needed = estimate(plan, options.hours, rate, options.bandwidth * 1e6)
     if not Path(parsed.model).is_dir():
         raise InputError(f"{parsed.model} is no bundle's folder; nodes see no model store")
 
-    here = Path.cwd()
-    folders = [here, parsed.plan.absolute().parent, Path(parsed.output).absolute()]
-    folders += [Path(parsed.model).absolute()]
-    if "://" not in plan.root:
+    folders = [Path.cwd(), Path(parsed.output).absolute(), parsed.plan.absolute().parent]
+    folders.append(Path(parsed.model).absolute())
+    if not is_remote(plan.root):
         folders.append(Path(plan.root).absolute())
     print(
         script(
-            *(plan, options.arguments, needed),
+            options.arguments,
+            needed,
+            folders,
             image=options.image,
             account=options.account,
-            folders=folders,
             qos=options.qos,
             podman=options.podman,
         ),

@@ -7,8 +7,10 @@ redshift; with --url the service reconstructs.
 
 import argparse
 import contextlib
+import ctypes
 import getpass
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,10 +20,11 @@ from typing import Final
 import uvicorn
 
 from outcrop import InputError, OutcropError
+from outcrop._guard import is_loopback
 from outcrop.label import check_scanner
 from outcrop.labels import LabelStore
 
-from .access import Access, is_loopback
+from .access import Access
 from .app import make_app
 from .coadds import Coadds
 from .night import ReviewNight
@@ -32,6 +35,8 @@ _SPECTRUM_LINK: Final = "https://www.legacysurvey.org/viewer/desi-spectrum/dr1/t
 _IMAGE_LINK: Final = (
     "https://www.legacysurvey.org/viewer/?ra={ra}&dec={dec}&zoom=13&layer=ls-dr9&mark={ra},{dec}"
 )
+_M_MMAP_THRESHOLD: Final = -3
+_LARGEST_KEPT: Final = 1 << 20
 _EXAMPLE: Final = """example:
   outcrop night tiles/cumulative --output outliers
   python -m review outliers --model BUNDLE
@@ -40,7 +45,7 @@ _EXAMPLE: Final = """example:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         _serve(options)
@@ -50,13 +55,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _give_memory_back() -> None:
+    """Let the C library return every array of a coadd when it is freed.
+
+    Otherwise each thread keeps what the largest of them took: after a while twice what is in use.
+    """
+    # Other libraries than GNU's have no mallopt.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+
+
 def _serve(options: argparse.Namespace) -> None:
     if not is_loopback(options.host) and options.tokens is None:
         raise InputError(
             f"--host {options.host} can be reached from other machines; give --tokens, a file with "
             "a token to log in with, or leave --host out"
         )
-    scanner = check_scanner(options.scanner or getpass.getuser()[:10])
+    _give_memory_back()
+    # With tokens everyone logs in by a name.
+    scanner = "" if options.tokens else check_scanner(options.scanner or _user())
     access = Access(scanner, options.tokens, options.allowed_host)
     night = ReviewNight.read(options.outliers)
     links = Links(options.spectrum_link, options.image_link)
@@ -73,6 +90,13 @@ def _serve(options: argparse.Namespace) -> None:
         print(f"{len(night)} spectra of {len(night.tables)} petals, model {night.model}")
         print(f"http://{options.host}:{options.port}/", flush=True)
         _run(uvicorn.Server(config), review)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()[:10]
+    except (KeyError, OSError) as error:
+        raise InputError("the user has no name on this machine; give --scanner") from error
 
 
 def _run(server: uvicorn.Server, review: Review) -> None:
@@ -110,7 +134,8 @@ def _open_model(options: argparse.Namespace, night: ReviewNight) -> ReviewModel:
         raise InputError(str(error)) from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m review",
         description=__doc__,
@@ -128,10 +153,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--labels",
-        default="labels.sqlite",
-        help="SQLite file or address of a database; default: %(default)s",
+        default=os.environ.get("OUTCROP_LABELS") or "labels.sqlite",
+        help="SQLite file or address of a database; default: OUTCROP_LABELS, or labels.sqlite",
     )
-    parser.add_argument("--scanner", help="your name beside your labels; default: the user's")
+    parser.add_argument(
+        "--scanner",
+        help="your name beside your labels; default: the user's. With --tokens each logs in by one",
+    )
 
     server = parser.add_argument_group("the server")
     server.add_argument("--port", type=int, default=8080, help="default: %(default)s")

@@ -1,8 +1,8 @@
 """Access: who may look, and who labels.
 
 On the loopback address everyone on this machine may, as the scanner that was named at the start.
-With tokens a scanner logs in with a name and a token, and a signed cookie keeps both for half a
-day; it ends with the process, which alone knows the key.
+With tokens a scanner logs in with a name and a token, and a cookie stands for both: for half a day,
+until the scanner logs out, the token is taken out of its file, or the process ends.
 
 A web page elsewhere can make a browser send requests here. It is refused by the header Host, which
 must name this machine (DNS rebinding), and cannot write: for that it would need the CSRF token of
@@ -11,23 +11,22 @@ the session, which it cannot read, and the header Origin must be that of this pa
 
 import hashlib
 import hmac
-import ipaddress
-import os
+import math
 import secrets
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from outcrop import InputError
+from outcrop._guard import OwnNames, TokenFile, is_own_origin
 
 from .refusal import Refusal
+from .throttle import Throttle
 
 COOKIE: Final = "outcrop_review"
 SESSION_SECONDS: Final = 12 * 3600
-_MAX_TOKENS: Final = 2
+_MOST_SESSIONS: Final = 1000
 _LEAST_LETTERS: Final = 16
 _QUOTED: Final = 200
 
@@ -41,10 +40,16 @@ class Session:
     scanner : str
     csrf : str
         Sent with every write, in the header X-CSRF-Token.
+    token : bytes
+        Digest of the token that was given; empty where there are no tokens.
+    expires : float
+        Seconds of the epoch.
     """
 
     scanner: str
     csrf: str
+    token: bytes = b""
+    expires: float = math.inf
 
 
 class Access:
@@ -68,11 +73,14 @@ class Access:
     def __init__(
         self, scanner: str, tokens_file: Path | None = None, allowed_hosts: Iterable[str] = ()
     ) -> None:
-        self._scanner = scanner
-        self._tokens = None if tokens_file is None else _read_tokens(tokens_file)
-        names = (one.lower() for one in allowed_hosts)
-        self._allowed = {"localhost", socket.gethostname().lower(), *names}
-        self._key = os.urandom(32)
+        self._anyone = Session(scanner, secrets.token_hex())
+        self._tokens: TokenFile | None = None
+        if tokens_file is not None:
+            self._tokens = TokenFile(tokens_file, "--tokens", "review", _LEAST_LETTERS)
+        self._names = OwnNames(allowed_hosts)
+        self._throttle = Throttle()
+        # By the digest of the cookie, the oldest first: looking one up says nothing about others.
+        self._sessions: dict[bytes, Session] = {}
 
     @property
     def with_tokens(self) -> bool:
@@ -81,8 +89,7 @@ class Access:
 
     def check_host(self, host: str) -> None:
         """Check the header Host; Refusal where it names another machine."""
-        name = _name(host.lower())
-        if not name or (name not in self._allowed and not _is_address(name)):
+        if host not in self._names:
             raise Refusal(
                 403,
                 f"Host is {host[:_QUOTED]!r}, which is not this machine; call the review by its "
@@ -91,36 +98,49 @@ class Access:
 
     def session(self, cookies: Mapping[str, str]) -> Session | None:
         """Return the session of a request; None where the scanner has to log in."""
-        if not self.with_tokens:
-            return Session(self._scanner, self._sign("csrf"))
-        content, _, signature = cookies.get(COOKIE, "").rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(content).encode()):
+        if self._tokens is None:
+            return self._anyone
+        session = self._sessions.get(_digest(cookies.get(COOKIE, "")))
+        if session is None or session.expires < time.time() or session.token not in self._tokens:
             return None
-        expires, _, written = content.split(".")
-        if int(expires) < time.time():
-            return None
-        return Session(bytes.fromhex(written).decode(), self._sign(f"csrf {content}"))
+        return session
 
-    def check_token(self, token: str) -> None:
-        """Check the token of a login; Refusal where it is none."""
-        # Every comparison is made, each on digests of one length, so that the time taken
-        # depends on no token.
-        found = [hmac.compare_digest(_digest(token), known) for known in self._tokens or ()]
-        if not any(found):
+    def log_in(self, scanner: str, token: str, address: str) -> str:
+        """Begin a session; return its cookie.
+
+        Raises
+        ------
+        Refusal
+            Where it is no token of this review, or the address has given too many wrong ones.
+        """
+        wait = self._throttle.wait(address)
+        if wait:
+            raise Refusal(429, f"too many wrong tokens; wait {math.ceil(wait)} s, then try again")
+        digest = None if self._tokens is None else self._tokens.digest(token)
+        if digest is None:
+            self._throttle.wrong(address)
             raise Refusal(401, "that is no token of this review; ask the one who started it")
+        self._throttle.right(address)
 
-    def cookie(self, scanner: str) -> str:
-        """Return the value of the cookie of a scanner who has logged in."""
-        expires = int(time.time()) + SESSION_SECONDS
-        content = f"{expires}.{secrets.token_hex(8)}.{scanner.encode().hex()}"
-        return f"{content}.{self._sign(content)}"
+        while len(self._sessions) >= _MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        cookie = secrets.token_hex()
+        expires = time.time() + SESSION_SECONDS
+        self._sessions[_digest(cookie)] = Session(scanner, secrets.token_hex(), digest, expires)
+        return cookie
+
+    def log_out(self, cookies: Mapping[str, str]) -> None:
+        """End the session of a request."""
+        self._sessions.pop(_digest(cookies.get(COOKIE, "")), None)
 
     def check_origin(self, headers: Mapping[str, str]) -> None:
         """Check that a write comes from this page; Refusal where it is another site's."""
         origin, host = headers.get("origin"), headers.get("host", "")
-        if origin is not None and origin.lower().partition("://")[2] != host.lower():
+        if not is_own_origin(origin, host):
             raise Refusal(
-                403, f"Origin is {origin[:_QUOTED]!r}, Host {host[:_QUOTED]!r}: another site's page"
+                403,
+                f"Origin is {str(origin)[:_QUOTED]!r}, Host {host[:_QUOTED]!r}: another site's "
+                "page",
             )
 
     def check_csrf(self, session: Session, headers: Mapping[str, str]) -> None:
@@ -128,46 +148,6 @@ class Access:
         if not hmac.compare_digest(headers.get("x-csrf-token", "").encode(), session.csrf.encode()):
             raise Refusal(403, "the header X-CSRF-Token is not that of /api/night; load it again")
 
-    def _sign(self, content: str) -> str:
-        return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()
 
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address, or localhost, is reached from this machine only."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _read_tokens(file: Path) -> list[bytes]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--tokens: {file} cannot be read: {error}") from error
-    tokens = [line.strip() for line in lines if line.strip()]
-    if not 1 <= len(tokens) <= _MAX_TOKENS or min(map(len, tokens)) < _LEAST_LETTERS:
-        raise InputError(
-            f"--tokens: {file} must hold one token, or two while rotating, one a line, of at least "
-            f"{_LEAST_LETTERS} letters; python -m deploy.tokens add makes one"
-        )
-    return [_digest(token) for token in tokens]
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def _name(host: str) -> str:
-    """Return the header Host without its port, and an IPv6 address without its brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+def _digest(cookie: str) -> bytes:
+    return hashlib.sha256(cookie.encode()).digest()

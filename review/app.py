@@ -142,7 +142,8 @@ def make_app(review: Review, access: Access) -> Guard:
 
     def night(request: Request) -> Response:
         session = _session(request)
-        return _json(review.describe(session.scanner) | {"csrf": session.csrf})
+        more = {"csrf": session.csrf, "login": access.with_tokens}
+        return _json(review.describe(session.scanner) | more)
 
     def columns(request: Request) -> Response:
         arrays = review.columns(_session(request).scanner)
@@ -151,7 +152,7 @@ def make_app(review: Review, access: Access) -> Guard:
     def places(_: Request) -> Response:
         return Response(pack(review.map()), media_type=_BYTES)
 
-    def ready(_: Request) -> Response:
+    async def ready(_: Request) -> Response:
         return _json({"coming": review.coming()})
 
     def order(request: Request) -> Response:
@@ -169,6 +170,14 @@ def make_app(review: Review, access: Access) -> Guard:
         except ValueError as error:
             raise Refusal(400, f"z is {text[:50]!r}; expected a redshift, as ?z=0.5") from error
         return Response(pack(review.spectrum_at(_row(request), z), z=z), media_type=_BYTES)
+
+    def neighbours(request: Request) -> Response:
+        arrays, said = review.neighbours(_row(request), _session(request).scanner)
+        return Response(pack(arrays, **said), media_type=_BYTES)
+
+    def exposures(request: Request) -> Response:
+        arrays, which = review.exposures(_row(request))
+        return Response(pack(arrays, exposures=which), media_type=_BYTES)
 
     def labels(request: Request) -> Response:
         return _json({"labels": review.labels(_session(request).scanner)})
@@ -192,6 +201,8 @@ def make_app(review: Review, access: Access) -> Guard:
             Route("/api/order/{name}", order),
             Route("/api/spectrum/{row}", spectrum),
             Route("/api/spectrum/{row}/at", spectrum_at),
+            Route("/api/spectrum/{row}/neighbours", neighbours),
+            Route("/api/spectrum/{row}/exposures", exposures),
             Route("/api/labels", labels, methods=["GET"]),
             Route("/api/labels", label, methods=["POST"]),
             Route("/api/labels/undo", undo, methods=["POST"]),
@@ -218,16 +229,18 @@ def _login_routes(access: Access) -> list[Route]:
             name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()
         }
         scanner = form.get("scanner", "").strip()
+        address = "" if request.client is None else request.client.host
         try:
-            access.check_token(form.get("token", "").strip())
             check_scanner(scanner)
+            cookie = access.log_in(scanner, form.get("token", "").strip(), address)
         except (Refusal, OutcropError) as error:
-            return _login_page(str(error), scanner, 401)
+            status = error.status if isinstance(error, Refusal) else 401
+            return _login_page(str(error), scanner, status)
 
         response = RedirectResponse("/", 303)
         response.set_cookie(
             COOKIE,
-            access.cookie(scanner),
+            cookie,
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
@@ -235,9 +248,16 @@ def _login_routes(access: Access) -> list[Route]:
         )
         return response
 
+    async def logout(request: Request) -> Response:
+        access.log_out(request.cookies)
+        response = _json({})
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
     return [
         Route("/login", page, methods=["GET"]),
         Route("/login", login, methods=["POST"]),
+        Route("/logout", logout, methods=["POST"]),
     ]
 
 

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from outcrop import Band, InputError, PetalNoise, Spectra, read_spectra
 from outcrop._bands import read_bands
 from outcrop._fits import FitsFile
+from outcrop.exposures import Exposures, find_exposures, read_exposures
 from outcrop.fingerprint import FileFingerprint, has_fingerprints
 from outcrop.night.summary import SUMMARY
 from outcrop.redrock_details import details_of, read_candidates
 
 from .night import ReviewNight
 from .scored_petal_table import ScoredPetalTable
+from .unpacked import UnpackedCoadds
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,9 @@ class Coadds:
         self._night = night
         self._root = root
         self._known: dict[Path, tuple[tuple[FileFingerprint, ...], KnownPetal]] = {}
+        self._unpacked = UnpackedCoadds()
+        # One coadd at a time is in memory as a whole.
+        self._whole = threading.Lock()
         self._locks = [threading.Lock() for _ in night.tables]
 
     @cached_property
@@ -70,8 +75,7 @@ class Coadds:
         coadd, redrock = self.files(table)
         with self._locks[self._night.table[row]]:
             known = self._petal(table, coadd, redrock)
-        targetid = int(table.columns["TARGETID"][at])
-        bands = _bands(coadd, known, _occurrence(table, at), targetid)
+            bands = self._bands(coadd, known, table, at)
 
         columns = table.columns
         tileid, petal = int(columns["TILEID"][at]), int(columns["PETAL_LOC"][at])
@@ -97,6 +101,16 @@ class Coadds:
             with contextlib.suppress(InputError), self._locks[number]:
                 table = self._night.tables[number]
                 self._petal(table, *self.files(table))
+
+    def exposures(self, row: int) -> Exposures | None:
+        """Return the exposures of a spectrum, as they are in the file beside the coadd.
+
+        None where there is no such file; InputError where it cannot be read or the coadd changed.
+        """
+        table, at = self._night.place(row)
+        path = find_exposures(self.files(table)[0])
+        targetid = table.columns["TARGETID"][at : at + 1]
+        return None if path is None else read_exposures(path, targetid)
 
     def candidates(self, row: int) -> list[float]:
         """Return redrock's next best redshifts, the best first; none where there are no details."""
@@ -139,32 +153,50 @@ class Coadds:
 
         with FitsFile(coadd) as file:
             targetid = file.table("FIBERMAP").integers("TARGETID")
-        noise: dict[tuple[int, int], PetalNoise] = {}
+        noise: Mapping[tuple[int, int], PetalNoise] = {}
         if table.noise_corrected:
-            spectra = read_spectra(coadd, redrock, allow_mismatch=True)
-            unknown = np.full(len(spectra), -1, np.int32)
-            tile = unknown if spectra.tileid is None else spectra.tileid
-            petal = unknown if spectra.petal is None else spectra.petal
-            for one in set(zip(tile.tolist(), petal.tolist(), strict=True)):
-                noise[one] = PetalNoise.measure(spectra[(tile == one[0]) & (petal == one[1])])
+            with self._whole:
+                noise = _measured(read_spectra(coadd, redrock, allow_mismatch=True))
 
         known = KnownPetal(targetid, noise)
         self._known[coadd] = files, known
         return known
+
+    def _bands(
+        self, coadd: Path, known: KnownPetal, table: ScoredPetalTable, at: int
+    ) -> dict[str, Band]:
+        targetid, occurrence = int(table.columns["TARGETID"][at]), _occurrence(table, at)
+        rows = np.flatnonzero(known.targetid == targetid)[occurrence : occurrence + 1]
+        if not len(rows):
+            raise InputError(
+                f"TARGETID {targetid} has no spectrum in {coadd}, only a row of redrock's"
+            )
+
+        def read(chosen: NDArray[np.intp] | None = None) -> dict[str, Band]:
+            with FitsFile(coadd) as file:
+                return read_bands(file, len(known.targetid), chosen)
+
+        if not self._unpacked.keeps(coadd, len(known.targetid)):
+            return read(rows)
+        with self._whole:
+            return self._unpacked.read(coadd, rows, read)
+
+
+def _measured(spectra: Spectra) -> dict[tuple[int, int], PetalNoise]:
+    """Return the noise of each tile and petal."""
+    unknown = np.full(len(spectra), -1, np.int32)
+    tile = unknown if spectra.tileid is None else spectra.tileid
+    petal = unknown if spectra.petal is None else spectra.petal
+    return {
+        one: PetalNoise.measure(spectra[(tile == one[0]) & (petal == one[1])])
+        for one in set(zip(tile.tolist(), petal.tolist(), strict=True))
+    }
 
 
 def _occurrence(table: ScoredPetalTable, at: int) -> int:
     """Return how many rows before have the same TARGETID: the k-th has the coadd's k-th."""
     targetid = table.columns["TARGETID"]
     return int(np.count_nonzero(targetid[:at] == targetid[at]))
-
-
-def _bands(coadd: Path, known: KnownPetal, occurrence: int, targetid: int) -> dict[str, Band]:
-    rows = np.flatnonzero(known.targetid == targetid)
-    if occurrence >= len(rows):
-        raise InputError(f"TARGETID {targetid} has no spectrum in {coadd}, only a row of redrock's")
-    with FitsFile(coadd) as file:
-        return read_bands(file, len(known.targetid), rows[occurrence : occurrence + 1])
 
 
 def _recorded_root(folder: Path) -> Path | None:

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,11 @@ from outcrop import (
     Spectra,
     Timeout,
 )
+from outcrop.label import Label
+
+if TYPE_CHECKING:
+    # numba takes a second to import: the page does not wait for it.
+    from explanation.neighbours import Vote
 
 _SERVICE_SECONDS: Final = 5.0
 _AWAY_SECONDS: Final = 15.0
@@ -39,10 +44,30 @@ class ReviewModel(Protocol):
         """Return coordinates (N, 2) on the map of the training sample, NaN where there is none."""
         ...
 
-    def neighbours(
-        self, latent: NDArray[np.float32], targetid: int, labels: Mapping[int, str]
-    ) -> list[dict[str, Any]]:
+    def neighbours(self, latent: NDArray[np.float32], targetid: int) -> list[dict[str, Any]]:
         """Return the nearest training spectra of the spectrum at a latent (L,), as JSON."""
+        ...
+
+    def votes(
+        self,
+        latent: NDArray[np.float32],
+        targetid: int,
+        labels: Sequence[Label],
+        latents: NDArray[np.float32],
+    ) -> "Sequence[Vote]":
+        """Return what most neighbours are, by labels of spectra at latents (K, L)."""
+        ...
+
+    def neighbours_drawn(
+        self, latent: NDArray[np.float32], targetid: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return rest wavelengths (M,) and what the decoder makes of these neighbours (K, M)."""
+        ...
+
+    def nearest(
+        self, latent: NDArray[np.float32], latents: NDArray[np.float32], count: int
+    ) -> NDArray[np.int64]:
+        """Return which latents (N, L) are nearest to a latent (L,), the nearest first."""
         ...
 
     def scale(self, latent: NDArray[np.float32]) -> LatentScale:
@@ -61,9 +86,29 @@ class NoModel:
         """Raise an InputError."""
         raise InputError(_NO_FILES)
 
-    def neighbours(
-        self, latent: NDArray[np.float32], targetid: int, labels: Mapping[int, str]
-    ) -> list[dict[str, Any]]:
+    def neighbours(self, latent: NDArray[np.float32], targetid: int) -> list[dict[str, Any]]:
+        """Raise an InputError."""
+        raise InputError(_NO_FILES)
+
+    def votes(
+        self,
+        latent: NDArray[np.float32],
+        targetid: int,
+        labels: Sequence[Label],
+        latents: NDArray[np.float32],
+    ) -> "Sequence[Vote]":
+        """Raise an InputError."""
+        raise InputError(_NO_FILES)
+
+    def neighbours_drawn(
+        self, latent: NDArray[np.float32], targetid: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Raise an InputError."""
+        raise InputError(_NO_FILES)
+
+    def nearest(
+        self, latent: NDArray[np.float32], latents: NDArray[np.float32], count: int
+    ) -> NDArray[np.int64]:
         """Raise an InputError."""
         raise InputError(_NO_FILES)
 

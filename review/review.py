@@ -20,6 +20,7 @@ from outcrop.spectra import WAVE
 
 from .arrays import DTYPES
 from .coadds import Coadds
+from .mask import BITS, mask_bits
 from .night import CAUSE_NAMES, SPECTYPES, ReviewNight
 from .reconstruction import ReviewModel
 from .refusal import Refusal
@@ -32,6 +33,8 @@ _LINES: Final = (
 """Kind, whether they are major, and lines."""
 _BY_COLUMN: Final = {"q": "q_value", "p_explained": "p_explained"}
 _LEARNED: Final = ("interest", "expected_improvement", "blend")
+_NEAREST: Final = 5
+"""Spectra of the night that are shown as similar to one."""
 _REST: Final = ("rest_wave", "rest_flux", "rest_ivar", "model")
 
 
@@ -114,6 +117,7 @@ class Review:
                 for kind, major, group in _LINES
                 for line in group
             ],
+            "mask_bits": list(BITS),
             "links": asdict(self._links),
             "scanner": scanner,
         }
@@ -174,6 +178,49 @@ class Review:
             "labels": [_change(one) for one in self._labels.history(self._targetid(row))],
         }
         return _observed(spectrum) | rest, meta
+
+    def neighbours(self, row: int, scanner: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return what the model draws of a row's neighbours, who is near in the night, and votes.
+
+        The arrays are rest_wave (M,) and the drawings one after the other, flux (K M,), normalised;
+        their order is that of the neighbours in the description of the spectrum. The votes are by
+        the labels of a scanner as they are now.
+        """
+        model, latent = self.model.result(), self.night.latent[self._checked(row)]
+        wave, flux = model.neighbours_drawn(latent, self._targetid(row))
+        # Rows without a p-value, which are last, are sky or say nothing.
+        scored = int(np.isfinite(self.night.columns["p_value"]).sum())
+        near = model.nearest(latent, self.night.latent[:scored], _NEAREST + 1).tolist()
+        others = [one for one in near if one != row][:_NEAREST]
+
+        labels = self._labels.current(scanner)
+        latents = np.full((len(labels), len(latent)), np.nan, np.float32)
+        for number, label in enumerate(labels):
+            for own in self._rows(label.targetid)[:1]:
+                latents[number] = self.night.latent[own]
+        votes = model.votes(latent, self._targetid(row), labels, latents)
+        said = {"night": others, "votes": [asdict(one) for one in votes]}
+        return {"rest_wave": wave, "flux": flux.reshape(-1)}, said
+
+    def exposures(self, row: int) -> tuple[dict[str, NDArray[Any]], list[dict[str, int]]]:
+        """Return the exposures of a row one after the other, and which they are.
+
+        The arrays are wave (W,), flux and ivar (M W,); all empty where there are no exposures.
+        """
+        found = self._coadds.exposures(self._checked(row))
+        if found is None or not len(found):
+            return {name: np.zeros(0, np.float32) for name in ("wave", "flux", "ivar")}, []
+
+        from scoring.coadd import coadd
+
+        spectra = Spectra(found.bands, z=np.full(len(found), np.nan), targetid=found.targetid)
+        flux, ivar, _ = coadd(spectra)
+        wave = WAVE["brz"].astype(np.float32)
+        which = [
+            {"expid": expid, "night": night}
+            for expid, night in zip(found.expid.tolist(), found.night.tolist(), strict=True)
+        ]
+        return {"wave": wave, "flux": flux.reshape(-1), "ivar": ivar.reshape(-1)}, which
 
     def spectrum_at(self, row: int, z: float) -> dict[str, NDArray[Any]]:
         """Return rest frame and model of a spectrum at another redshift."""
@@ -249,7 +296,7 @@ class Review:
         """Return the neighbours of a row, or why there are none."""
         model, latent = self.model.result(), self.night.latent[row]
         try:
-            found = model.neighbours(latent, self._targetid(row), {})
+            found = model.neighbours(latent, self._targetid(row))
         except OutcropError as error:
             return {"neighbours": [], "no_neighbours": str(error)}
         return {"neighbours": found, "no_neighbours": ""}
@@ -280,14 +327,18 @@ def _meaning(name: str) -> dict[str, Any]:
 
 
 def _observed(spectrum: Spectra) -> dict[str, NDArray[Any]]:
-    """Return the cameras of a spectrum on one grid; mask is 1 where a pixel is not used."""
+    """Return the cameras of a spectrum on one grid.
+
+    mask is 1 where a pixel is not used; mask_bits says why, and is 0 where its ivar is.
+    """
     # numba takes a second to import: the page does not wait for it.
     from scoring.coadd import coadd
 
     flux, ivar, _ = coadd(spectrum)
     wave = WAVE["brz"].astype(np.float32)
     mask = (ivar[0] == 0).astype(np.uint8)
-    return {"wave": wave, "flux": flux[0], "ivar": ivar[0], "mask": mask}
+    bits = mask_bits(spectrum)
+    return {"wave": wave, "flux": flux[0], "ivar": ivar[0], "mask": mask, "mask_bits": bits}
 
 
 def _said(label: Label) -> dict[str, Any]:

@@ -20,7 +20,9 @@ _EXAMPLE = """example:
   python -m training evaluate models/first sky/test
   python -m training calibrate models/first sky/own --output models/first-own-sky
   python -m training figures models/first sky/test --output figures
+  python -m training simulate release --petals 100 --seed 3 --layout tiles healpix --zcatalog
   python -m training fit dr1-bright.ecsv --output models/dr1
+  python -m training reproduce edr-bright.ecsv --output edr
 """
 
 
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibrate(commands)
     _add_evaluate(commands)
     _add_figures(commands)
+    _add_reproduce(commands)
     return parser
 
 
@@ -103,6 +106,25 @@ def _add_simulate(commands: _Commands) -> None:
         type=_count,
         default=0,
         help="also write the N exposures of each petal, spectra-*.fits (default: none)",
+    )
+    simulate.add_argument(
+        "--layout",
+        choices=("tiles", "healpix"),
+        nargs="+",
+        default=["tiles"],
+        help="of the folders, as in DESI's releases; N files of each (default: tiles)",
+    )
+    simulate.add_argument(
+        "--fibers",
+        metavar="N",
+        type=_count,
+        default=500,
+        help="write the first N of each petal's 500 fibers (default: all)",
+    )
+    simulate.add_argument(
+        "--zcatalog",
+        action="store_true",
+        help="also write zcatalog/v1/zall-*.fits, the redshift catalogues of the layouts",
     )
     simulate.add_argument(
         "--overwrite", action="store_true", help="replace the simulated sky that DIR holds"
@@ -191,6 +213,27 @@ def _add_figures(commands: _Commands) -> None:
     )
 
 
+def _add_reproduce(commands: _Commands) -> None:
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="fit the paper's recipe and ours to a plan of the EDR, and compare with the paper",
+    )
+    reproduce.add_argument(
+        "plan", metavar="PLAN", type=Path, help="of the EDR, from `python -m release plan`"
+    )
+    reproduce.add_argument("--output", metavar="FOLDER", type=Path, required=True)
+    reproduce.add_argument(
+        "--recipes",
+        metavar="NAME_OR_TOML",
+        nargs=2,
+        default=["paper", "default"],
+        help="the recipe to compare with the paper, and the one to list the most anomalous "
+        "spectra by (default: paper default)",
+    )
+    # Run again, it goes on with what is there.
+    reproduce.set_defaults(run=_reproduce, check=lambda o: check_folder(o.output, overwrite=True))
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
@@ -225,8 +268,12 @@ def _simulate(options: argparse.Namespace) -> None:
         options.anomalies,
         options.nuisances,
         options.exposures,
+        options.layout,
+        options.fibers,
+        options.zcatalog,
     )
-    print(f"sky: {options.petals} petals and truth.csv in {options.folder}")
+    petals = options.petals * len(options.layout)
+    print(f"sky: {petals} petals and truth.csv in {options.folder}")
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -258,6 +305,13 @@ def _figures(options: argparse.Namespace) -> None:
     written = figures(options.bundle, options.folder, options.output, options.scores)
     pictures = sum(path.suffix == ".png" for path in written)
     print(f"figures: {pictures} pictures in {options.output}; open {written[0]}")
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    with _silent_tensorflow():
+        from .reproduction.reproduce import reproduce
+
+    print(f"report: {reproduce(options.plan, options.output, options.recipes)}")
 
 
 @contextlib.contextmanager

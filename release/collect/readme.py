@@ -1,5 +1,6 @@
 """README of a catalogue: what it is, counts, rules, columns, versions, and how to cite it."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from outcrop.errors import InputError
 
 from .columns import of_fits
 from .provenance import Provenance
-from .release_discoveries import ReleaseDiscoveries
+from .release_discoveries import ReleaseDiscoveries, SetApart
 from .scan import ScannedRelease
 from .tally import Tally
 
@@ -96,11 +97,18 @@ class Readme:
         lines = [
             f"{total.rows:,} rows of {total.tables:,} tables, {total.primary:,} targets, "
             f"{total.eligible:,} eligible rows, {total.flagged:,} flagged",
-            f"{total.discoveries:,} discoveries at a false discovery rate of {Q_LEVEL:g}, of "
+            f"discoveries at a false discovery rate of {Q_LEVEL:g}: {total.discoveries:,} of "
             f"{self.discoveries.tested:,} targets tested; they rest on "
             f"{_BASES[self.discoveries.basis]}",
         ]
-        lines += [f"left out: {each}" for each in self._left_out()]
+        left_out = (
+            (sum(each.rows for each in self.discoveries.set_apart), "rows not tested"),
+            (len(self.scanned.damaged), "damaged tables"),
+            (len(self.scanned.missing), "planned coadds without a table"),
+            (self.unmatched, "eligible rows not in the zcatalog"),
+        )
+        named = [f"{number:,} {what}" for number, what in left_out if number]
+        lines += [f"left out: {', '.join(named)}; README.md lists them"] if named else []
         return "\n".join(lines)
 
     def text(self) -> str:
@@ -201,9 +209,14 @@ class Readme:
             yield f"- {total.unplaced:,} rows have no position: `_healpix_29` is -1."
 
     def _left_out(self) -> Iterator[str]:
+        by_reason: defaultdict[str, list[SetApart]] = defaultdict(list)
         for each in self.discoveries.set_apart:
-            path = each.table.path.relative_to(self.tables).as_posix()
-            yield f"- not tested: {each.rows} rows of {path}, {_cell(each.reason)}"
+            by_reason[each.reason].append(each)
+        for reason, several in by_reason.items():
+            rows, first = sum(each.rows for each in several), several[0].table.path
+            path = first.relative_to(self.tables).as_posix()
+            where = path if len(several) == 1 else f"{len(several):,} tables, as {path}"
+            yield f"- not tested: {rows:,} rows of {where}; {_cell(reason)}"
         for reason in self.scanned.damaged:
             yield f"- damaged table: {_cell(reason.replace(f'{self.tables}/', ''))}"
         for coadd in self.scanned.missing:

@@ -56,7 +56,7 @@ class ReleaseDiscoveries:
     @staticmethod
     def find(index: RowIndex, primary: NDArray[np.bool_]) -> "ReleaseDiscoveries":
         """Set apart what is faulty, and test the primary rows of the rest together."""
-        cards = index.tables[0].cards
+        cards = index.cards
         tested = np.where(primary, index.p_value, np.nan)
         of_tiles = [number for number, table in enumerate(index.tables) if table.of_tile]
         petals = [_petal(index, number) for number in of_tiles]

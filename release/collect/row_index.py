@@ -3,7 +3,7 @@
 It is in memory; all else of a row is read again when the row is written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ class RowIndex:
     Attributes
     ----------
     tables : list of TableDescription
+    cards : mapping
+        As of the first `ScoreTable`; what they say of the model is the same for all.
     targetid : (N,) int64
     p_value : (N,) float64
         NaN where the row is not eligible, or has none.
@@ -38,6 +40,7 @@ class RowIndex:
     """
 
     tables: list[TableDescription]
+    cards: Mapping[str, Any]
     targetid: NDArray[np.int64]
     p_value: NDArray[np.float64]
     snr: NDArray[np.float32]
@@ -72,6 +75,7 @@ class RowIndexBuilder:
     """Makes a `RowIndex` of tables as they are read."""
 
     tables: list[TableDescription] = field(default_factory=list[TableDescription])
+    _cards: Mapping[str, Any] = field(default_factory=dict[str, Any])
     _parts: dict[str, list[NDArray[Any]]] = field(default_factory=dict[str, list[NDArray[Any]]])
     _touched: list[NDArray[np.int64]] = field(default_factory=list[NDArray[np.int64]])
 
@@ -93,6 +97,7 @@ class RowIndexBuilder:
         for name, part in parts.items():
             self._parts.setdefault(name, []).append(part)
         self._touched.append(np.unique(coarser(pixel, ROW_GROUP_ORDER)))
+        self._cards = self._cards or table.cards
         self.tables.append(table.description)
 
     def build(self) -> RowIndex:
@@ -101,4 +106,4 @@ class RowIndexBuilder:
         columns: dict[str, Any] = {}
         for name in list(self._parts):
             columns[name] = np.concatenate(self._parts.pop(name))
-        return RowIndex(self.tables, touched=self._touched, **columns)
+        return RowIndex(self.tables, self._cards, touched=self._touched, **columns)

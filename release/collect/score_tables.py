@@ -32,8 +32,6 @@ class TableDescription:
     coadd : str
         Name of the coadd that was scored.
     model : ModelIdentity
-    cards : mapping
-        Of OUTLIERS: model, thresholds, packages.
     survey, program : str
         ``unknown`` where the coadd did not say.
     healpix, tileid, petal : int
@@ -56,7 +54,6 @@ class TableDescription:
     path: Path
     coadd: str
     model: ModelIdentity
-    cards: Mapping[str, Any]
     survey: str
     program: str
     healpix: int
@@ -88,11 +85,14 @@ class ScoreTable:
     Attributes
     ----------
     description : TableDescription
+    cards : mapping
+        The header of OUTLIERS: model, thresholds, packages.
     rows : PackedTable
         OUTLIERS.
     """
 
     description: TableDescription
+    cards: Mapping[str, Any]
     rows: PackedTable
 
     @staticmethod
@@ -112,7 +112,6 @@ class ScoreTable:
             path=path,
             coadd=str(primary["INFIL000"]),
             model=ModelIdentity(*(str(cards[name]) for name in _NEEDED[:3])),
-            cards=cards,
             survey=_name(path, primary, "SURVEY"),
             program=_name(path, primary, "PROGRAM", "FAPRGRM"),
             healpix=healpix,
@@ -126,7 +125,7 @@ class ScoreTable:
             widths=_widths(cards),
             rows=len(rows),
         )
-        return ScoreTable(description, rows)
+        return ScoreTable(description, cards, rows)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return all columns of score tables by name; of explanations unknown ones, if none."""

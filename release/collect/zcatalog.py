@@ -77,7 +77,7 @@ class Zcatalog:
 
         with fits.open(path) as hdus:
             hdu: Any = hdus[HDU]
-            self._header, self._dtype = dict(hdu.header), hdu.columns.dtype
+            self._header, self._dtype = dict(hdu.header), hdu.columns.dtype.newbyteorder(">")
             self._rows = int(hdu.header["NAXIS2"])
         self._start = layouts[HDU].start
         names = self._dtype.names
@@ -171,9 +171,14 @@ def match(index: RowIndex, zcatalog: Zcatalog) -> tuple[NDArray[np.int64], NDArr
                 same = (code[rows] == of_block[left]) & (
                     (place[rows] == block.place[left]) | (place[rows] < 0)
                 )
-                _check_found_once(found, rows[same], index, zcatalog)
-                found[rows[same]] = block.start + left[same]
-                primary[rows[same]] = block.primary[left[same]]
+                rows, matched = rows[same], left[same]
+                twice = found[rows] >= 0
+                found[rows] = block.start + matched
+                # Of two matches within the block the last one stays.
+                twice |= found[rows] != block.start + matched
+                if twice.any():
+                    raise _found_twice(int(index.targetid[rows[twice][0]]), zcatalog)
+                primary[rows] = block.primary[matched]
                 at[left] += 1
                 left = left[at[left] < end[left]]
             bar.update(len(block.targetid))
@@ -218,12 +223,8 @@ def _codes(block: ZcatalogBlock, partitions: list[tuple[str, str]]) -> NDArray[n
     return codes
 
 
-def _check_found_once(
-    found: NDArray[np.int64], rows: NDArray[np.int64], index: RowIndex, zcatalog: Zcatalog
-) -> None:
-    twice = rows[found[rows] >= 0]
-    if len(twice):
-        raise InputError(
-            f"{zcatalog.path} has several rows for TARGETID {index.targetid[twice[0]]} in the same "
-            "survey, program and pixel, or tile; name that of one release, as zall-pix-iron.fits"
-        )
+def _found_twice(targetid: int, zcatalog: Zcatalog) -> InputError:
+    return InputError(
+        f"{zcatalog.path} has several rows for TARGETID {targetid} in the same survey, program and "
+        "pixel, or on the same tile; name that of one release, as zall-pix-iron.fits"
+    )

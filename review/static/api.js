@@ -8,6 +8,8 @@ const ARRAYS = {
   u1: Uint8Array,
 };
 
+const PATIENCE = { GET: 120_000, POST: 10_000 }; // ms; a label may be sent again, a coadd is large
+
 let token = "";
 let opened = ""; // the night that the page was opened with
 
@@ -22,8 +24,9 @@ export class Away extends Error {}
 
 async function ask(path, options = {}) {
   let response;
+  const signal = AbortSignal.timeout(PATIENCE[options.method ?? "GET"]);
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, { credentials: "same-origin", signal, ...options });
   } catch {
     throw new Away("the server does not answer");
   }
@@ -106,6 +109,21 @@ export async function getFit(row, z) {
   return { z, ...arrays };
 }
 
+/** Return the exposures of a spectrum: {wave, exposures: [{expid, night, flux, ivar}]}. */
+export async function getExposures(row) {
+  const { header, arrays } = await binary(`/api/spectrum/${row}/exposures`);
+  const { wave, flux, ivar } = arrays;
+  const part = (values, i) => values.subarray(i * wave.length, (i + 1) * wave.length);
+  const exposures = header.exposures.map((one, i) => ({ ...one, flux: part(flux, i), ivar: part(ivar, i) }));
+  return { wave, exposures };
+}
+
+/** Return what the model draws of a spectrum's neighbours, and the nearest rows of the night. */
+export async function getNeighbours(row) {
+  const { header, arrays } = await binary(`/api/spectrum/${row}/neighbours`);
+  return { wave: arrays.rest_wave, flux: arrays.flux, night: header.night, votes: header.votes };
+}
+
 export async function getLabels() {
   return (await (await ask("/api/labels")).json()).labels;
 }
@@ -116,4 +134,8 @@ export function postLabel(label) {
 
 export function postUndo() {
   return send("/api/labels/undo", {});
+}
+
+export function postLogout() {
+  return send("/logout", {});
 }

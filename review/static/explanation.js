@@ -1,6 +1,7 @@
 /** Explanation: what is known about the present spectrum, as text. */
 
 import { byId, element } from "./elements.js";
+import { describeMask } from "./mask.js";
 import { fixed, small, words } from "./numbers.js";
 import { on, state } from "./store.js";
 
@@ -41,13 +42,34 @@ function link(template, text, values) {
   return element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text);
 }
 
+/** Name the chosen spectrum, and say whether it is the one that is drawn. */
+function drawTitle() {
+  const { columns: c, row, spectrum, failure } = state;
+  if (row < 0) return;
+  const spectype = state.categories.spectype[c.spectype[row]] || "class unknown";
+  byId("title").textContent =
+    `${c.targetid[row]}: ${spectype}, z = ${fixed(c.z[row], 4)}, S/N ${fixed(c.snr[row], 1)}`;
+  byId("failure").hidden = !failure;
+  byId("failure").textContent = failure;
+  const loading = spectrum?.row !== row && !failure;
+  byId("parts").classList.toggle("loading", loading);
+  byId("spectrum").setAttribute("aria-busy", `${loading}`);
+}
+
+function clear() {
+  const lists = ["segments", "evidence", "links", "sentence", "legend", "unlikely"];
+  for (const id of lists) byId(id).replaceChildren();
+  byId("missing").hidden = true;
+  byId("spectrum").setAttribute("aria-label", "No spectrum");
+}
+
 function draw() {
-  if (!state.spectrum) return;
+  if (!state.spectrum) {
+    clear();
+    return;
+  }
   const { meta, row } = state.spectrum;
   const c = state.columns;
-  const spectype = state.categories.spectype[c.spectype[row]];
-  byId("title").textContent =
-    `${meta.targetid}: ${spectype}, z = ${fixed(meta.z, 4)}, S/N ${fixed(c.snr[row], 1)}`;
   byId("sentence").textContent = meta.sentence || "It has not been explained: it is not flagged.";
   byId("missing").hidden = !meta.notice;
   byId("missing").textContent = meta.notice ? `There is no reconstruction: ${meta.notice}.` : "";
@@ -56,7 +78,7 @@ function draw() {
     `petal ${c.petal[row]}, fiber ${c.fiber[row]}; ZWARN ${c.zwarn[row]}, status ${c.status[row]}. ` +
     "Shaded and numbered: segments above (blue) or below (orange) the reconstruction; grey: camera " +
     "joins; grey at the edges: masked pixels. Flux in 1e-17 erg / (s cm² Å) with ±1 σ, " +
-    "reconstruction in orange; below, the residual over σ.";
+    `reconstruction in orange; below, the residual over σ. ${describeMask()}`;
 
   const count = meta.segments.length;
   byId("spectrum").setAttribute(
@@ -69,13 +91,6 @@ function draw() {
   byId("evidence").replaceChildren(...likely.map(evidenceRow));
   const rest = meta.evidence.length - likely.length;
   byId("unlikely").textContent = rest ? `${rest} others are less probable than 1 %.` : "";
-  byId("no-neighbours").textContent = meta.no_neighbours ? `There are none: ${meta.no_neighbours}.` : "";
-  byId("neighbours").replaceChildren(
-    ...meta.neighbours.map((one) =>
-      tableRow(`${one.targetid}`, fixed(one.z, 3), one.spectype, one.label),
-    ),
-  );
-
   const { links } = state.night;
   const values = { ...meta, TARGETID: meta.targetid };
   const made = [
@@ -86,5 +101,6 @@ function draw() {
 }
 
 export function startExplanation() {
+  on(["row", "spectrum", "failure"], drawTitle);
   on(["spectrum"], draw);
 }

@@ -4,13 +4,16 @@
  */
 
 import { byId, element } from "./elements.js";
+import { closeInset, nextInset } from "./inset.js";
 import { assess, rate, takeShownZ, undo } from "./labels.js";
+import { focusMap } from "./map.js";
 import { move, nextRedshift, showZ, skip } from "./navigation.js";
+import { togglePanel } from "./panel.js";
 import { pan, resetZoom, smooth, zoom } from "./spectrum.js";
 import { set, state } from "./store.js";
 import { nextLines, otherFrame } from "./tools.js";
 
-const KEYS = [
+const LABELLING = [
   { keys: ["n"], text: "next spectrum", act: () => move(1) },
   { keys: ["b"], text: "the one before", act: () => move(-1) },
   { keys: [" "], shown: ["space"], text: "next without a label", act: skip },
@@ -18,13 +21,15 @@ const KEYS = [
   { shown: ["Shift 0", "…", "Shift 4"], text: "VI quality; stays" },
   { shown: ["q"], text: "the next digit is the VI quality" },
   { keys: ["u"], text: "take back the last label", act: undo },
+  { keys: ["a"], text: "the shown redshift is the best z", act: takeShownZ },
   { keys: ["c"], text: "write a comment", act: () => byId("comment").focus() },
+];
+const DRAWING = [
   { keys: ["s"], text: "smooth more", act: () => smooth(1) },
   { keys: ["d"], text: "smooth less", act: () => smooth(-1) },
   { keys: ["z"], text: "write a redshift", act: () => byId("z").select() },
   { keys: ["t"], text: "next redshift to try, with the reconstruction there", act: () => nextRedshift(1) },
   { keys: ["T"], text: "the redshift before", act: () => nextRedshift(-1) },
-  { keys: ["a"], text: "the shown redshift is the best z", act: takeShownZ },
   { keys: ["ArrowLeft"], shown: ["←"], text: "redshift − 0.0001 (Shift: 0.01)", act: (e) => shift(e, -1) },
   { keys: ["ArrowRight"], shown: ["→"], text: "redshift + 0.0001 (Shift: 0.01)", act: (e) => shift(e, 1) },
   { keys: ["l"], text: "lines: major, all, emission, absorption, none", act: nextLines },
@@ -34,9 +39,33 @@ const KEYS = [
   { keys: [",", "<"], shown: [","], text: "shorter wavelengths", act: () => pan(-0.2) },
   { keys: [".", ">"], shown: ["."], text: "longer wavelengths", act: () => pan(0.2) },
   { keys: ["r"], text: "all wavelengths", act: resetZoom },
+  { keys: ["i"], text: "inset: next peak beyond the axis, then segments; follows the pointer", act: () => nextInset(1) },
+  { keys: ["I"], text: "the stretch before", act: () => nextInset(-1) },
+  { keys: ["Escape"], shown: ["Esc"], text: "close the inset", act: closeInset },
+  { keys: ["e"], text: "exposures", act: () => togglePanel("exposures") },
+  { keys: ["k"], text: "neighbours", act: () => togglePanel("neighbours") },
+  { keys: ["m"], text: "to the map", act: focusMap },
   { keys: ["?"], text: "these keys", act: toggleHelp },
 ];
-const ACTS = new Map(KEYS.flatMap(({ keys = [], act }) => keys.map((key) => [key, act])));
+/** All that the help lists, by what it is for or where it is done. */
+const HELP = {
+  "Spectra and labels": LABELLING,
+  "What is drawn": DRAWING,
+  "In the list": [{ shown: ["↑", "↓"], text: "the spectrum above, below" }],
+  "On the map": [
+    { shown: ["←", "→", "↑", "↓"], text: "move the cross (Shift: in small steps)" },
+    { shown: ["Enter"], text: "look at the spectrum below the cross" },
+    { shown: ["space"], text: "begin a box, and end it: the list shows what is inside" },
+    { shown: ["Esc"], text: "leave the box" },
+  ],
+  "With a pointer": [
+    { shown: ["drag"], text: "over a plot: zoom in; on the map: list what is inside" },
+    { shown: ["double click"], text: "all wavelengths" },
+    { shown: ["wheel"], text: "zoom (Shift: pan)" },
+    { shown: ["click"], text: "in the list or on the map: look at that spectrum" },
+  ],
+};
+const ACTS = new Map([...LABELLING, ...DRAWING].flatMap(({ keys = [], act }) => keys.map((key) => [key, act])));
 const WRITTEN = new Set(["text", "number", "search"]);
 
 let quality = false; // q was pressed: a digit is the VI quality
@@ -95,17 +124,21 @@ function onKey(event) {
   event.preventDefault();
 }
 
+function helpRow({ keys, shown, text }) {
+  return element(
+    "tr",
+    {},
+    element("td", {}, ...(shown ?? keys).flatMap((key) => [element("kbd", {}, key), " "])),
+    element("td", {}, text),
+  );
+}
+
 /** Listen to keys, and list them in the help. */
 export function startKeys() {
-  const rows = KEYS.map(({ keys, shown, text }) =>
-    element(
-      "tr",
-      {},
-      element("td", {}, ...(shown ?? keys).flatMap((key) => [element("kbd", {}, key), " "])),
-      element("td", {}, text),
-    ),
+  const parts = Object.entries(HELP).map(([title, all]) =>
+    element("table", {}, element("caption", {}, title), element("tbody", {}, ...all.map(helpRow))),
   );
-  byId("help-keys").replaceChildren(...rows);
+  byId("help-keys").replaceChildren(...parts);
   byId("open-help").addEventListener("click", toggleHelp);
   byId("close-help").addEventListener("click", toggleHelp);
   byId("skip").addEventListener("click", skip);

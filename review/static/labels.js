@@ -1,13 +1,14 @@
 /**
  * Labels: what people say about spectra. A label is shown at once and sent in order; while the
- * server is away labels wait here and are sent again.
+ * server is away labels wait here and are sent again, also after the page was loaded again.
  */
 
 import { Away, Refused, getLabels, postLabel, postUndo } from "./api.js";
 import { byId, element } from "./elements.js";
-import { forget, move, retry, select } from "./navigation.js";
+import { forget, isDrawn, move, retry, select } from "./navigation.js";
 import { on, set, state } from "./store.js";
 
+const WAITING = "outcrop labels "; // begins the names of what is kept in the tab
 const PAUSE = 2000; // ms until the server is asked again
 const FIELDS = ["interest", "vi_quality", "issues", "z", "spectype", "comment"];
 
@@ -21,6 +22,37 @@ let sending = false;
 let again = 0; // timer
 let written = -1; // row that the form shows
 
+/** Return where this tab keeps the waiting labels of a scanner and a night. */
+function place({ identity, scanner }) {
+  return `${WAITING}${identity} ${scanner}`;
+}
+
+/** Write down which labels wait: a reload would lose them. */
+function writeWaiting() {
+  const name = place(state.night);
+  if (queue.length) sessionStorage.setItem(name, JSON.stringify(queue));
+  else sessionStorage.removeItem(name);
+}
+
+/** Go on with labels that waited when the page was loaded again. */
+export function restoreWaiting() {
+  const name = place(state.night);
+  const found = JSON.parse(sessionStorage.getItem(name) ?? "[]");
+  for (const item of found) {
+    const { row, ...fields } = item.content;
+    const known = state.labels.get(row) ?? null;
+    if (!item.undo) before.push({ item, row, label: known });
+    queue.push(item);
+    keep(row, { ...known, ...fields });
+  }
+  if (found.length) send();
+
+  const others = Object.keys(sessionStorage).filter((one) => one.startsWith(WAITING) && one !== name);
+  if (others.length) {
+    set({ notice: "Labels of another night or scanner wait in this tab: open that night to send them." });
+  }
+}
+
 /** Show a label at all rows of the spectrum's target. */
 function keep(row, label) {
   const { labels } = state;
@@ -33,6 +65,7 @@ function keep(row, label) {
     same = targetid.indexOf(targetid[row], same + 1);
   }
   set({ labelled: state.labelled + 1, waiting: queue.length });
+  writeWaiting();
 }
 
 /** Label the present spectrum: what is given replaces what was there, the rest stays. */
@@ -62,6 +95,10 @@ export function assess(quality) {
 }
 
 export function takeShownZ() {
+  if (!isDrawn()) {
+    set({ notice: "This spectrum is not drawn yet: no redshift was taken." });
+    return;
+  }
   label({ z: state.shownZ });
   set({ notice: `Best z ${state.shownZ.toFixed(4)}` });
 }
@@ -96,6 +133,7 @@ async function send() {
     while (queue.length) {
       await deliver(queue[0]);
       queue.shift();
+      writeWaiting();
       set({ waiting: queue.length, away: "" });
     }
     retry();
@@ -110,6 +148,7 @@ async function send() {
 
 async function deliver(item) {
   item.tries += 1;
+  writeWaiting();
   try {
     if (item.undo && item.tries === 1) await postUndo();
     else await postLabel(item.content);

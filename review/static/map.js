@@ -11,6 +11,8 @@ import { on, set, state } from "./store.js";
 
 const MARGIN = 0.04; // of the range of the coordinates
 const REACH = 8; // px around the pointer
+const STEP = 12; // px that an arrow moves the cross
+const WAIT = 500; // ms of rest after which a screen reader is told what is below the cross
 const VERTICES = 64; // of a lasso, at most
 const AGAIN = 2000; // ms
 const STEPS = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"]; // viridis
@@ -20,6 +22,9 @@ let placed = null; // their rows
 let bounds = null; // [least x, most x, least y, most y]
 let drawing = null; // polygon in px while a lasso is drawn
 let hovered = -1;
+let cross = null; // [x, y] in px while the map has the focus
+let corner = null; // of the box that is drawn with the keys, px
+let saying = 0; // timer
 
 function rgb(text) {
   const value = Number.parseInt(text.slice(1), 16);
@@ -233,13 +238,25 @@ function drawMarks() {
     ring(ctx, ...toPixel(canvas, x[row], y[row]), 7, colour("model"));
   }
 
+  if (cross) drawCross(ctx, canvas);
   const polygon = drawing ?? state.filters.lasso?.map(([px, py]) => toPixel(canvas, px, py));
   if (!polygon) return;
   ctx.strokeStyle = colour("ink");
   ctx.lineWidth = 1.5 * devicePixelRatio;
   ctx.beginPath();
   for (const point of polygon) ctx.lineTo(...point);
-  if (!drawing) ctx.closePath();
+  if (!drawing || corner) ctx.closePath();
+  ctx.stroke();
+}
+
+function drawCross(ctx, { width, height }) {
+  const [x, y] = cross;
+  ctx.strokeStyle = colour("ink");
+  ctx.lineWidth = devicePixelRatio;
+  ctx.beginPath();
+  for (const point of [[x, 0], [x, height]]) ctx.lineTo(...point);
+  ctx.moveTo(0, y);
+  ctx.lineTo(width, y);
   ctx.stroke();
 }
 
@@ -271,34 +288,123 @@ function rowAt([px, py]) {
   return best;
 }
 
-function hover(event) {
-  hovered = rowAt(pointer(event));
+/** Ring the row below the pointer or the cross, and say which it is. */
+function point(place, otherwise) {
+  hovered = rowAt(place);
   drawMarks();
   const c = state.columns;
   const text =
     hovered < 0
-      ? "Draw around points to filter the list; click one to look at it."
+      ? otherwise
       : `${c.targetid[hovered]}: p = ${small(c.p_value[hovered])}, ` +
         words(state.categories.cause[c.cause[hovered]]);
   byId("map-hint").textContent = text;
+  return text;
+}
+
+function hover(event) {
+  point(pointer(event), "Draw around points to filter the list; click one to look at it.");
+}
+
+/** Return the corners of the box between its first corner and the cross, px. */
+function box() {
+  const [[x0, y0], [x1, y1]] = [corner, cross];
+  return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
+}
+
+/** Filter the list by a polygon, px. */
+function lasso(polygon) {
+  const canvas = byId("map-marks");
+  const rounded = polygon.map(([px, py]) =>
+    toPlace(canvas, px, py).map((one) => Number(one.toFixed(3))),
+  );
+  setFilter("lasso", rounded);
+}
+
+function moveCross(dx, dy) {
+  const canvas = byId("map-marks");
+  const [x, y] = cross;
+  const within = (value, most) => Math.min(Math.max(value, 0), most);
+  cross = [within(x + dx, canvas.width), within(y + dy, canvas.height)];
+  drawing = corner && box();
+}
+
+/** Begin a box at the cross, or end it there. */
+function cornerHere() {
+  if (!corner) {
+    corner = cross;
+    return;
+  }
+  const polygon = box();
+  leaveBox();
+  if (polygon[0][0] !== polygon[2][0] && polygon[0][1] !== polygon[2][1]) lasso(polygon);
+}
+
+function leaveBox() {
+  corner = null;
+  drawing = null;
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function onKey(event) {
+  if (!cross || event.ctrlKey || event.altKey || event.metaKey) return;
+  const step = (event.shiftKey ? 2 : STEP) * devicePixelRatio;
+  if (event.key in ARROWS) moveCross(...ARROWS[event.key].map((one) => one * step));
+  else if (event.key === " ") cornerHere();
+  else if (event.key === "Escape") leaveBox();
+  else if (event.key === "Enter" && hovered >= 0) select(hovered);
+  else return;
+
+  // These keys mean something else on the rest of the page.
+  event.preventDefault();
+  event.stopPropagation();
+  say();
+}
+
+/** Show what is below the cross; a screen reader is told when it rests. */
+function say() {
+  const begun = corner ? "A box is begun; space ends it." : "";
+  const text = `${begun} ${point(cross, "No spectrum is here.")}`.trim();
+  clearTimeout(saying);
+  saying = setTimeout(() => {
+    byId("map-said").textContent = text;
+  }, WAIT);
+}
+
+/** Begin with the cross at this spectrum, or in the middle. */
+function enter() {
+  if (!placed?.length || drawing) return;
+  const canvas = byId("map-marks");
+  const { row } = state;
+  const { map_x: x, map_y: y } = state.columns;
+  const here = row >= 0 && Number.isFinite(x[row]);
+  cross = here ? toPixel(canvas, x[row], y[row]) : [canvas.width / 2, canvas.height / 2];
+  say();
+}
+
+/** Let the keys move the map's cross. */
+export function focusMap() {
+  byId("map-marks").focus();
+  if (!cross) enter();
+}
+
+function leave() {
+  leaveBox();
+  cross = null;
+  hovered = -1;
+  drawMarks();
 }
 
 function finish() {
-  const canvas = byId("map-marks");
   const polygon = drawing;
   drawing = null;
   const row = rowAt(polygon[0]);
   const far = polygon.some(([px, py]) => Math.hypot(px - polygon[0][0], py - polygon[0][1]) > REACH);
   if (!far && row >= 0) select(row);
 
-  if (far && polygon.length > 2) {
-    const step = Math.ceil(polygon.length / VERTICES);
-    const points = polygon.filter((_, i) => i % step === 0);
-    const rounded = points.map(([px, py]) =>
-      toPlace(canvas, px, py).map((one) => Number(one.toFixed(3))),
-    );
-    setFilter("lasso", rounded);
-  }
+  const step = Math.ceil(polygon.length / VERTICES);
+  if (far && polygon.length > 2) lasso(polygon.filter((_, i) => i % step === 0));
   drawMarks();
 }
 
@@ -316,6 +422,9 @@ function listen() {
     return drawMarks();
   });
   canvas.addEventListener("pointerup", () => drawing && finish());
+  canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && enter());
+  canvas.addEventListener("blur", leave);
+  canvas.addEventListener("keydown", onKey);
   canvas.addEventListener("pointercancel", () => {
     drawing = null;
     drawMarks();

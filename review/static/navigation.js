@@ -4,11 +4,13 @@ import { Away, Refused, getFit, getSpectrum } from "./api.js";
 import { on, set, state } from "./store.js";
 
 const AHEAD = 3; // spectra fetched in advance
-const KEPT = 12; // spectra in memory
+const KEPT = 24; // spectra in memory
 
+let left = 0; // place in the list where one that is not there was turned to
 const fetched = new Map(); // row: promise of a spectrum, the most recently used last
 
-function spectrumOf(row) {
+/** Return a promise of a spectrum, from memory where it is there. */
+export function spectrumOf(row) {
   const found = fetched.get(row) ?? getSpectrum(row);
   fetched.delete(row);
   fetched.set(row, found);
@@ -22,14 +24,21 @@ export function forget(row) {
   fetched.delete(row);
 }
 
+/** Return the place of the spectrum in the list, −1 where it is not there. */
 function place() {
   return state.rows.indexOf(state.row);
+}
+
+/** Whether the chosen spectrum is the one that is drawn, not one that is still there. */
+export function isDrawn() {
+  return state.spectrum !== null && state.spectrum.row === state.row;
 }
 
 /** Look at a row. */
 export async function select(row) {
   if (row === state.row) return;
-  set({ row });
+  if (place() >= 0) left = place();
+  set({ row, failure: "" });
   await load(row);
 }
 
@@ -43,7 +52,8 @@ async function load(row) {
     }
     const z = spectrum.meta.z ?? 0;
     const { rest_wave, rest_flux, rest_ivar, model } = spectrum;
-    set({ spectrum, shownZ: z, fit: { z, rest_wave, rest_flux, rest_ivar, model } });
+    const own = { z, rest_wave, rest_flux, rest_ivar, model };
+    set({ spectrum, shownZ: z, fit: own, failure: "" });
     const here = place();
     for (const next of state.rows.subarray(here + 1, here + 1 + AHEAD)) {
       spectrumOf(next).catch(() => {});
@@ -53,24 +63,23 @@ async function load(row) {
   }
 }
 
+/** Say why the chosen spectrum is not there; another one's must not stand in its place. */
 function failed(error) {
-  if (error instanceof Away) {
-    set({ away: `This spectrum cannot be shown: ${error.message}.` });
-  } else if (error instanceof Refused) {
-    set({ notice: `This spectrum cannot be shown: ${error.message}.` });
-  } else {
-    throw error;
-  }
+  if (!(error instanceof Away) && !(error instanceof Refused)) throw error;
+  const text = `This spectrum cannot be shown: ${error.message}.`;
+  set({ spectrum: null, fit: null, [error instanceof Away ? "away" : "failure"]: text });
 }
 
 /** Fetch the present spectrum again if it could not be fetched. */
 export function retry() {
-  if (state.row >= 0 && state.spectrum?.row !== state.row) load(state.row);
+  if (state.row >= 0 && !isDrawn()) load(state.row);
 }
 
 /** Look at the row that is so many places further down the list; false at its ends. */
 export function move(step) {
-  const next = place() + step;
+  const here = place();
+  // From a spectrum that is not in the list back to where it was left.
+  const next = here < 0 ? left + Math.max(step, 0) : here + step;
   if (next < 0 || next >= state.rows.length) {
     set({ notice: step > 0 ? "This is the end of the list." : "This is the first of the list." });
     return false;
@@ -95,13 +104,14 @@ let waiting = 0;
 
 /** Show another redshift; the reconstruction at it follows when it is asked for no longer. */
 export function showZ(z) {
-  if (!Number.isFinite(z) || !state.spectrum) return;
+  if (!Number.isFinite(z) || !isDrawn()) return;
   set({ shownZ: z });
   clearTimeout(waiting);
   waiting = setTimeout(() => fit(z), 80);
 }
 
 async function fit(z) {
+  if (!isDrawn()) return;
   const { row, meta } = state.spectrum;
   asked += 1;
   const mine = asked;
@@ -133,7 +143,7 @@ export function redshifts() {
 
 /** Show the next of these redshifts. */
 export function nextRedshift(step) {
-  if (!state.spectrum) return;
+  if (!isDrawn()) return;
   const all = redshifts();
   const here = all.findIndex(({ z }) => Math.abs(z - state.shownZ) < 1e-5);
   const next = all[(Math.max(here, 0) + step + all.length) % all.length];

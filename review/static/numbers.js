@@ -9,7 +9,9 @@ export function small(value) {
 }
 
 export function fixed(value, digits) {
-  return known(value) ? value.toFixed(digits) : "–";
+  if (!known(value)) return "–";
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
 /** A name as words: `emission_line` is "emission line". */

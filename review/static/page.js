@@ -1,15 +1,18 @@
 /** Page: reads the night, then starts all parts. */
 
 import { readAddress, startAddress } from "./address.js";
-import { Away, Refused, getColumns, getNight, getOrder } from "./api.js";
+import { Away, Refused, getColumns, getNight, getOrder, postLogout } from "./api.js";
 import { byId, element } from "./elements.js";
 import { startExplanation } from "./explanation.js";
+import { startExposures } from "./exposures.js";
 import { startFilters } from "./filters.js";
+import { pointInset, startInset } from "./inset.js";
 import { startKeys } from "./keys.js";
-import { readLabels, startLabels } from "./labels.js";
+import { readLabels, restoreWaiting, startLabels } from "./labels.js";
 import { startList } from "./list.js";
 import { startMap } from "./map.js";
 import { select, startNavigation } from "./navigation.js";
+import { startNeighbours } from "./neighbours.js";
 import { words } from "./numbers.js";
 import { startSpectrum } from "./spectrum.js";
 import { on, set, state } from "./store.js";
@@ -34,11 +37,28 @@ async function rank() {
   }
 }
 
+async function logOut() {
+  if (state.waiting) {
+    set({ notice: "Some labels wait to be sent; log out when they are." });
+    return;
+  }
+  try {
+    await postLogout();
+  } catch (error) {
+    if (!(error instanceof Away)) throw error;
+    set({ notice: `You are not logged out: ${error.message}.` });
+    return;
+  }
+  location.assign("/login");
+}
+
 function drawHeader() {
   const { night } = state;
   byId("night").textContent = `${night.folder}, model ${night.model}, scanner ${night.scanner}`;
   const options = night.orders.map((name) => element("option", { value: name }, words(name)));
   byId("order").replaceChildren(...options);
+  byId("log-out").hidden = !night.login;
+  byId("log-out").addEventListener("click", logOut);
 }
 
 function drawProgress() {
@@ -61,7 +81,9 @@ async function read() {
 async function start() {
   await read();
   drawHeader();
-  for (const part of [startFilters, startList, startSpectrum, startTools, startExplanation]) part();
+  for (const part of [startFilters, startList, startTools, startExplanation]) part();
+  startSpectrum(pointInset);
+  for (const part of [startInset, startExposures, startNeighbours]) part();
   for (const part of [startLabels, startNavigation, startKeys]) part();
 
   const row = readAddress();
@@ -76,6 +98,7 @@ async function start() {
   byId("refit").addEventListener("click", rank);
   if (row >= 0) await select(row);
   await rank();
+  restoreWaiting();
   document.body.dataset.ready = "true";
 }
 

@@ -5,6 +5,7 @@ import uPlot from "/vendor/uplot.js";
 import { byId, colour, onTheme } from "./elements.js";
 import { describeSegment } from "./explanation.js";
 import { drawLines, lineAt } from "./lines.js";
+import { maskedAt } from "./mask.js";
 import { smoothed } from "./smoothing.js";
 import { on, set, state } from "./store.js";
 
@@ -20,13 +21,17 @@ const CAMERAS = [
 const WIDEST = 6; // σ that the residual panel shows at least
 const APART = 14; // px between the numbers of segments
 const CUT = 0.004; // share of the shown values that may lie beyond each end of an axis
+const PEAKS = 5; // values beyond the axis that are marked, at most
+const CLEAR = 3; // σ by which such a peak lies beyond the axis, or else it may be noise
+const NEAR = 12; // px within which they are one peak
 
 let flux = null; // uPlots
 let residual = null;
 let following = false; // one plot's scale is being set after the other's
+let onPoint = () => {}; // called with the wavelength below the pointer, observed Å
 
 /** Return the factor from observed wavelengths to the shown frame. */
-function shrink() {
+export function shrink() {
   return state.frame === "rest" ? 1 / (1 + state.shownZ) : 1;
 }
 
@@ -159,6 +164,64 @@ function drawCameras(plot) {
   ctx.restore();
 }
 
+/**
+ * Return the peaks that the axis leaves out, the farthest beyond it first: {first, last, wave,
+ * value}, in the shown frame.
+ */
+export function peaksBeyond() {
+  if (!state.spectrum) return [];
+  const [wave, above, , values] = flux.data;
+  const { x, y } = flux.scales;
+  const near = (NEAR * devicePixelRatio * (x.max - x.min)) / flux.bbox.width;
+  const beyond = (value) => Math.max(value - y.max, y.min - value);
+
+  const peaks = [];
+  values.forEach((value, i) => {
+    if (value === null || wave[i] < x.min || wave[i] > x.max) return;
+    if (!(beyond(value) > CLEAR * (above[i] - value))) return;
+    const last = peaks.at(-1);
+    if (!last || wave[i] - last.last > near || value > y.max !== last.value > y.max) {
+      peaks.push({ first: wave[i], last: wave[i], wave: wave[i], value });
+      return;
+    }
+    last.last = wave[i];
+    if (beyond(value) > beyond(last.value)) Object.assign(last, { wave: wave[i], value });
+  });
+  return peaks.sort((a, b) => beyond(b.value) - beyond(a.value)).slice(0, PEAKS);
+}
+
+/** Mark the peaks that the axis leaves out with their values, and frame the inset's stretch. */
+function drawBeyond(plot) {
+  const { ctx, bbox } = plot;
+  const size = 5 * devicePixelRatio;
+  ctx.save();
+  ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.fillStyle = colour("ink");
+  ctx.textAlign = "left";
+  for (const { wave, value } of peaksBeyond()) {
+    const up = value > plot.scales.y.max;
+    const x = plot.valToPos(wave, "x", true);
+    const tip = up ? bbox.top : bbox.top + bbox.height;
+    const base = tip + (up ? size : -size) * 1.6;
+    ctx.beginPath();
+    ctx.moveTo(x, tip);
+    ctx.lineTo(x - size, base);
+    ctx.lineTo(x + size, base);
+    ctx.fill();
+    ctx.fillText(value.toPrecision(3), x + 1.6 * size, up ? base : base + size);
+  }
+
+  if (state.inset) {
+    const [left, right] = [state.inset.first, state.inset.last].map((one) =>
+      Math.min(Math.max(plot.valToPos(one * shrink(), "x", true), bbox.left), bbox.left + bbox.width),
+    );
+    ctx.strokeStyle = colour("accent");
+    ctx.lineWidth = devicePixelRatio;
+    ctx.strokeRect(left, bbox.top, right - left, bbox.height);
+  }
+  ctx.restore();
+}
+
 /** Draw a line at residual 0 and at ±3 σ. */
 function drawLevels(plot) {
   const { ctx, bbox } = plot;
@@ -177,13 +240,15 @@ function drawLevels(plot) {
 
 function follow(plot, key) {
   const other = plot === flux ? residual : flux;
+  const { min, max } = plot.scales.x;
+  if (key === "x" && plot === flux) set({ shown: [min, max] });
   if (key !== "x" || following || !other) return;
   following = true;
-  const { min, max } = plot.scales.x;
   other.setScale("x", { min, max });
   following = false;
 }
 
+/** Say what is below the pointer; an open inset shows it. */
 function read(plot) {
   const readout = byId("readout");
   const { left, idx } = plot.cursor;
@@ -194,16 +259,19 @@ function read(plot) {
   const wave = plot.posToVal(left, "x");
   const observed = wave / shrink();
   const rest = observed / (1 + state.shownZ);
+  onPoint(observed);
   const within = (3 * (plot.scales.x.max - plot.scales.x.min)) / plot.bbox.width;
   const line = lineAt(rest, Math.max(within, 3));
   const value = plot === flux ? flux.data[3][idx] : residual.data[1][idx];
   const name = plot === flux ? "flux" : "residual / σ";
   const { segments } = state.spectrum.meta;
+  const masked = maskedAt(observed);
   const place = segments.findIndex((one) => observed >= one.obs_min && observed <= one.obs_max);
   readout.textContent =
     `${observed.toFixed(1)} Å observed, ${rest.toFixed(1)} Å rest` +
     (value === null || value === undefined ? "" : `, ${name} ${value.toFixed(2)}`) +
     (line ? `, ${line}` : "") +
+    (masked ? `; ${masked}` : "") +
     (place < 0 ? "" : `; segment ${place + 1}: ${describeSegment(segments[place])}`);
 }
 
@@ -224,10 +292,27 @@ function options(box, series, limitsOf, hooks) {
   };
 }
 
+/** Return what is drawn: wavelengths in the shown frame, flux + σ, flux − σ, flux, model. */
+export function drawnFlux() {
+  return flux.data;
+}
+
 /** Return the first and the last wavelength that are shown, Å in the shown frame. */
 export function shownWavelengths() {
   const { min, max } = flux.scales.x;
   return [min, max];
+}
+
+/** Return what the plot of the flux shows, {x, y}, and where on the page, {left, width} in px. */
+export function shownFlux() {
+  const { x, y } = flux.scales;
+  const { left, width } = flux.bbox;
+  return {
+    x: [x.min, x.max],
+    y: [y.min, y.max],
+    left: left / devicePixelRatio,
+    width: width / devicePixelRatio,
+  };
 }
 
 /** Zoom by a factor around a share of the plot's width. */
@@ -264,7 +349,7 @@ function make() {
   const line = { stroke: colour("flux"), width: 1 };
   const bands = [{ series: [1, 2], fill: colour("band") }];
   const series = [{ width: 0 }, { width: 0 }, line, { stroke: colour("model"), width: 1.6 }];
-  const marks = [drawLines, drawCameras];
+  const marks = [drawLines, drawCameras, drawBeyond];
 
   const forFlux = options(fluxBox, series, fluxLimits, {
     drawClear: [drawGround],
@@ -281,7 +366,13 @@ function make() {
 
 /** Draw the data anew; the wavelengths stay where the same spectrum is drawn in the same frame. */
 function draw({ keepScale }) {
-  if (!state.spectrum || !flux) return;
+  if (!flux) return;
+  if (!state.spectrum) {
+    flux.setData([[], [], [], [], []]);
+    residual.setData([[], []]);
+    byId("spectrum").dataset.row = "";
+    return;
+  }
   const [min, max] = shownWavelengths();
   following = true;
   flux.setData(fluxData(), false);
@@ -309,8 +400,13 @@ function resize() {
   }
 }
 
-/** Make the plots, and draw whenever something that they show has changed. */
-export function startSpectrum() {
+/**
+ * Make the plots, and draw whenever something that they show has changed.
+ *
+ * @param {function(number): void} pointed called with the wavelength below the pointer, observed Å
+ */
+export function startSpectrum(pointed) {
+  onPoint = pointed;
   make();
   new ResizeObserver(resize).observe(byId("spectrum"));
   onTheme(() => {
@@ -320,13 +416,12 @@ export function startSpectrum() {
 
   let last = { row: -1, frame: state.frame };
   on(["spectrum", "fit", "smoothing", "frame", "shownZ"], () => {
-    if (!state.spectrum) return;
-    const { row } = state.spectrum;
+    const row = state.spectrum?.row ?? -1;
     const keepScale = last.row === row && last.frame === state.frame;
     last = { row, frame: state.frame };
     draw({ keepScale });
   });
-  on(["lines"], () => flux.redraw());
+  on(["lines", "inset"], () => flux.redraw(false));
   byId("reset-zoom").addEventListener("click", resetZoom);
 }
 

@@ -16,6 +16,9 @@ export const state = {
   spectrum: null, // its arrays and meta
   shownZ: 0, // redshift of the line markers and the rest frame
   fit: null, // {z, rest_wave, rest_flux, rest_ivar, model}: reconstruction that is drawn
+  failure: "", // why the chosen spectrum cannot be shown
+  shown: [0, 0], // wavelengths of the plots, Å in the shown frame
+  inset: null, // {first, last, name}: stretch of the inset, observed Å
   frame: "observed",
   smoothing: 3, // pixels
   lines: "major",

@@ -1,17 +1,12 @@
 """Authentication: bearer tokens from a file; without a file, requests from this machine only."""
 
-import hashlib
-import hmac
-import ipaddress
-import logging
-import os
 from pathlib import Path
+
+from outcrop import InputError
+from outcrop._guard import TokenFile, is_loopback
 
 from ..settings import SettingsError
 from .errors import Problem
-
-_MAX_TOKENS = 2
-_log = logging.getLogger("service")
 
 
 class Authentication:
@@ -32,13 +27,13 @@ class Authentication:
     """
 
     def __init__(self, tokens_file: Path | None, allow_anonymous: bool) -> None:
-        self._file = tokens_file
         self._allow_anonymous = allow_anonymous
-        self._digests: list[bytes] = []
-        self._version: tuple[int, ...] | None = None
+        self._tokens: TokenFile | None = None
         if tokens_file is not None:
-            self._version = _version(tokens_file)
-            self._digests = _read(tokens_file)
+            try:
+                self._tokens = TokenFile(tokens_file, "OUTCROP_TOKENS_FILE", "service")
+            except InputError as error:
+                raise SettingsError(str(error)) from error
 
     def check(self, authorization: str | None, local_address: str | None) -> None:
         """Check the header Authorization and the local address of the connection.
@@ -49,79 +44,23 @@ class Authentication:
         local_address : str or None
             None for a connection that has none, such as a Unix socket.
         """
-        if self._file is not None:
-            self._reload(self._file)
-            self._check_token(authorization)
-        elif not self._allow_anonymous and not _is_loopback(local_address):
+        if self._tokens is not None:
+            _check_token(self._tokens, authorization)
+        elif not (self._allow_anonymous or local_address is None or is_loopback(local_address)):
             raise _unauthorized(
                 f"this request arrived at {local_address}, which other machines can reach, and no "
                 "tokens are set; set OUTCROP_TOKENS_FILE on the server, or "
                 "OUTCROP_ALLOW_ANONYMOUS=1 where the network rejects requests from outside"
             )
 
-    def _check_token(self, authorization: str | None) -> None:
-        scheme, _, token = (authorization or "").partition(" ")
-        digest = _digest(token.strip())
 
-        # Every comparison is made, each on digests of one length, so that the time taken
-        # depends on no token.
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
-        if scheme.lower() != "bearer" or not any(matches):
-            what = "is missing" if authorization is None else "holds no valid token"
-            raise _unauthorized(
-                f"the header Authorization {what}; send 'Authorization: Bearer TOKEN'"
-            )
-
-    def _reload(self, file: Path) -> None:
-        version = _version(file)
-        if version == self._version:
-            return
-        self._version = version
-        try:
-            self._digests = _read(file)
-            _log.info("tokens were read again", extra={"fields": {"tokens": len(self._digests)}})
-        except SettingsError as error:
-            self._digests = []
-            _log.error("all requests are rejected: %s", error)
+def _check_token(tokens: TokenFile, authorization: str | None) -> None:
+    scheme, _, token = (authorization or "").partition(" ")
+    known = tokens.digest(token.strip()) is not None
+    if scheme.lower() != "bearer" or not known:
+        what = "is missing" if authorization is None else "holds no valid token"
+        raise _unauthorized(f"the header Authorization {what}; send 'Authorization: Bearer TOKEN'")
 
 
 def _unauthorized(message: str) -> Problem:
     return Problem(401, message, reason="unauthorized", headers={"WWW-Authenticate": "Bearer"})
-
-
-def _version(file: Path) -> tuple[int, ...] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def _read(file: Path) -> list[bytes]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        raise SettingsError(f"OUTCROP_TOKENS_FILE: {file} cannot be read: {reason}") from error
-    tokens = [line.strip() for line in lines if line.strip()]
-    if not 1 <= len(tokens) <= _MAX_TOKENS:
-        raise SettingsError(
-            f"OUTCROP_TOKENS_FILE: {file} holds {len(tokens)} tokens; "
-            "write one, or two while rotating, one a line"
-        )
-    return [_digest(token) for token in tokens]
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host is None:
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

@@ -176,6 +176,20 @@ def test_a_model_inside_the_image_is_complete_and_readable(
     assert Bundle.open(bundle).sha256 in printed
 
 
+_REVIEW = """
+from pathlib import Path
+from review import __main__, app, bundled_model
+print(all((app.PACKAGES / name).is_file() for name in app._VENDOR.values()))
+print((app.STATIC / "index.html").is_file())
+print(all(Path(one.__cached__).is_file() for one in (__main__, app, bundled_model)))
+"""
+
+
+def test_the_review_is_inside_with_its_packages(builder: str, image: str) -> None:
+    printed = run_once(builder, image, "python", "-c", _REVIEW)
+    assert printed.split() == ["True", "True", "True"]
+
+
 def test_it_runs_without_root_and_cannot_gain_privileges(running: Running) -> None:
     status = dict(re.findall(r"^(\w+):\t(.*)$", running.container.status(), re.M))
     assert status["Uid"].split() == ["10001"] * 4

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deploy.check import DEPLOY, OVERLAYS, kubectl_problem, render, render_complete
+from review.__main__ import make_parser
 from service.settings import Settings
 
 pytestmark = pytest.mark.skipif(
@@ -60,6 +61,11 @@ def settings_of(manifests: dict[str, Manifest]) -> dict[str, str]:
 def night_of(manifests: dict[str, Manifest]) -> Manifest:
     """Return the labels and the pod of the night's job."""
     return manifests["CronJob/outcrop-night"]["spec"]["jobTemplate"]["spec"]["template"]
+
+
+def review_of(manifests: dict[str, Manifest]) -> Manifest:
+    """Return the labels and the pod of the review."""
+    return manifests["Deployment/outcrop-review"]["spec"]["template"]
 
 
 def mount_of(container: Manifest, path: str) -> Manifest:
@@ -367,3 +373,63 @@ def test_production_scales_spreads_and_survives_the_loss_of_a_node(
 def test_the_server_image_has_the_version_of_the_code(manifests: dict[str, Manifest]) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert server_of(manifests)["image"].endswith(f"/outcrop:{version}")
+
+
+def test_the_review_runs_the_services_image_without_privileges(
+    complete: dict[str, Manifest],
+) -> None:
+    pod, server = review_of(complete)["spec"], server_of(complete)
+    (model,), (review,) = pod["initContainers"], pod["containers"]
+    assert review["image"] == server["image"]
+    assert [model["image"]] == [each["image"] for each in pod_of(complete)["initContainers"]]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"].items() >= pod_of(complete)["securityContext"].items()
+    for container in (model, review):
+        assert container["securityContext"] == server["securityContext"]
+
+    writable = [each["mountPath"] for each in review["volumeMounts"] if not each.get("readOnly")]
+    assert sorted(writable) == ["/labels", "/tmp"]  # noqa: S108
+    (secret,) = [v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v]
+    assert secret == "outcrop-review-tokens"
+
+
+def test_one_review_at_a_time_writes_its_labels_to_a_claim(complete: dict[str, Manifest]) -> None:
+    spec = complete["Deployment/outcrop-review"]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    (review,) = spec["template"]["spec"]["containers"]
+    settings = {each["name"]: each.get("value") for each in review["env"]}
+    volume = mount_of(review, str(Path(settings["OUTCROP_LABELS"]).parent))["name"]
+    (claim,) = [
+        each["persistentVolumeClaim"]["claimName"]
+        for each in spec["template"]["spec"]["volumes"]
+        if each["name"] == volume
+    ]
+    assert f"PersistentVolumeClaim/{claim}" in complete
+
+
+def test_the_command_of_the_review_names_what_is_mounted(complete: dict[str, Manifest]) -> None:
+    (review,) = review_of(complete)["spec"]["containers"]
+    command, *arguments = review["args"]
+    assert command == "review"
+    options = make_parser().parse_args(arguments)
+    mounted = {each["mountPath"] for each in review["volumeMounts"]}
+    named = {options.outliers, Path(options.model), options.coadds, options.tokens.parent}
+    assert {str(path) for path in named} <= mounted
+    assert [{"name": "http", "containerPort": options.port}] == review["ports"]
+
+    rule = complete["Ingress/outcrop-review"]["spec"]["rules"][0]
+    assert options.allowed_host == [rule["host"]]
+    for probe in ("startup", "liveness", "readiness"):
+        assert review[f"{probe}Probe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+
+
+def test_only_the_ingress_controller_reaches_the_review(complete: dict[str, Manifest]) -> None:
+    labels = review_of(complete)["metadata"]["labels"]
+    policy = complete["NetworkPolicy/outcrop-review"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == labels
+    assert "egress" not in policy
+    assert policy["ingress"] == complete["NetworkPolicy/outcrop-ingress"]["spec"]["ingress"]
+    assert complete["Service/outcrop-review"]["spec"]["selector"] == labels
+    # Nor does the review get the requests of the service.
+    selector = complete["Service/outcrop"]["spec"]["selector"]
+    assert not selector.items() <= labels.items()

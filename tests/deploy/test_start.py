@@ -37,3 +37,22 @@ def test_a_start_copies_the_compiled_code_and_removes_the_drain_file(tmp_path: P
         ]
         assert (written / "numba" / "scoring" / "coadd.nbc").read_text() == "compiled"
         assert not (written / "drain").exists()
+
+
+def test_its_first_argument_may_be_the_review(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    (image / "numba").mkdir(parents=True)
+    shutil.copy(ROOT / "deploy" / "start.sh", image)
+    # Replaces Python; prints its arguments.
+    python = image / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+
+    environment = {
+        "PATH": f"{image}:{os.environ['PATH']}",
+        "NUMBA_CACHE_DIR": str(tmp_path / "written"),
+        "OUTCROP_DRAIN_FILE": str(tmp_path / "drain"),
+    }
+    command = ["/bin/sh", str(image / "start.sh"), "review", "/tables", "--port=8080"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["-m", "review", "/tables", "--port=8080"]

@@ -22,9 +22,12 @@ from review.bundled_model import BundledModel
 from review.coadds import Coadds
 from review.night import ReviewNight
 from review.review import Links, Review
+from training.sky.petals import simulate
 
 LARGEST = 2**63 - 1
 """TARGETID that JavaScript's numbers do not have."""
+EXPOSED = 20
+"""Rows with exposures."""
 NAME = "<img src=x onerror=alert(1)>"
 """Part of the coadd's name."""
 
@@ -79,6 +82,34 @@ def made(once: Callable[..., Path], odd_sky: Path, bundle: Path) -> Path:
         explainer.close()
 
     return once("review", make)
+
+
+@pytest.fixture(scope="session")
+def exposures(once: Callable[..., Path], made: Path, night: ReviewNight) -> list[int]:
+    """TARGETIDs of the first rows, of which each has two exposures beside the coadd."""
+    targetids = night.columns["targetid"][:EXPOSED].tolist()
+
+    def make(folder: Path) -> None:
+        # The spectra of the odd sky, which are the same with exposures.
+        simulate(folder, petals=1, seed=2, anomalies=0.1, exposures=2)
+        (source,) = folder.rglob("spectra-*.fits")
+        coadd = Path(night.tables[0].inputs[0])
+        original: Any = fits.getdata(find_petals(folder)[0].coadd, "FIBERMAP")
+        copied: Any = fits.getdata(made / "sky" / "tile" / coadd, "FIBERMAP")
+        pairs = zip(original["TARGETID"].tolist(), copied["TARGETID"].tolist(), strict=True)
+        names = dict(pairs)
+        opened: Any = fits.open(source)
+        with opened as file:
+            fibermap = file["FIBERMAP"].data
+            fibermap["TARGETID"] = [names[one] for one in fibermap["TARGETID"].tolist()]
+            wanted = np.isin(fibermap["TARGETID"], targetids)
+            for hdu in file[1:]:
+                if hdu.data.shape[0] == len(wanted):
+                    hdu.data = hdu.data[wanted]
+            file.writeto(made / "sky" / "tile" / coadd.name.replace("coadd", "spectra"))
+
+    once("exposures", make)
+    return targetids
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,7 @@ def test_a_spectrum_is_the_one_that_was_scored(
         np.testing.assert_array_equal(arrays["model"], scores.reconstruction[0])
         np.testing.assert_array_equal(arrays["rest_ivar"], scores.rest_ivar[0])
         assert len(arrays["wave"]) == len(arrays["flux"]) == len(arrays["mask"]) == 7781
+        assert arrays["mask"][arrays["mask_bits"] > 0].mean() > 0.5
 
         assert meta["sentence"]
         assert sum(one["probability"] for one in meta["evidence"]) == pytest.approx(1)
@@ -129,6 +130,110 @@ def test_the_model_at_another_redshift(page: TestClient, night: ReviewNight) -> 
     assert list(same) == ["rest_wave", "rest_flux", "rest_ivar", "model"]
     np.testing.assert_array_equal(same["model"], given["model"])
     assert not np.array_equal(other["rest_flux"], given["rest_flux"])
+
+
+def test_the_exposures_of_a_spectrum(
+    page: TestClient, night: ReviewNight, exposures: list[int], made: Path
+) -> None:
+    for row in (0, len(exposures) - 1):
+        header, arrays = decoded(page.get(f"/api/spectrum/{row}/exposures").content)
+        assert len(header["exposures"]) == 2
+        assert {"expid", "night"} == header["exposures"][0].keys()
+        shape = 2, len(arrays["wave"])
+        flux, ivar = (arrays[name].reshape(shape).astype(float) for name in ("flux", "ivar"))
+        _, coadd = decoded(page.get(f"/api/spectrum/{row}").content)
+        mean = (flux * ivar).sum(axis=0) / np.maximum(ivar.sum(axis=0), 1e-30)
+        usable = (ivar > 0).all(axis=0) & (coadd["mask"] == 0)
+        assert np.corrcoef(mean[usable], coadd["flux"][usable])[0, 1] > 0.9
+
+    header, arrays = decoded(page.get(f"/api/spectrum/{len(night) - 1}/exposures").content)
+    assert header["exposures"] == []
+    assert {len(one) for one in arrays.values()} == {0}
+
+
+def test_a_damaged_file_of_exposures_is_one_sentence(
+    made: Path, night: ReviewNight, labels: LabelStore, exposures: list[int], tmp_path: Path
+) -> None:
+    shutil.copytree(made / "sky", tmp_path / "sky")
+    (spectra,) = (tmp_path / "sky").rglob("spectra-*.fits")
+    spectra.write_bytes(spectra.read_bytes()[:5000])
+    response = browser_of(night, tmp_path / "sky", labels, NoModel()).get(
+        "/api/spectrum/0/exposures"
+    )
+    assert response.status_code == 409
+    assert spectra.name in response.json()["error"]
+
+
+def test_the_neighbours_are_drawn_and_the_nearest_of_the_night_named(
+    page: TestClient, night: ReviewNight, bundle: Path
+) -> None:
+    scorer = Scorer.open(bundle)
+    for row in (0, 7):
+        meta = decoded(page.get(f"/api/spectrum/{row}").content)[0]["meta"]
+        header, arrays = decoded(page.get(f"/api/spectrum/{row}/neighbours").content)
+        drawn = arrays["flux"].reshape(len(meta["neighbours"]), len(arrays["rest_wave"]))
+        again = scorer.vae.encode(drawn)[:, scorer.density.axes]
+        own = night.latent[row, scorer.density.axes]
+        # What is drawn lies about where the neighbour does.
+        distance = np.linalg.norm(again - own, axis=1)
+        expected = [one["distance"] for one in meta["neighbours"]]
+        np.testing.assert_allclose(distance, expected, rtol=0.5, atol=0.5)
+
+        apart = np.linalg.norm(night.latent[:, scorer.density.axes] - own, axis=1)
+        apart[(np.arange(len(night)) == row) | np.isnan(night.columns["p_value"])] = np.nan
+        assert header["night"] == np.argsort(apart)[:5].tolist()
+
+
+def votes_of(page: TestClient, row: int) -> list[tuple[str, int, int]]:
+    header, _ = decoded(page.get(f"/api/spectrum/{row}/neighbours").content)
+    return [(one["name"], one["votes"], one["voters"]) for one in header["votes"]]
+
+
+def test_labels_vote_at_once(
+    page: TestClient, night: ReviewNight, csrf: dict[str, str], bundle: Path, labels: LabelStore
+) -> None:
+    model = BundledModel(bundle, night.model)
+    # An ordinary spectrum, whose neighbours are near.
+    row = int(np.nanargmax(night.columns["p_value"]))
+    near = [int(one) for one in model.nearest(night.latent[row], night.latent, 6) if one != row]
+    before = votes_of(page, row)
+    assert "interesting" not in {name for name, _, _ in before}
+
+    for one, interest in zip(near, (5, 3, 4, 0), strict=False):
+        label = {"row": one, "interest": interest}
+        assert page.post("/api/labels", json=label, headers=csrf).status_code == 200
+    assert votes_of(page, row) == [*before, ("interesting", 3, 4)]
+    for one in near[:3]:
+        comment = {"row": one, "comment": "BAL"}
+        assert page.post("/api/labels", json=comment, headers=csrf).status_code == 200
+    assert votes_of(page, row) == [("BAL", 3, 3), ("interesting", 3, 4)]
+
+    # Its own label, and those of another scanner, do not count.
+    page.post("/api/labels", json={"row": row, "interest": 0}, headers=csrf)
+    labels.record("XYZ", int(night.columns["targetid"][near[4]]), {"interest": 0})
+    assert votes_of(page, row) == [("BAL", 3, 3), ("interesting", 3, 4)]
+    page.post("/api/labels/undo", json={}, headers=csrf)
+    page.post("/api/labels/undo", json={}, headers=csrf)
+    assert votes_of(page, row) == [("BAL", 2, 2), ("interesting", 3, 4)]
+
+
+def test_a_label_of_a_training_spectrum_counts(
+    page: TestClient, night: ReviewNight, labels: LabelStore
+) -> None:
+    row = int(np.nanargmax(night.columns["p_value"]))
+    meta = decoded(page.get(f"/api/spectrum/{row}").content)[0]["meta"]
+    nearest = int(meta["neighbours"][0]["targetid"])
+    assert not (night.columns["targetid"] == nearest).any()
+    labels.record("ABC", nearest, {"interest": 2, "spectype": "QSO"})
+    assert votes_of(page, row) == [("QSO", 1, 1), ("not interesting", 1, 1)]
+
+
+def test_neighbours_need_the_files_of_the_model(
+    made: Path, night: ReviewNight, labels: LabelStore
+) -> None:
+    response = browser_of(night, made / "sky", labels, NoModel()).get("/api/spectrum/0/neighbours")
+    assert response.status_code == 409
+    assert "--model" in response.json()["error"]
 
 
 @pytest.mark.parametrize("z", ["", "x", "nan", "inf", "-1", "11"])
@@ -286,28 +391,69 @@ def test_with_tokens_a_scanner_logs_in(review: Review, tmp_path: Path) -> None:
 def test_a_cookie_that_was_not_given_is_none(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(TOKEN)
     access, other = (Access("ABC", tmp_path / "tokens") for _ in range(2))
-    good = access.cookie("XYZ")
-    expires, middle, scanner, signature = good.split(".")
-    for cookie in (
-        *("", ".", "x", "...", "é", other.cookie("XYZ")),
-        f"{int(expires) + 1}.{middle}.{scanner}.{signature}",
-        f"{expires}.{middle}.{b'EVE'.hex()}.{signature}",
-        f"{expires}.{middle}.{scanner}.",
-    ):
+    good = access.log_in("XYZ", TOKEN, "192.0.2.1")
+    for cookie in ("", ".", "é", good[:-1], f"{good} ", other.log_in("XYZ", TOKEN, "192.0.2.1")):
         assert access.session({"outcrop_review": cookie}) is None, cookie
     session = access.session({"outcrop_review": good})
     assert session is not None
     assert session.scanner == "XYZ"
-    again = access.session({"outcrop_review": access.cookie("XYZ")})
+    again = access.session({"outcrop_review": access.log_in("XYZ", TOKEN, "192.0.2.1")})
     assert again is not None
     assert again.csrf != session.csrf
 
 
-def test_a_cookie_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, newer = tmp_path / "tokens", "fedcba9876543210"
+    tokens.write_text(TOKEN)
+    access = Access("ABC", tokens)
+    first = {"outcrop_review": access.log_in("XYZ", TOKEN, "192.0.2.1")}
+    tokens.write_text(f"{TOKEN}\n{newer}\n")
+    second = {"outcrop_review": access.log_in("XYZ", newer, "192.0.2.1")}
+    assert access.session(first) is not None
+
+    tokens.write_text(f"{newer}\n")
+    assert access.session(first) is None
+    assert access.session(second) is not None
+    access.log_out(second)
+    assert access.session(second) is None
+    monkeypatch.setattr("review.access.SESSION_SECONDS", -1)
+    assert access.session({"outcrop_review": access.log_in("XYZ", newer, "192.0.2.1")}) is None
+
+
+def test_sessions_are_bounded_the_oldest_goes(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(TOKEN)
     access = Access("ABC", tmp_path / "tokens")
-    monkeypatch.setattr("review.access.SESSION_SECONDS", -1)
-    assert access.session({"outcrop_review": access.cookie("XYZ")}) is None
+    cookies = [access.log_in("XYZ", TOKEN, "192.0.2.1") for _ in range(1001)]
+    there = [access.session({"outcrop_review": one}) is not None for one in cookies]
+    assert there == [False] + [True] * 1000
+
+
+def test_a_scanner_logs_out(review: Review, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(TOKEN)
+    app = make_app(review, Access("ABC", tmp_path / "tokens"))
+    browser = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
+    browser.post("/login", data={"scanner": "XYZ", "token": TOKEN})
+    copy = TestClient(app, base_url="http://127.0.0.1", cookies=dict(browser.cookies))
+    night = browser.get("/api/night").json()
+    assert night["login"]
+    assert browser.post("/logout").status_code == 403
+    assert browser.get("/api/night").status_code == 200
+    out = browser.post("/logout", headers={"X-CSRF-Token": night["csrf"]})
+    assert out.status_code == 200
+    assert not browser.cookies
+    assert copy.get("/api/night").status_code == 401
+
+
+def test_whoever_guesses_tokens_waits(review: Review, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(TOKEN)
+    app = make_app(review, Access("ABC", tmp_path / "tokens"))
+    browser = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
+    form = {"scanner": "XYZ", "token": "wrong"}
+    found = [browser.post("/login", data=form).status_code for _ in range(7)]
+    assert found == [401] * 5 + [429] * 2
+    refused = browser.post("/login", data=form | {"token": TOKEN})
+    assert refused.status_code == 429
+    assert "wait 1 s" in refused.text
 
 
 def test_two_scanners_have_labels_of_their_own(review: Review) -> None:

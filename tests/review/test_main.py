@@ -21,7 +21,7 @@ from tests.service.conftest import free_port
     [
         (("--host", "192.0.2.1"), "give --tokens"),
         (("--tokens", "absent"), "cannot be read"),
-        (("--tokens", "pyproject.toml"), "one token, or two"),
+        (("--tokens", "pyproject.toml"), "write one, or two while rotating"),
         (("--scanner", "<script>"), "is no name"),
         ((), "holds no score table"),
     ],

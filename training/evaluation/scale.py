@@ -1,8 +1,8 @@
 """Scale: time and memory of a fit to as many spectra as Nicolaou et al. 2025 train on.
 
-Petals of a clean simulated sky are made until there are enough, and the recipe is fitted to them in
-a process of its own. What is there from an earlier run is used again, but the fit is repeated. The
-exit status says whether it was within its bounds.
+Petals of a clean simulated sky are made, and a plan of them, from which the recipe draws its sample
+and is fitted in a process of its own. What is there from an earlier run is used again, but the fit
+is repeated. The exit status says whether it was within its bounds.
 """
 
 import argparse
@@ -16,6 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
+
+from outcrop import find_petals
+from outcrop.plan import Plan, PlannedPetal
 
 from ..sky.petals import simulate
 
@@ -40,9 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (sky / "truth.csv").exists():
         simulate(sky, petals=options.petals, seed=1, nuisances=0.0)
 
+    plan = folder / f"plan-{options.petals}.ecsv"
+    write_plan(sky, plan)
+
     # The first time the petals are read, too.
     started = time.monotonic()
-    command = (sys.executable, "-m", "training", "fit", sky, "--output", bundle)
+    command = (sys.executable, "-m", "training", "fit", plan, "--output", bundle)
     environment = os.environ | {"OUTCROP_CACHE": str(folder / "cache")}
     done = subprocess.run([*map(str, command), "--config", options.config], env=environment)
     if done.returncode:
@@ -57,6 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"(at most {MINUTES:g} for {SPECTRA}), {gigabytes:.2f} GB (at most {GIGABYTES:g})"
     )
     return int(minutes > MINUTES or gigabytes > GIGABYTES)
+
+
+def write_plan(sky: Path, path: Path) -> None:
+    """Write a plan of all petals of a simulated sky, in place of an earlier one."""
+    petals = [
+        PlannedPetal(
+            petal.coadd.relative_to(sky).as_posix(),
+            petal.redrock.relative_to(sky).as_posix(),
+            size=petal.coadd.stat().st_size,
+        )
+        for petal in find_petals(sky)
+    ]
+    Plan(str(sky.absolute()), tuple(petals)).write(path, overwrite=True)
 
 
 if __name__ == "__main__":

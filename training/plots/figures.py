@@ -88,11 +88,27 @@ def figures(
         if scores is None
         else read_score_table(scorer, Path(folder), Path(scores))
     )
-    reference, axes = scorer.density.latents, scorer.density.axes
+    return draw_figures(opened, scorer, sample, output)
 
+
+def draw_figures(
+    bundle: Bundle, scorer: Scorer, sample: PlotSample, output: str | os.PathLike[str]
+) -> list[Path]:
+    """Draw the figures of a sample that was scored; otherwise as `figures`.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    scorer : Scorer
+        Of the same bundle.
+    sample : PlotSample
+    output : path-like
+        Folder for the figures; created if it does not exist.
+    """
+    reference, axes = scorer.density.latents, scorer.density.axes
     target = Path(output)
     target.mkdir(parents=True, exist_ok=True)
-    pictures = _draw(_drawings(opened, scorer, sample, reference, axes), target)
+    pictures = _draw(_drawings(bundle, scorer, sample, reference, axes), target)
 
     table = responses.responses(scorer.vae, reference, scorer.model.wave)
     written = responses.write_table(target, table)

@@ -1,12 +1,13 @@
 """Petal files in DESI's format: a coadd, its redrock table and, optionally, its exposures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from astropy.io import fits
+from numpy.lib import recfunctions
 from numpy.typing import ArrayLike, NDArray
 
 from outcrop.spectra import WAVE as BANDS
@@ -15,7 +16,10 @@ from training.sky.grid import Array
 from training.sky.noise import Frame
 
 BGS_ANY: Final = 1 << 60
+SURVEY: Final = "main"
+NSIDE: Final = 64
 SIMULATED: Final = "a simulated sky of Outcrop, not DESI data"
+_OF_EXPOSURES: Final = ("PETAL_LOC", "DEVICE_LOC", "LOCATION", "FIBER", "TILEID")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +35,8 @@ class SimulatedPetal:
     fibermap, redshifts : structured arrays
     exposures : sequence of Exposure
         None by default.
+    pixel : int
+        The healpix, nested and of nside 64, in which all targets lie; −1 in a tile's petal.
     """
 
     tile: int
@@ -40,6 +46,37 @@ class SimulatedPetal:
     fibermap: NDArray[np.void]
     redshifts: NDArray[np.void]
     exposures: Sequence[Exposure] = field(default_factory=tuple[Exposure, ...])
+    pixel: int = -1
+
+    @property
+    def program(self) -> str:
+        """The programme, bright and dark by turns of tiles."""
+        return ("bright", "dark")[self.tile % 2]
+
+    @property
+    def name(self) -> str:
+        """What the names of its files share: ``PETAL-TILE-thruNIGHT`` or ``main-PROGRAM-PIXEL``."""
+        if self.pixel >= 0:
+            return f"{SURVEY}-{self.program}-{self.pixel}.fits"
+        return f"{self.number}-{self.tile}-thru{self.night}.fits"
+
+    @property
+    def folder(self) -> Path:
+        """Where in a release its files are."""
+        if self.pixel >= 0:
+            group = str(self.pixel // 100)
+            return Path("healpix", SURVEY, self.program, group, str(self.pixel))
+        return Path("tiles", "cumulative", str(self.tile), str(self.night))
+
+    def rows(self, rows: NDArray[np.intp]) -> "SimulatedPetal":
+        """Return the petal with some of its fibers alone."""
+        return replace(
+            self,
+            frames=_rows(self.frames, rows),
+            fibermap=self.fibermap[rows],
+            redshifts=self.redshifts[rows],
+            exposures=[replace(one, frames=_rows(one.frames, rows)) for one in self.exposures],
+        )
 
 
 def structured(columns: Mapping[str, tuple[str, ArrayLike]]) -> NDArray[np.void]:
@@ -51,14 +88,38 @@ def structured(columns: Mapping[str, tuple[str, ArrayLike]]) -> NDArray[np.void]
     return out
 
 
+def _rows(frames: Mapping[str, Frame], rows: NDArray[np.intp]) -> dict[str, Frame]:
+    return {
+        camera: Frame(frame.flux[rows], frame.ivar[rows], frame.mask[rows])
+        for camera, frame in frames.items()
+    }
+
+
 def _primary(petal: SimulatedPetal) -> fits.PrimaryHDU:
     header = fits.Header()
     header["SIMULATD"] = (True, SIMULATED)
-    header["SPGRP"], header["SPGRPVAL"] = "cumulative", petal.night
-    header["TILEID"], header["PETAL"], header["SPECTRO"] = petal.tile, petal.number, petal.number
-    header["NIGHT"] = petal.night
+    if petal.pixel >= 0:
+        header["SPGRP"], header["SPGRPVAL"] = "healpix", petal.pixel
+        header["HPXPIXEL"], header["HPXNSIDE"], header["HPXNEST"] = petal.pixel, NSIDE, True
+        header["SURVEY"], header["PROGRAM"] = SURVEY, petal.program
+    else:
+        header["SPGRP"], header["SPGRPVAL"] = "cumulative", petal.night
+        header["TILEID"], header["PETAL"], header["SPECTRO"] = (
+            petal.tile,
+            petal.number,
+            petal.number,
+        )
+        header["NIGHT"] = petal.night
     header.add_comment("Written by Outcrop's simulator: this is a simulated sky, not DESI data.")
     return fits.PrimaryHDU(header=header)
+
+
+def _fibermap(petal: SimulatedPetal) -> NDArray[np.void]:
+    """Return the FIBERMAP: in a healpix, what is of an exposure is in EXP_FIBERMAP alone."""
+    if petal.pixel < 0:
+        return petal.fibermap
+    names = [name for name in petal.fibermap.dtype.names or () if name not in _OF_EXPOSURES]
+    return recfunctions.repack_fields(petal.fibermap[names])
 
 
 def _table(rows: NDArray[np.void], name: str) -> fits.BinTableHDU:
@@ -94,9 +155,10 @@ def _tsnr2(petal: SimulatedPetal) -> NDArray[np.void]:
 
 
 def _exposure_fibermap(petal: SimulatedPetal) -> NDArray[np.void]:
-    """Return the FIBERMAP of a spectra file: that of the petal once for each exposure."""
-    rows = np.tile(petal.fibermap, len(petal.exposures))
-    each = np.repeat([(one.expid, one.night) for one in petal.exposures], len(petal.fibermap), 0)
+    """Return the rows of the exposures: those of the petal once for each."""
+    exposures = [(one.expid, one.night) for one in petal.exposures] or [(petal.tile, petal.night)]
+    rows = np.tile(petal.fibermap, len(exposures))
+    each = np.repeat(exposures, len(petal.fibermap), 0)
     columns: dict[str, tuple[str, ArrayLike]] = {
         name: (kind, rows[name])
         for name, kind in (
@@ -138,7 +200,7 @@ def _images(frames: Mapping[str, Frame]) -> list[fits.ImageHDU]:
     return images
 
 
-def _write(path: Path, hdus: list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU]) -> None:
+def write_hdus(path: Path, hdus: list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU]) -> None:
     """Write under a temporary name in the same folder, then rename."""
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -154,28 +216,29 @@ def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
     Parameters
     ----------
     folder : Path
-        Root; files go to ``tiles/cumulative/TILEID/NIGHT/``.
+        Root; files go to ``tiles/cumulative/TILEID/NIGHT/`` or, those of a healpix, to
+        ``healpix/SURVEY/PROGRAM/PIXEL//100/PIXEL/``.
     petal : SimulatedPetal
 
     Returns
     -------
     coadd, redrock : Path
     """
-    night = folder / "tiles" / "cumulative" / str(petal.tile) / str(petal.night)
-    night.mkdir(parents=True, exist_ok=True)
-    name = f"{petal.number}-{petal.tile}-thru{petal.night}.fits"
+    place = folder / petal.folder
+    place.mkdir(parents=True, exist_ok=True)
 
-    coadd = [_primary(petal), _table(petal.fibermap, "FIBERMAP"), *_images(petal.frames)]
+    fibermap = _table(_fibermap(petal), "FIBERMAP")
+    exposures: list[fits.BinTableHDU] = []
+    if petal.pixel >= 0:
+        exposures.append(_table(_exposure_fibermap(petal), "EXP_FIBERMAP"))
+
+    coadd = [_primary(petal), fibermap, *exposures, *_images(petal.frames)]
     coadd.append(_table(_scores(petal), "SCORES"))
-    _write(night / f"coadd-{name}", coadd)
+    write_hdus(place / f"coadd-{petal.name}", coadd)
 
-    redrock = [
-        _primary(petal),
-        _table(petal.redshifts, "REDSHIFTS"),
-        _table(petal.fibermap, "FIBERMAP"),
-        _table(_tsnr2(petal), "TSNR2"),
-    ]
-    _write(night / f"redrock-{name}", redrock)
+    redrock = [_primary(petal), _table(petal.redshifts, "REDSHIFTS"), fibermap, *exposures]
+    redrock.append(_table(_tsnr2(petal), "TSNR2"))
+    write_hdus(place / f"redrock-{petal.name}", redrock)
 
     if petal.exposures:
         frames = {
@@ -183,8 +246,8 @@ def write_petal(folder: Path, petal: SimulatedPetal) -> tuple[Path, Path]:
             for camera in petal.frames
         }
         table = _table(_exposure_fibermap(petal), "FIBERMAP")
-        _write(night / f"spectra-{name}", [_primary(petal), table, *_images(frames)])
-    return night / f"coadd-{name}", night / f"redrock-{name}"
+        write_hdus(place / f"spectra-{petal.name}", [_primary(petal), table, *_images(frames)])
+    return place / f"coadd-{petal.name}", place / f"redrock-{petal.name}"
 
 
 def magnitudes(flux: Array) -> Array:

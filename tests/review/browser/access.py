@@ -30,6 +30,12 @@ def test_axe_finds_nothing_serious(browser: Browser, address: str, theme: Any, w
     )
     looking = Looking(context.new_page(), address)
     looking.open()
+    looking.press("e", "k", "i", "m", "Space")
+    expect(looking.page.locator("#exposures canvas")).to_have_count(2)
+    expect(looking.page.locator("#similar-list figure")).to_have_count(5)
+    for group in looking.page.locator("#filters summary").all():
+        if not group.evaluate("one => one.parentElement.open"):
+            group.click()
     assert serious(looking) == []
     looking.press("?")
     assert serious(looking) == []
@@ -49,8 +55,49 @@ def test_a_phone_shows_everything_in_its_width(browser: Browser, address: str) -
     context = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
     looking = Looking(context.new_page(), address)
     looking.open()
+    looking.press("e", "k", "i")
+    expect(looking.page.locator("#similar-list figure")).to_have_count(5)
     assert looking.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     context.close()
+
+
+def test_every_control_is_reached_by_tab_and_shows_its_focus(looking: Looking) -> None:
+    looking.press("e", "k")
+    expect(looking.page.locator("#similar-list button")).to_have_count(5)
+    controls = """() => [...document.querySelectorAll(
+      "a[href], button, input, select, summary, [tabindex='0']")].filter((one) =>
+        one.checkVisibility() && !one.disabled && !one.closest("dialog")).length"""
+    expected = looking.page.evaluate(controls)
+    looking.page.evaluate("() => document.activeElement.blur()")
+    marked = """() => { const one = document.activeElement;
+      const style = getComputedStyle(one);
+      one.dataset.seen = "";
+      return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1; }"""
+    unmarked: list[str] = []
+    for _ in range(expected):
+        looking.press("Tab")
+        if not looking.page.evaluate(marked):
+            unmarked.append(looking.page.evaluate("document.activeElement.outerHTML.slice(0, 99)"))
+    assert unmarked == []
+    assert looking.page.locator("[data-seen]").count() == expected
+
+
+def test_a_screen_reader_is_not_told_every_step(looking: Looking) -> None:
+    looking.page.evaluate(
+        """() => { window.said = [];
+          const regions = "[role=status], [role=alert], [aria-live]";
+          for (const region of document.querySelectorAll(regions)) {
+            new MutationObserver(() => window.said.push(region.textContent))
+              .observe(region, { childList: true, characterData: true, subtree: true });
+          } }"""
+    )
+    last = looking.rows[6]
+    looking.press(*["n"] * 6)
+    looking.expect_drawn(last)
+    assert looking.page.evaluate("window.said") == []
+    looking.press("3")
+    looking.expect_labels_sent()
+    assert looking.page.evaluate("window.said") == ["Interest 3"]
 
 
 def test_a_change_of_theme_draws_the_spectrum_anew(looking: Looking) -> None:

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -43,12 +45,22 @@ def find_chromium() -> str | None:
 class ReviewProcess:
     """A review of a night, in a process of its own.
 
+    Parameters
+    ----------
+    made : Path
+        Of folders night and sky.
+    bundle, labels : Path
+    ready : str
+        Path of the first request; the process is ready when it is answered.
+
     Attributes
     ----------
     address : str
     """
 
-    def __init__(self, made: Path, bundle: Path, labels: Path) -> None:
+    def __init__(
+        self, made: Path, bundle: Path, labels: Path, ready: str = "/api/spectrum/0"
+    ) -> None:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         options: dict[str, str | Path | int] = {
@@ -59,8 +71,14 @@ class ReviewProcess:
             "--port": port,
         }
         texts = [str(one) for pair in options.items() for one in pair]
+        self._ready = ready
         self._command = [sys.executable, "-m", "review", str(made / "night"), *texts]
         self.start()
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
 
     def start(self) -> None:
         """Start the process, and wait until it answers."""
@@ -69,11 +87,23 @@ class ReviewProcess:
         while time.monotonic() < end:
             assert self._process.poll() is None, "the review ended"
             try:
-                httpx2.get(f"{self.address}/api/columns", timeout=START).raise_for_status()
+                # A spectrum waits for the model, for which the first test would wait otherwise.
+                httpx2.get(f"{self.address}{self._ready}", timeout=START).raise_for_status()
                 return
             except httpx2.ConnectError:
                 time.sleep(0.1)
         pytest.fail(f"the review does not answer within {START} s")
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let no file of the process grow."""
+        process = psutil.Process(self.pid)
+        before = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (1, before[1]))
+        try:
+            yield
+        finally:
+            process.rlimit(psutil.RLIMIT_FSIZE, before)
 
     def kill(self) -> None:
         """End the process as `kill -9` does."""
@@ -83,7 +113,7 @@ class ReviewProcess:
 
 @pytest.fixture(scope="session")
 def server(
-    made: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+    made: Path, exposures: list[int], bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ReviewProcess]:
     if not PACKAGES.is_dir():
         pytest.skip(f"{PACKAGES} is absent; run make review-packages")

@@ -1,5 +1,7 @@
 """Labels: given, kept when the page is opened again, and when the server is away."""
 
+import json
+
 import pytest
 from playwright.sync_api import Dialog, Route, expect
 
@@ -7,6 +9,14 @@ from tests.review.browser.conftest import ReviewProcess
 from tests.review.browser.looking import Looking
 
 HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def _refuse_writes(route: Route) -> None:
+    """Answer as a server that has no room for a label."""
+    if route.request.method == "POST":
+        route.fulfill(status=503, json={"error": "the disk is full", "request_id": "1"})
+    else:
+        route.continue_()
 
 
 def test_the_form_says_all_that_a_label_has(looking: Looking) -> None:
@@ -78,6 +88,76 @@ def test_labels_wait_while_the_server_is_away(
     expect(away).to_be_hidden()
     stored = looking.stored()
     assert [stored[row]["interest"] for row in (first, second, third)] == [1, 2, 3]
+
+
+def test_labels_that_wait_outlive_a_reload(looking: Looking) -> None:
+    first, second, third = looking.rows[:3]
+    looking.page.on("dialog", lambda dialog: dialog.accept())
+    looking.answer("/api/labels", _refuse_writes)
+    looking.press("4", "2")
+    away = looking.page.locator("#away")
+    expect(away).to_contain_text("2 labels wait")
+    looking.page.wait_for_url(f"**row={third}")
+    looking.page.reload()
+    looking.wait()
+
+    expect(away).to_contain_text("2 labels wait")
+    assert looking.row == third
+    assert looking.state(f"[state.columns.label[{first}], state.columns.label[{second}]]") == [4, 2]
+    looking.mend()
+    expect(away).to_be_hidden()
+    stored = looking.stored()
+    assert [stored[row]["interest"] for row in (first, second)] == [4, 2]
+    looking.page.reload()
+    looking.wait()
+    looking.expect_labels_sent()
+    expect(away).to_be_hidden()
+
+
+def test_a_label_that_waited_for_a_reload_can_be_taken_back(looking: Looking) -> None:
+    first, second = looking.rows[:2]
+    looking.page.on("dialog", lambda dialog: dialog.accept())
+    looking.answer("/api/labels", _refuse_writes)
+    looking.press("4", "2")
+    expect(looking.page.locator("#away")).to_contain_text("2 labels wait")
+    looking.page.reload()
+    looking.wait()
+    expect(looking.page.locator("#away")).to_contain_text("2 labels wait")
+    looking.press("u")
+    looking.expect_drawn(second)
+    looking.mend()
+    stored = looking.stored()
+    assert stored[first]["interest"] == 4
+    assert stored.get(second, {}).get("interest") is None
+
+
+def test_labels_of_another_night_stay_in_the_tab_and_are_named(looking: Looking) -> None:
+    kept = json.dumps([{"content": {"row": 0, "interest": 5}, "tries": 1}])
+    write = "text => sessionStorage.setItem('outcrop labels another abc', text)"
+    looking.page.evaluate(write, kept)
+    looking.page.reload()
+    looking.wait()
+    looking.expect_notice("Labels of another night or scanner wait")
+    assert looking.stored() == {}
+    read = "() => sessionStorage.getItem('outcrop labels another abc')"
+    assert looking.page.evaluate(read) == kept
+
+
+def test_a_full_disk_is_one_sentence_and_its_labels_wait(
+    looking: Looking, server: ReviewProcess
+) -> None:
+    first, second, third = looking.rows[:3]
+    looking.press("1")
+    looking.expect_labels_sent()
+    with server.full_disk():
+        looking.press("2", "3")
+        away = looking.page.locator("#away")
+        expect(away).to_contain_text("the disk is full")
+        expect(away).to_contain_text("2 labels wait")
+
+    stored = looking.stored()
+    assert [stored[row]["interest"] for row in (first, second, third)] == [1, 2, 3]
+    expect(away).to_be_hidden()
 
 
 def test_a_killed_server_loses_no_label(looking: Looking, server: ReviewProcess) -> None:

@@ -166,6 +166,83 @@ def test_a_lasso_on_the_map_filters_the_list(looking: Looking) -> None:
     assert len(looking.rows) == every
 
 
+def test_a_box_on_the_map_is_drawn_by_keys(looking: Looking) -> None:
+    every = len(looking.rows)
+    looking.press("m")
+    expect(looking.page.locator("#map-marks")).to_be_focused()
+    looking.press(*["ArrowLeft"] * 40, *["ArrowUp"] * 40, "Space")
+    expect(looking.page.locator("#map-said")).to_contain_text("A box is begun")
+    looking.press(*["ArrowRight"] * 13, *["ArrowDown"] * 40, "Shift+ArrowRight", "Space")
+    chosen = looking.rows
+    assert 0 < len(chosen) < every
+    polygon = looking.state("state.filters.lasso")
+    assert len(polygon) == 4
+    east = looking.state("Math.max(...[...state.rows].map((row) => state.columns.map_x[row]))")
+    assert east <= max(x for x, _ in polygon)
+    looking.page.wait_for_url(re.compile("lasso="))
+    looking.page.locator("#clear-lasso").click()
+    assert len(looking.rows) == every
+
+
+def test_escape_leaves_the_box_and_the_page_keeps_its_keys(looking: Looking) -> None:
+    every, second = len(looking.rows), looking.rows[1]
+    z = looking.state("state.shownZ")
+    looking.press("m", "Space", "ArrowRight", "ArrowDown", "Escape", "Space", "Space")
+    assert len(looking.rows) == every
+    assert looking.state("state.shownZ") == z
+    looking.press("n")
+    looking.expect_drawn(second)
+
+
+def test_enter_shows_the_spectrum_below_the_cross(looking: Looking) -> None:
+    # The one that is loneliest on the map, and how many small steps of the cross lead there.
+    row, right, down = looking.page.evaluate(
+        """async () => {
+          const { state } = await import("/static/store.js");
+          const { placeOnMap } = await import("/static/map.js");
+          const [x, y] = placeOnMap(state.row);
+          const all = [...state.rows].map((row) => [row, ...placeOnMap(row)]);
+          const known = all.filter(([, px]) => Number.isFinite(px));
+          const alone = ([row, px, py]) =>
+            Math.min(...known.filter(([one]) => one !== row)
+              .map(([, x, y]) => Math.hypot(x - px, y - py)));
+          known.sort((a, b) => alone(b) - alone(a));
+          const [row, px, py] = known.find(([row]) => row !== state.row);
+          return [row, Math.round((px - x) / 2), Math.round((py - y) / 2)];
+        }"""
+    )
+    looking.press("m")
+    looking.press(*["Shift+ArrowRight" if right > 0 else "Shift+ArrowLeft"] * int(abs(right)))
+    looking.press(*["Shift+ArrowDown" if down > 0 else "Shift+ArrowUp"] * int(abs(down)))
+    targetid = looking.state(f"state.columns.targetid[{row}].toString()")
+    expect(looking.page.locator("#map-hint")).to_contain_text(targetid)
+    expect(looking.page.locator("#map-said")).to_contain_text(targetid)
+    looking.press("Enter")
+    looking.expect_drawn(row)
+
+
+def test_from_a_spectrum_outside_the_list_keys_lead_back_to_where_it_was_left(
+    looking: Looking,
+) -> None:
+    value = looking.state("state.columns.cause[0]")
+    looking.open(f"?cause={value}")
+    first, second = looking.rows[:2]
+    looking.press("n", "b")
+    outside = looking.state(f"[...state.columns.cause].findIndex((one) => one !== {value})")
+    looking.page.evaluate(
+        "async (row) => { (await import('/static/navigation.js')).select(row); }", outside
+    )
+    looking.expect_drawn(outside)
+    looking.press("b")
+    looking.expect_drawn(first)
+    looking.page.evaluate(
+        "async (row) => { (await import('/static/navigation.js')).select(row); }", outside
+    )
+    looking.expect_drawn(outside)
+    looking.press("n")
+    looking.expect_drawn(second)
+
+
 def test_a_click_on_the_map_shows_the_spectrum_below_it(looking: Looking) -> None:
     x, y, row = looking.page.evaluate(
         """async () => {

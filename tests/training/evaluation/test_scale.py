@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from outcrop.plan import Plan
 from training.evaluation import scale
 
 pytestmark = pytest.mark.long
@@ -24,3 +25,7 @@ def test_the_exit_status_says_whether_the_fit_was_within_its_bounds(
     arguments = ["--folder", str(tmp_path), "--petals", "4", "--config", str(tiny)]
     assert scale.main(arguments) == status
     assert "trained on" in capsys.readouterr().out
+    # Read through the plan.
+    assert len(Plan.read(tmp_path / "plan-4.ecsv").petals) == 4
+    (manifest,) = tmp_path.glob("model-*/manifest.json")
+    assert '"rows": 2000' in manifest.read_text()

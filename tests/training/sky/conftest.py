@@ -20,6 +20,14 @@ def injected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated release: two petals of a tile, two healpix files, and their catalogues."""
+    folder = tmp_path_factory.mktemp("release")
+    simulate(folder, 2, SEED, 0.5, layouts=("tiles", "healpix"), fibers=60, zcatalog=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def truth(injected: Path) -> dict[int, dict[str, str]]:
     """Rows of truth.csv by TARGETID."""
     with (injected / "truth.csv").open() as file:

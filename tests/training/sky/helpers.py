@@ -1,7 +1,7 @@
 """Helpers of the tests of the simulated sky: FITS tables, headers, band ratios."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from astropy.io import fits
@@ -25,7 +25,7 @@ def pixels(path: Path, name: str) -> NDArray[np.floating]:
         return np.array(cast(fits.ImageHDU, hdus[name]).data)
 
 
-def header(path: Path, name: str | int) -> fits.Header:
+def header(path: Path, name: str | int) -> Any:
     with fits.open(path, memmap=False) as hdus:
         return cast(fits.PrimaryHDU, hdus[name]).header
 

@@ -43,4 +43,5 @@ REMOTE_RETRY_AFTER: Final = 300.0  # s, the longest that is waited for
 REMOTE_REDIRECTS: Final = 5
 REMOTE_ANEW: Final = 3  # times that a file which changes while it is fetched is begun again
 REMOTE_HDUS: Final = 1000  # of a file at most
+REMOTE_LARGEST: Final = 64 << 30  # bytes of a file at most
 REMOTE_UNPACKED: Final = 2 << 30  # bytes of a gzipped file at most, since it is read into memory

@@ -9,7 +9,7 @@ Needs SQLAlchemy, which only this module imports.
 import os
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -386,7 +386,8 @@ def _row(
     scanner: str, targetid: int, fields: Mapping[str, Any], spectrum: LabelledSpectrum
 ) -> dict[str, Any]:
     checked = check_fields(fields)
-    coadd = (None, None, None) if spectrum.coadd is None else astuple(spectrum.coadd)
+    file = spectrum.coadd
+    coadd = (None, None, None) if file is None else (file.name, file.size, file.mtime)
     row = {
         **dict.fromkeys(FIELDS),
         **checked,

@@ -14,12 +14,15 @@ request names.
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ._remote.address import is_remote
 from .fingerprint import FileFingerprint
 from .petals import Petal
-from .plan import Plan, PlannedPetal
 from .remote_cache import RemoteCache
+
+if TYPE_CHECKING:
+    from .plan import Plan, PlannedPetal
 
 __all__ = ["RemoteCache", "fetch", "fetch_petal", "fingerprint", "is_remote"]
 
@@ -80,8 +83,8 @@ def fetch(
 
 @contextmanager
 def fetch_petal(
-    plan: Plan,
-    planned: PlannedPetal,
+    plan: "Plan",
+    planned: "PlannedPetal",
     cache: RemoteCache | None = None,
     *,
     sha256: bool = False,

@@ -7,6 +7,7 @@ announced and asked for.
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
+import base64
 import os
 import re
 import ssl
@@ -15,18 +16,20 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Final, cast
 from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from fsspec import asyn
 from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.http import HTTPFileSystem
+from yarl import URL
 
 from .._constants import REMOTE_PIECE, REMOTE_REDIRECTS, REMOTE_SLOWEST, REMOTE_TIMEOUT
 from .._http.client_request import retry_after
 from .._version import __version__
 from ..errors import ConnectionFailed, InputError, Timeout, WireError
 from .address import Address, is_loopback
-from .source import Part, Version, failure, range_of, tag_of
+from .source import RANGE_REFUSED, Part, Version, failure, range_of, tag_of
 
 _sync: Any = cast(Any, asyn).sync
 
@@ -64,7 +67,8 @@ class HttpSource:
                 f"{url}: no secure connection: {error}; a certificate of your own is named by "
                 "SSL_CERT_FILE"
             ) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        # RuntimeError: aiohttp's for a connection that was closed meanwhile.
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             if isinstance(error, InputError | WireError):
                 raise
             raise ConnectionFailed(f"{url}: {error or type(error).__name__}") from error
@@ -77,7 +81,6 @@ def _file_system(_process: int) -> Any:
         skip_instance_cache=True,
         client_kwargs={
             "auto_decompress": False,
-            "trust_env": True,  # proxies
             "headers": {"User-Agent": f"outcrop/{__version__}", "Accept-Encoding": "identity"},
         },
     )
@@ -88,11 +91,30 @@ def _trusted() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def _proxy(url: str) -> dict[str, Any]:
+    """Return the proxy that the environment names for a host, but for this machine.
+
+    Not aiohttp's trust_env, which would also send passwords of ~/.netrc.
+    """
+    parts = urlsplit(url)
+    found = getproxies().get(parts.scheme)
+    if not found or is_loopback(parts.hostname) or proxy_bypass(parts.netloc):
+        return {}
+    proxy = URL(found)
+    if proxy.user is None:
+        return {"proxy": proxy}
+    password = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+    return {
+        "proxy": proxy.with_user(None),
+        "proxy_headers": {"Proxy-Authorization": f"Basic {password}"},
+    }
+
+
 async def _get(files: Any, url: str, headers: dict[str, str], start: int, stop: int) -> Part:
     session: aiohttp.ClientSession = await files.set_session()
     for _ in range(REMOTE_REDIRECTS + 1):
         async with session.get(
-            url, headers=headers, ssl=_trusted(), allow_redirects=False
+            url, headers=headers, ssl=_trusted(), allow_redirects=False, **_proxy(url)
         ) as answer:
             if answer.status not in _REDIRECTS:
                 return await _read(answer, url, start, stop)
@@ -119,6 +141,8 @@ def _redirected(url: str, location: str | None) -> str:
 
 async def _read(answer: aiohttp.ClientResponse, url: str, start: int, stop: int) -> Part:
     """Read the content of an answer that is no redirect."""
+    if answer.status == RANGE_REFUSED and answer.headers.get("Content-Range") == "bytes */0":
+        raise InputError(f"{url} is empty; check the address, or take another copy")
     if answer.status not in (200, 206):
         after = retry_after(answer.headers.get("Retry-After"))
         raise failure(url, answer.status, answer.reason or "", after)

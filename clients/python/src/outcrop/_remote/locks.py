@@ -3,11 +3,17 @@
 import fcntl
 import os
 import random
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from ..errors import InputError
+
+LOCK: Final = "lock"
+"""Name of the lock file of a folder."""
+_CLOSED: Final = -1
 
 
 @contextmanager
@@ -27,7 +33,6 @@ def locked(path: Path, shared: bool = False) -> Generator["Lock"]:
 @contextmanager
 def one_of(folder: Path, number: int) -> Generator[None]:
     """Hold one of several equal locks during a block, as one of a limited number of connections."""
-    folder.mkdir(parents=True, exist_ok=True)
     order = random.sample(range(number), number)
     for each in order:
         lock = Lock(folder / str(each))
@@ -55,6 +60,7 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = self._open()
+        _open_locks.add(self)
 
     def acquire(self, shared: bool) -> None:
         """Hold the lock, alone or shared; wait for it."""
@@ -75,7 +81,9 @@ class Lock:
 
     def close(self) -> None:
         """End holding it."""
-        os.close(self._file)
+        if self._file != _CLOSED:
+            os.close(self._file)
+            self._file = _CLOSED
 
     def _open(self) -> int:
         while True:
@@ -84,6 +92,11 @@ class Lock:
                 return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except FileNotFoundError:
                 continue  # its folder was deleted meanwhile
+            except OSError as error:
+                raise InputError(
+                    f"{self._path} cannot be made ({error.strerror}); OUTCROP_REMOTE_CACHE names "
+                    "another folder for the cache"
+                ) from error
 
     def _flock(self, operation: int) -> None:
         try:
@@ -103,3 +116,15 @@ class Lock:
             return False
         own = os.fstat(self._file)
         return (own.st_ino, own.st_dev) == (there.st_ino, there.st_dev)
+
+
+_open_locks: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _close_inherited() -> None:
+    """Close the locks of the parent process, which would last as long as this one."""
+    for lock in list(_open_locks):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_close_inherited)

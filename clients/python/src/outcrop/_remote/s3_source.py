@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, NoReturn, cast
 
+import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.exceptions import ConnectionError as BotoConnectionError
 from fsspec import asyn
 from fsspec.exceptions import FSTimeoutError
 from s3fs import S3FileSystem
@@ -51,7 +51,8 @@ class S3Source:
             raise
         except (FSTimeoutError, TimeoutError) as error:
             raise Timeout(f"{self.address.text}: no answer within {timeout:.0f} s") from error
-        except (BotoCoreError, BotoConnectionError, OSError) as error:
+        # RuntimeError: aiohttp's for a connection that was closed meanwhile.
+        except (aiohttp.ClientError, BotoCoreError, OSError, RuntimeError) as error:
             _raise(self.address.text, error)
 
 

@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from .._constants import REMOTE_AHEAD, REMOTE_FIRST, REMOTE_PIECE
-from ..errors import StatusError
+from .._constants import REMOTE_AHEAD, REMOTE_FIRST, REMOTE_LARGEST, REMOTE_PIECE
+from ..errors import InputError, StatusError
 from .address import Address
 from .source import RANGE_REFUSED, OriginChanged, Part, Version
 
@@ -26,6 +26,8 @@ class RemoteStream:
     Parameters
     ----------
     parts : Requests
+    first : int
+        Bytes of the first request.
     whole : bool
         Read also what is skipped, for the checksum of all bytes.
     progress : function, optional
@@ -40,7 +42,11 @@ class RemoteStream:
     """
 
     def __init__(
-        self, parts: _Parts, whole: bool = False, progress: Callable[[int], object] | None = None
+        self,
+        parts: _Parts,
+        first: int = REMOTE_FIRST,
+        whole: bool = False,
+        progress: Callable[[int], object] | None = None,
     ) -> None:
         self.address = parts.address.text
         self._parts = parts
@@ -48,11 +54,16 @@ class RemoteStream:
         self._digest = hashlib.sha256() if whole else None
         self.requests = self.received = 0
 
-        first = parts.get(0, REMOTE_FIRST)
-        self.version: Version = first.version
+        part = parts.get(0, first)
+        self.version: Version = part.version
+        if self.size > REMOTE_LARGEST:
+            raise InputError(
+                f"{self.address} has {self.size} bytes, and more than {REMOTE_LARGEST} are not "
+                "fetched; is it a coadd?"
+            )
         self._at = self._start = 0
         self._content = memoryview(b"")
-        self._add(first)
+        self._add(part)
 
     @property
     def size(self) -> int:
