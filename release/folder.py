@@ -22,13 +22,15 @@ _UNSUPPORTED: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
-def publishing(target: Path, overwrite: bool = False) -> Generator[Path]:
+def publishing(target: Path, marker: str, overwrite: bool = False) -> Generator[Path]:
     """Yield an empty folder that gets the name of the target when the block ends without an error.
 
     Parameters
     ----------
     target : Path
         Its parents are made if missing.
+    marker : str
+        A file that every such folder has: no other one is ever replaced.
     overwrite : bool
         Replace an existing folder, as a whole and not before the new one is complete.
 
@@ -51,11 +53,11 @@ def publishing(target: Path, overwrite: bool = False) -> Generator[Path]:
         _lock(held, temporary, target)
         try:
             _restore(target, earlier)
-            _check(target, overwrite)
+            _check(target, marker, overwrite)
             _empty(temporary)
             yield temporary
             _sync(temporary)
-            _check(target, overwrite)
+            _check(target, marker, overwrite)
             if target.exists():
                 target.rename(earlier)
             temporary.rename(target)
@@ -93,11 +95,13 @@ def _restore(target: Path, earlier: Path) -> None:
     shutil.rmtree(earlier, ignore_errors=True)
 
 
-def _check(target: Path, overwrite: bool) -> None:
+def _check(target: Path, marker: str, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists; choose another name, or give --overwrite to replace it")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; name a folder")
+    if target.exists() and any(target.iterdir()) and not (target / marker).is_file():
+        raise InputError(f"{target} has no {marker}: it is another folder, which is never replaced")
 
 
 def _empty(folder: Path) -> None:

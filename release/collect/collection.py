@@ -100,7 +100,7 @@ def collect(tables: Path, output: Path, options: CollectOptions) -> Readme:
         An earlier one is kept, and nothing is left behind.
     """
     require_pyarrow()
-    with publishing(output / f"v{options.version}", options.overwrite) as folder:
+    with publishing(output / f"v{options.version}", CHECKSUMS, options.overwrite) as folder:
         scanned = scan(tables, options.plan, options.allow_missing)
         return _Collection.of(scanned, tables, options).write(folder, output)
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -356,8 +357,7 @@ def test_a_fifo_is_read_to_its_end(tmp_path: Path) -> None:
     content = written(tmp_path).read_bytes()
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    if (child := os.fork()) == 0:
-        fifo.write_bytes(content)
-        os._exit(0)
+    writer = threading.Thread(target=fifo.write_bytes, args=(content,))
+    writer.start()
     assert len(Plan.read(fifo).petals) == 2
-    os.waitpid(child, 0)
+    writer.join()

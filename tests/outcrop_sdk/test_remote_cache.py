@@ -1,12 +1,16 @@
 """Remote cache: several processes at a time, some of them killed, within a size."""
 
+import io
+import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +40,6 @@ def fits_file(number: int, size: int = 400_000) -> bytes:
     """A FITS file with a checksum, whose data are the number."""
     hdu = fits.ImageHDU(np.full(size // 4, number, np.int32), name="B_FLUX")
     hdu.add_checksum()
-    import io
-
     out = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(out)
     return out.getvalue()
@@ -244,6 +246,36 @@ def test_a_file_that_is_cut_again_and_again_is_never_kept(
     with pytest.raises(InputError, match="is cut off"), cache.copy(address):
         pass
     assert kept(cache) == []
+
+
+def test_a_forked_process_has_connections_of_its_own(files: FileServer, cache: RemoteCache) -> None:
+    first, second = (files.add(f"/{n}.fits", fits_file(n)) for n in (1, 2))
+    with cache.copy(first):
+        pass
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        assert pool.submit(size_in_cache, cache, second).result(60) == len(fits_file(2))
+
+
+def test_a_full_disk_leaves_nothing(files: FileServer, cache: RemoteCache) -> None:
+    address = files.add("/a.fits", fits_file(1, 2_000_000))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        message = pool.submit(message_where_files_are_limited, cache, address).result(60)
+    assert "a.fits cannot be written: [Errno 27] File too large" in message
+    assert kept(cache) == temporary(cache) == []
+
+
+def size_in_cache(cache: RemoteCache, address: str) -> int:
+    with cache.copy(address) as path:
+        return path.stat().st_size
+
+
+def message_where_files_are_limited(cache: RemoteCache, address: str) -> str:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    try:
+        size_in_cache(cache, address)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def test_the_environment_names_folder_size_and_connections(

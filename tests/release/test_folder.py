@@ -13,7 +13,8 @@ def names(folder: Path) -> list[str]:
 
 
 def publish(target: Path, text: str, overwrite: bool = False) -> None:
-    with publishing(target, overwrite) as folder:
+    with publishing(target, "mark", overwrite) as folder:
+        (folder / "mark").touch()
         (folder / "sub").mkdir()
         (folder / "sub" / "file").write_text(text)
         assert not target.exists() or (target / "sub" / "file").read_text() != text
@@ -27,7 +28,7 @@ def test_the_folder_has_its_name_when_the_block_ends(tmp_path: Path) -> None:
 
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     def fail() -> None:
-        with publishing(tmp_path / "v1") as folder:
+        with publishing(tmp_path / "v1", "mark") as folder:
             (folder / "file").touch()
             raise ZeroDivisionError
 
@@ -46,7 +47,7 @@ def test_an_earlier_folder_is_replaced_as_a_whole_and_only_if_asked(tmp_path: Pa
 
     publish(tmp_path / "v1", "two", overwrite=True)
     assert (tmp_path / "v1" / "sub" / "file").read_text() == "two"
-    assert names(tmp_path / "v1") == ["sub"]
+    assert names(tmp_path / "v1") == ["mark", "sub"]
     assert names(tmp_path) == ["v1"]
 
 
@@ -54,7 +55,7 @@ def test_an_earlier_folder_stays_when_the_new_one_fails(tmp_path: Path) -> None:
     publish(tmp_path / "v1", "one")
 
     def fail() -> None:
-        with publishing(tmp_path / "v1", overwrite=True):
+        with publishing(tmp_path / "v1", "mark", overwrite=True):
             raise OSError(28, "No space left on device")
 
     with pytest.raises(InputError, match=r"v1 cannot be written: .*No space left"):
@@ -67,7 +68,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".v1.tmp" / "sub").mkdir(parents=True)
     (tmp_path / ".v1.tmp" / "sub" / "half").touch()
     publish(tmp_path / "v1", "one")
-    assert names(tmp_path / "v1") == ["sub"]
+    assert names(tmp_path / "v1") == ["mark", "sub"]
     assert names(tmp_path / "v1" / "sub") == ["file"]
 
 
@@ -81,7 +82,7 @@ def test_a_process_killed_between_the_two_names_loses_nothing(tmp_path: Path) ->
 
 
 def test_two_writers_of_one_folder_exclude_each_other(tmp_path: Path) -> None:
-    with publishing(tmp_path / "v1") as folder:
+    with publishing(tmp_path / "v1", "mark") as folder:
         (folder / "file").touch()
         with pytest.raises(InputError, match=r"another process writes .*v1"):
             publish(tmp_path / "v1", "two")
@@ -94,3 +95,13 @@ def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
         publish(tmp_path / "v1", "two", overwrite=True)
     assert (tmp_path / "v1").read_text() == "mine"
     assert names(tmp_path) == ["v1"]
+
+
+def test_another_folder_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis").write_text("mine")
+    with pytest.raises(InputError, match="home has no mark"):
+        publish(tmp_path / "home", "two", overwrite=True)
+    assert (tmp_path / "home" / "thesis").read_text() == "mine"
+    (tmp_path / "home" / "thesis").unlink()
+    publish(tmp_path / "home", "two", overwrite=True)

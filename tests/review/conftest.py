@@ -94,9 +94,10 @@ def exposures(once: Callable[..., Path], made: Path, night: ReviewNight) -> list
         simulate(folder, petals=1, seed=2, anomalies=0.1, exposures=2)
         (source,) = folder.rglob("spectra-*.fits")
         coadd = Path(night.tables[0].inputs[0])
-        original = fits.getdata(find_petals(folder)[0].coadd, "FIBERMAP")["TARGETID"]
-        renamed_to = fits.getdata(made / "sky" / "tile" / coadd, "FIBERMAP")["TARGETID"]
-        names = dict(zip(original.tolist(), renamed_to.tolist(), strict=True))
+        original: Any = fits.getdata(find_petals(folder)[0].coadd, "FIBERMAP")
+        copied: Any = fits.getdata(made / "sky" / "tile" / coadd, "FIBERMAP")
+        pairs = zip(original["TARGETID"].tolist(), copied["TARGETID"].tolist(), strict=True)
+        names = dict(pairs)
         opened: Any = fits.open(source)
         with opened as file:
             fibermap = file["FIBERMAP"].data

@@ -97,6 +97,12 @@ def test_other_answers_are_refused(
         source(files).get(0, 100)
 
 
+def test_an_empty_file_is_refused(files: FileServer) -> None:
+    address = Address.parse(files.add("/a.fits", b""))
+    with pytest.raises(InputError, match="is empty"):
+        HttpSource(address).get(0, 100)
+
+
 def test_the_pause_that_a_server_asks_for_is_read(files: FileServer) -> None:
     files.faults = [fails(503, Retry_After="7")]
     with pytest.raises(ServerError) as raised:

@@ -1,8 +1,10 @@
 """Locks: alone or shared, among processes and threads, and of files that are deleted."""
 
+import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,28 @@ def test_who_waits_for_a_deleted_lock_begins_again(tmp_path: Path) -> None:
         path.parent.rmdir()
     thread.join()
     assert found == [True]
+
+
+def test_a_fork_does_not_inherit_a_lock(tmp_path: Path) -> None:
+    path, (reading, writing) = tmp_path / "lock", os.pipe()
+    with locked(path):
+        child = os.fork()
+        if child == 0:
+            # Until the other end is closed
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+        assert not is_free(path)
+    try:
+        os.close(reading)
+        deadline = time.monotonic() + 10
+        while not is_free(path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert is_free(path)
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    finally:
+        os.close(writing)
+        os.waitpid(child, 0)
 
 
 def test_all_of_several_locks_can_be_had(tmp_path: Path) -> None:

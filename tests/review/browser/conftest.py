@@ -45,12 +45,22 @@ def find_chromium() -> str | None:
 class ReviewProcess:
     """A review of a night, in a process of its own.
 
+    Parameters
+    ----------
+    made : Path
+        Of folders night and sky.
+    bundle, labels : Path
+    ready : str
+        Path of the first request; the process is ready when it is answered.
+
     Attributes
     ----------
     address : str
     """
 
-    def __init__(self, made: Path, bundle: Path, labels: Path) -> None:
+    def __init__(
+        self, made: Path, bundle: Path, labels: Path, ready: str = "/api/spectrum/0"
+    ) -> None:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         options: dict[str, str | Path | int] = {
@@ -61,8 +71,14 @@ class ReviewProcess:
             "--port": port,
         }
         texts = [str(one) for pair in options.items() for one in pair]
+        self._ready = ready
         self._command = [sys.executable, "-m", "review", str(made / "night"), *texts]
         self.start()
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
 
     def start(self) -> None:
         """Start the process, and wait until it answers."""
@@ -71,8 +87,8 @@ class ReviewProcess:
         while time.monotonic() < end:
             assert self._process.poll() is None, "the review ended"
             try:
-                # It waits for the model; what is not there yet would keep the first test waiting.
-                httpx2.get(f"{self.address}/api/spectrum/0", timeout=START).raise_for_status()
+                # A spectrum waits for the model, for which the first test would wait otherwise.
+                httpx2.get(f"{self.address}{self._ready}", timeout=START).raise_for_status()
                 return
             except httpx2.ConnectError:
                 time.sleep(0.1)
@@ -81,7 +97,7 @@ class ReviewProcess:
     @contextmanager
     def full_disk(self) -> Iterator[None]:
         """Let no file of the process grow."""
-        process = psutil.Process(self._process.pid)
+        process = psutil.Process(self.pid)
         before = process.rlimit(psutil.RLIMIT_FSIZE)
         process.rlimit(psutil.RLIMIT_FSIZE, (1, before[1]))
         try:

@@ -29,7 +29,7 @@ from .._http.client_request import retry_after
 from .._version import __version__
 from ..errors import ConnectionFailed, InputError, Timeout, WireError
 from .address import Address, is_loopback
-from .source import Part, Version, failure, range_of, tag_of
+from .source import RANGE_REFUSED, Part, Version, failure, range_of, tag_of
 
 _sync: Any = cast(Any, asyn).sync
 
@@ -141,6 +141,8 @@ def _redirected(url: str, location: str | None) -> str:
 
 async def _read(answer: aiohttp.ClientResponse, url: str, start: int, stop: int) -> Part:
     """Read the content of an answer that is no redirect."""
+    if answer.status == RANGE_REFUSED and answer.headers.get("Content-Range") == "bytes */0":
+        raise InputError(f"{url} is empty; check the address, or take another copy")
     if answer.status not in (200, 206):
         after = retry_after(answer.headers.get("Retry-After"))
         raise failure(url, answer.status, answer.reason or "", after)

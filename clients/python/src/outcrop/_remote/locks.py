@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..errors import InputError
 
 LOCK: Final = "lock"
 """Name of the lock file of a folder."""
+_CLOSED: Final = -1
 
 
 @contextmanager
@@ -58,6 +60,7 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = self._open()
+        _open_locks.add(self)
 
     def acquire(self, shared: bool) -> None:
         """Hold the lock, alone or shared; wait for it."""
@@ -78,7 +81,9 @@ class Lock:
 
     def close(self) -> None:
         """End holding it."""
-        os.close(self._file)
+        if self._file != _CLOSED:
+            os.close(self._file)
+            self._file = _CLOSED
 
     def _open(self) -> int:
         while True:
@@ -111,3 +116,15 @@ class Lock:
             return False
         own = os.fstat(self._file)
         return (own.st_ino, own.st_dev) == (there.st_ino, there.st_dev)
+
+
+_open_locks: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _close_inherited() -> None:
+    """Close the locks of the parent process, which would last as long as this one."""
+    for lock in list(_open_locks):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_close_inherited)
