@@ -156,8 +156,8 @@ rules: $(STAMP) ## Write rules and dashboard of the monitoring anew from their s
 bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the reference implementation, a lower bound and other servers, on two idle cores (a quarter of an hour)
 	$(RUN) python -m benchmarks
 
-benchmark-release: $(STAMP) ## Speed and memory of a release of 400 petals, on two idle cores (ten minutes)
-	$(RUN) python -m benchmarks release --output benchmarks/results/release.json
+benchmark-release: $(STAMP) ## Speed and memory of a release of 400 petals on each engine, on two idle cores (half an hour)
+	$(RUN) python -m benchmarks release engines --output benchmarks/results/release.json
 
 test-release: $(STAMP) ## Whole releases on every engine, with killed processes and servers that fail
 	$(RUN) pytest -rsP -m "" tests/release tests/outcrop_sdk/test_plan.py
