@@ -160,8 +160,8 @@ benchmark-remote: $(STAMP) ## Petals of full size, read over HTTPS from this mac
 	$(RUN) python -m benchmarks.remote
 	$(RUN) python -m benchmarks.remote --delay 0.1
 
-benchmark-release: $(STAMP) ## Speed and memory of a release of 400 petals, on two idle cores (ten minutes)
-	$(RUN) python -m benchmarks release --output benchmarks/results/release.json
+benchmark-release: $(STAMP) ## Speed and memory of a release of 400 petals on each engine, on two idle cores (half an hour)
+	$(RUN) python -m benchmarks release engines --output benchmarks/results/release.json
 
 test-release: $(STAMP) ## Whole releases on every engine, with killed processes and servers that fail
 	$(RUN) pytest -rsP -m "" tests/release tests/outcrop_sdk/test_plan.py tests/outcrop_sdk/test_remote.py tests/outcrop_sdk/test_remote_cache.py tests/outcrop_sdk/_remote
