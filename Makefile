@@ -31,7 +31,7 @@ PACKAGES := review/node_modules/.package-lock.json
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring test-release check rules image image-release sbom test-image check-deploy bench benchmark-release benchmark-review benchmark-science benchmark-scale lock clean
+.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring check rules image image-release sbom test-image check-deploy bench benchmark-release test-release benchmark-review benchmark-science benchmark-scale lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24

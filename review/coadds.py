@@ -54,6 +54,8 @@ class Coadds:
         self._root = root
         self._known: dict[Path, tuple[tuple[FileFingerprint, ...], KnownPetal]] = {}
         self._unpacked = UnpackedCoadds()
+        # One coadd at a time is in memory as a whole.
+        self._whole = threading.Lock()
         self._locks = [threading.Lock() for _ in night.tables]
 
     @cached_property
@@ -151,14 +153,10 @@ class Coadds:
 
         with FitsFile(coadd) as file:
             targetid = file.table("FIBERMAP").integers("TARGETID")
-        noise: dict[tuple[int, int], PetalNoise] = {}
+        noise: Mapping[tuple[int, int], PetalNoise] = {}
         if table.noise_corrected:
-            spectra = read_spectra(coadd, redrock, allow_mismatch=True)
-            unknown = np.full(len(spectra), -1, np.int32)
-            tile = unknown if spectra.tileid is None else spectra.tileid
-            petal = unknown if spectra.petal is None else spectra.petal
-            for one in set(zip(tile.tolist(), petal.tolist(), strict=True)):
-                noise[one] = PetalNoise.measure(spectra[(tile == one[0]) & (petal == one[1])])
+            with self._whole:
+                noise = _measured(read_spectra(coadd, redrock, allow_mismatch=True))
 
         known = KnownPetal(targetid, noise)
         self._known[coadd] = files, known
@@ -178,9 +176,21 @@ class Coadds:
             with FitsFile(coadd) as file:
                 return read_bands(file, len(known.targetid), chosen)
 
-        if self._unpacked.keeps(coadd, len(known.targetid)):
+        if not self._unpacked.keeps(coadd, len(known.targetid)):
+            return read(rows)
+        with self._whole:
             return self._unpacked.read(coadd, rows, read)
-        return read(rows)
+
+
+def _measured(spectra: Spectra) -> dict[tuple[int, int], PetalNoise]:
+    """Return the noise of each tile and petal."""
+    unknown = np.full(len(spectra), -1, np.int32)
+    tile = unknown if spectra.tileid is None else spectra.tileid
+    petal = unknown if spectra.petal is None else spectra.petal
+    return {
+        one: PetalNoise.measure(spectra[(tile == one[0]) & (petal == one[1])])
+        for one in set(zip(tile.tolist(), petal.tolist(), strict=True))
+    }
 
 
 def _occurrence(table: ScoredPetalTable, at: int) -> int:
