@@ -33,7 +33,7 @@ from outcrop.night.tables import is_table_of, make_table
 from outcrop.remote import fetch, fingerprint
 from scoring.scorer import Scorer
 
-from .journal import BEGUN, CURRENT, FAILED, SCORED, Event, Journal
+from .journal import AGAIN, BEGUN, CURRENT, FAILED, SCORED, Event, Journal
 
 logger = logging.getLogger(__name__)
 
@@ -182,13 +182,14 @@ def score_planned(task: PetalTask) -> PetalResult:
         with _logged(task) as log:
             result = _score(task, model, begun)
             print(_described(result), file=log)
-        if result.state != UNUSABLE:
-            journal.write(
-                Event(
-                    *(result.state, task.name, result.spectra, result.flagged, result.eligible),
-                    *(result.seconds, _peak_memory(), result.message),
-                )
+        # One that was not scored for want of room has ended no process.
+        state = AGAIN if result.state == UNUSABLE else result.state
+        journal.write(
+            Event(
+                *(state, task.name, result.spectra, result.flagged, result.eligible),
+                *(result.seconds, _peak_memory(), result.message),
             )
+        )
         return result
     except BundleError as error:
         message = f"the model cannot be opened on {socket.gethostname()}: {error}"

@@ -137,6 +137,7 @@ def test_a_full_disk_stops_the_run_with_one_sentence(
     assert list(output.rglob("*.tmp")) == []
     records = read_records(read_events(output))
     assert len(records) < 6, "the run has gone on"
+    assert {record.begun for record in records.values()} == {0}
 
     assert score(plan, output, options).complete
 
