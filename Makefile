@@ -31,7 +31,7 @@ PACKAGES := review/node_modules/.package-lock.json
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring check rules image image-release sbom test-image check-deploy bench benchmark-review benchmark-science benchmark-scale lock clean
+.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring check rules image image-release sbom test-image check-deploy bench benchmark-release test-release benchmark-review benchmark-science benchmark-scale lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -155,6 +155,12 @@ rules: $(STAMP) ## Write rules and dashboard of the monitoring anew from their s
 
 bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the reference implementation, a lower bound and other servers, on two idle cores (a quarter of an hour)
 	$(RUN) python -m benchmarks
+
+benchmark-release: $(STAMP) ## Speed and memory of a release of 400 petals, on two idle cores (ten minutes)
+	$(RUN) python -m benchmarks release --output benchmarks/results/release.json
+
+test-release: $(STAMP) ## Whole releases on every engine, with killed processes and servers that fail
+	$(RUN) pytest -rsP -m "" tests/release tests/outcrop_sdk/test_plan.py
 
 benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
 	$(RUN) python -m training.evaluation.benchmark --folder benchmark-science

@@ -12,7 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +49,8 @@ class Event:
         Rows of the table, and those with the flag ANOMALY.
     seconds : float
         That scoring took, reading and writing included.
+    memory : int
+        Most memory that its process has had, MB; 0 where that is unknown.
     message : str
         Why it failed or is set apart; or what runs.
     process : str
@@ -62,9 +64,13 @@ class Event:
     spectra: int = 0
     flagged: int = 0
     seconds: float = 0.0
+    memory: int = 0
     message: str = ""
     process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     time: float = field(default_factory=time.time)
+
+
+_FIELDS: Final = tuple(each.name for each in fields(Event))
 
 
 class Journal:
@@ -139,7 +145,8 @@ def _event(line: bytes) -> Event | None:
     """Return the event of a line; None where the line is incomplete."""
     try:
         values: Any = json.loads(line)
-        event = Event(**values)
+        # Another version may keep more of an event.
+        event = Event(**{name: values[name] for name in _FIELDS if name in values})
     except (ValueError, TypeError):
         return None
     return event if event.state in STATES else None

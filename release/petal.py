@@ -185,7 +185,7 @@ def score_planned(task: PetalTask) -> PetalResult:
             journal.write(
                 Event(
                     *(result.state, task.name, result.spectra, result.flagged),
-                    *(result.seconds, result.message),
+                    *(result.seconds, _peak_memory(), result.message),
                 )
             )
         return result
@@ -255,6 +255,15 @@ def _model(bundle: str, sha256: str) -> ReleaseModel:
             f"{bundle} has sha256 {opened.sha256[:8]}, the run began with {sha256[:8]}; run again"
         )
     return ReleaseModel(opened)
+
+
+def _peak_memory() -> int:
+    """Return the most memory that this process has had, MB; 0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) // 1000
+    return 0
 
 
 def _keep_memory() -> None:

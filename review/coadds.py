@@ -56,7 +56,7 @@ class Coadds:
         self._known: dict[Path, tuple[tuple[FileFingerprint, ...], KnownPetal]] = {}
         self._unpacked = UnpackedCoadds()
         self._locks = [threading.Lock() for _ in night.tables]
-        # Each takes more than 100 MB, which the allocator keeps for the thread: one for all.
+        # One coadd at a time is in memory as a whole: of each thread the allocator keeps 100 MB.
         self._whole = ThreadPoolExecutor(1, thread_name_prefix="coadd")
 
     @cached_property
@@ -154,7 +154,7 @@ class Coadds:
 
         with FitsFile(coadd) as file:
             targetid = file.table("FIBERMAP").integers("TARGETID")
-        noise: dict[tuple[int, int], PetalNoise] = {}
+        noise: Mapping[tuple[int, int], PetalNoise] = {}
         if table.noise_corrected:
             noise = self._whole.submit(_noise, coadd, redrock).result()
 
@@ -176,9 +176,9 @@ class Coadds:
             with FitsFile(coadd) as file:
                 return read_bands(file, len(known.targetid), chosen)
 
-        if self._unpacked.keeps(coadd, len(known.targetid)):
-            return self._unpacked.read(coadd, rows, read)
-        return read(rows)
+        if not self._unpacked.keeps(coadd, len(known.targetid)):
+            return read(rows)
+        return self._whole.submit(self._unpacked.read, coadd, rows, read).result()
 
 
 def _noise(coadd: Path, redrock: Path) -> dict[tuple[int, int], PetalNoise]:

@@ -12,6 +12,7 @@ from astropy.io import fits
 from model_store.bundle import Bundle
 from outcrop import InputError, find_petals
 from outcrop.plan import Plan
+from tests.outcrop_sdk.file_server import FileServer
 from training import TrainingError
 from training.__main__ import main
 from training.damaged import DamagedPetal
@@ -186,3 +187,29 @@ def test_a_sample_is_calibrated_and_fitted_to_after_its_files_are_gone(
     )
     assert chosen
     assert chosen <= kept
+
+
+def test_a_plan_with_an_address_is_read_from_there_once(
+    sky: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCROP_REMOTE_CACHE", str(tmp_path / "remote"))
+    config = load_config(tiny)
+    write_plan(sky, tmp_path / "here.ecsv")
+    with FileServer() as server:
+        for petal in find_petals(sky):
+            for file in (petal.coadd, petal.redrock):
+                server.add(f"/sky/{file.relative_to(sky)}", file.read_bytes())
+        plan = Plan.read(tmp_path / "here.ecsv", root=f"{server.url}/sky")
+        plan.write(tmp_path / "afar.ecsv")
+
+        first = read_sample([tmp_path / "afar.ecsv"], config, tmp_path / "cache")
+        requests = len(server.ranges)
+        again = read_sample([tmp_path / "afar.ecsv"], config, tmp_path / "cache")
+        assert requests > 0
+        assert len(server.ranges) == requests
+
+    here = read_sample([sky], config, cache_root())
+    assert (first.key, first.counts, first.tiles) == (again.key, here.counts, here.tiles)
+    every = np.arange(len(here.rows))
+    np.testing.assert_array_equal(first.take(every), here.take(every))
+    assert first.simulated
