@@ -98,7 +98,7 @@ chromium: ## Install Debian's headless Chromium, where the machine has none and 
 # What is missing is the reason why tests are skipped.
 test-browser: $(STAMP) ## The review's page in Chromium, from Debian's chromium-headless-shell or OUTCROP_CHROMIUM
 	$(MAKE) review-packages || echo "npm's registry cannot be reached: the page has no packages"
-	$(RUN) pytest -rs -n 2 --dist worksteal $(addprefix tests/review/browser/,access.py keys.py labels.py list.py spectrum.py)
+	$(RUN) pytest -rs -n 2 --dist worksteal $(addprefix tests/review/browser/,access.py keys.py labels.py list.py login.py spectrum.py)
 
 benchmark-review: $(STAMP) review-packages ## Speed of the review's page with 150,000 rows (minutes, 1 GB of disk)
 	$(RUN) pytest -rs -s -m slow tests/review/browser/speed.py
