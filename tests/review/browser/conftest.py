@@ -49,7 +49,9 @@ class ReviewProcess:
     ----------
     made : Path
         Of folders night and sky.
-    bundle, labels : Path
+    model : str or Path
+        A bundle, or the address of a service.
+    labels : Path
     ready : str
         Path of the first request; the process is ready when it is answered.
 
@@ -59,12 +61,12 @@ class ReviewProcess:
     """
 
     def __init__(
-        self, made: Path, bundle: Path, labels: Path, ready: str = "/api/spectrum/0"
+        self, made: Path, model: str | Path, labels: Path, ready: str = "/api/spectrum/0"
     ) -> None:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         options: dict[str, str | Path | int] = {
-            "--model": bundle,
+            "--model" if isinstance(model, Path) else "--url": model,
             "--coadds": made / "sky",
             "--labels": labels,
             "--scanner": "abc",
