@@ -91,6 +91,7 @@ test-fast: $(STAMP) ## The tests that neither simulate, fit, start processes nor
 
 chromium: ## Install Debian's headless Chromium, where the machine has none and this user may
 	if ! command -v chromium-headless-shell chromium > /dev/null; then
+		export DEBIAN_FRONTEND=noninteractive
 		install="apt-get install --yes --no-install-recommends chromium-headless-shell"
 		{ $$install || { apt-get update && $$install; }; } || echo "chromium-headless-shell cannot be had from Debian here"
 	fi
