@@ -120,7 +120,7 @@ class PetalResult:
         Path of the coadd in the plan.
     state : str
         ``scored``, ``current``, ``failed``, or `UNUSABLE`.
-    spectra, flagged : int
+    spectra, flagged, eligible : int
     seconds : float
     message : str
         Why it was not scored.
@@ -132,6 +132,7 @@ class PetalResult:
     state: str
     spectra: int = 0
     flagged: int = 0
+    eligible: int = 0
     seconds: float = 0.0
     message: str = ""
     foreign: bool = False
@@ -159,8 +160,8 @@ def score_planned(task: PetalTask) -> PetalResult:
         state = AGAIN if result.state == UNUSABLE else result.state
         journal.write(
             Event(
-                *(state, task.name, result.spectra, result.flagged, result.seconds),
-                *(_peak_memory(), result.message),
+                *(state, task.name, result.spectra, result.flagged, result.eligible),
+                *(result.seconds, _peak_memory(), result.message),
             )
         )
         return result
@@ -199,7 +200,8 @@ def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
 
     flagged = int(np.count_nonzero(scores.anomaly))
     seconds = round(time.monotonic() - begun, 3)
-    return PetalResult(task.name, SCORED, len(scores), flagged, seconds, foreign=foreign)
+    eligible = int(np.count_nonzero(scores.eligible))
+    return PetalResult(task.name, SCORED, len(scores), flagged, eligible, seconds, foreign=foreign)
 
 
 def _current_rows(task: PetalTask, model: "ReleaseModel") -> int | None:

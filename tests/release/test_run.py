@@ -339,3 +339,13 @@ def test_tables_are_the_same_with_and_without_neighbours_in_the_process(
         score_release(plan, executor, tmp_path / "one", options)
     for name in tables(tmp_path / "one"):
         assert content(tmp_path / "one" / name) == content(tmp_path / "two" / name)
+
+
+def test_a_wrong_level_of_the_log_is_an_error_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DESI_LOGLEVEL", "loud")
+    assert main(["status", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("outcrop: error: DESI_LOGLEVEL is 'loud'; expected one of debug")
