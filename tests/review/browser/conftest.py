@@ -49,7 +49,9 @@ class ReviewProcess:
     ----------
     made : Path
         Of folders night and sky.
-    bundle, labels : Path
+    model : str or Path
+        A bundle, or the address of a service.
+    labels : Path
     ready : str
         Path of the first request; the process is ready when it is answered.
     more : sequence of str
@@ -63,7 +65,7 @@ class ReviewProcess:
     def __init__(
         self,
         made: Path,
-        bundle: Path,
+        model: str | Path,
         labels: Path,
         ready: str = "/api/spectrum/0",
         more: Sequence[str] = (),
@@ -71,7 +73,7 @@ class ReviewProcess:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         options: dict[str, str | Path | int] = {
-            "--model": bundle,
+            "--model" if isinstance(model, Path) else "--url": model,
             "--coadds": made / "sky",
             "--labels": labels,
             "--scanner": "abc",
