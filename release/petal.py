@@ -33,7 +33,7 @@ from outcrop.night.tables import is_table_of, make_table
 from outcrop.remote import fetch, fingerprint
 from scoring.scorer import Scorer
 
-from .journal import BEGUN, CURRENT, FAILED, SCORED, Event, Journal
+from .journal import AGAIN, BEGUN, CURRENT, FAILED, SCORED, Event, Journal
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class PetalResult:
         Path of the coadd in the plan.
     state : str
         ``scored``, ``current``, ``failed``, or `UNUSABLE`.
-    spectra, flagged : int
+    spectra, flagged, eligible : int
     seconds : float
     message : str
         Why it was not scored.
@@ -132,6 +132,7 @@ class PetalResult:
     state: str
     spectra: int = 0
     flagged: int = 0
+    eligible: int = 0
     seconds: float = 0.0
     message: str = ""
     foreign: bool = False
@@ -181,13 +182,14 @@ def score_planned(task: PetalTask) -> PetalResult:
         with _logged(task) as log:
             result = _score(task, model, begun)
             print(_described(result), file=log)
-        if result.state != UNUSABLE:
-            journal.write(
-                Event(
-                    *(result.state, task.name, result.spectra, result.flagged),
-                    *(result.seconds, _peak_memory(), result.message),
-                )
+        # One that was not scored for want of room has ended no process.
+        state = AGAIN if result.state == UNUSABLE else result.state
+        journal.write(
+            Event(
+                *(state, task.name, result.spectra, result.flagged, result.eligible),
+                *(result.seconds, _peak_memory(), result.message),
             )
+        )
         return result
     except BundleError as error:
         message = f"the model cannot be opened on {socket.gethostname()}: {error}"
@@ -224,7 +226,8 @@ def _score(task: PetalTask, model: ReleaseModel, begun: float) -> PetalResult:
 
     flagged = int(np.count_nonzero(scores.anomaly))
     seconds = round(time.monotonic() - begun, 3)
-    return PetalResult(task.name, SCORED, len(scores), flagged, seconds, foreign=foreign)
+    eligible = int(np.count_nonzero(scores.eligible))
+    return PetalResult(task.name, SCORED, len(scores), flagged, eligible, seconds, foreign=foreign)
 
 
 def _current_rows(task: PetalTask, model: ReleaseModel) -> int | None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engines import ENGINES, run_command, started
 from release.journal import SCORED, read_events
 from tests.release.conftest import plan_of
-from tests.release.engines import ENGINES, kill_one, run, run_command, started, tables
+from tests.release.engines import kill_one, run, tables
 
 pytestmark = pytest.mark.long
 

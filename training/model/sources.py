@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from outcrop import InputError, Petal, find_petals
 from outcrop.plan import Plan, PlannedPetal
@@ -119,11 +119,12 @@ def find_sources(paths: Sequence[str | os.PathLike[str]]) -> list[PetalSource]:
 
 
 def drawn(sources: Sequence[PetalSource], seed: int) -> list[PetalSource]:
-    """Return petals in an order that the seed and each one's own name give.
+    """Return petals in an order that the seed and the name of each one's coadd give.
 
-    A release that grows, or a petal that is left out, leaves the order of the others as it is.
+    It is that of any copy of the release. A release that grows, or a petal that is left out, leaves
+    the order of the others as it is.
     """
-    return sorted(sources, key=lambda source: key_of(seed, source.coadd))
+    return sorted(sources, key=lambda source: key_of(seed, PurePosixPath(source.coadd).name))
 
 
 def _planned(plan: Plan, petal: PlannedPetal) -> PetalSource:

@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 
 from outcrop import InputError
-from release.collect import zcatalog as module
+from release import zcatalog as module
 from release.collect.scan import scan
 from release.collect.zcatalog import Zcatalog, match
 from tests.release.collect.made_tables import write_table, write_zcatalog

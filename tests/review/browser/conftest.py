@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,6 +54,8 @@ class ReviewProcess:
     labels : Path
     ready : str
         Path of the first request; the process is ready when it is answered.
+    more : sequence of str
+        Further options.
 
     Attributes
     ----------
@@ -61,7 +63,12 @@ class ReviewProcess:
     """
 
     def __init__(
-        self, made: Path, model: str | Path, labels: Path, ready: str = "/api/spectrum/0"
+        self,
+        made: Path,
+        model: str | Path,
+        labels: Path,
+        ready: str = "/api/spectrum/0",
+        more: Sequence[str] = (),
     ) -> None:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
@@ -74,7 +81,7 @@ class ReviewProcess:
         }
         texts = [str(one) for pair in options.items() for one in pair]
         self._ready = ready
-        self._command = [sys.executable, "-m", "review", str(made / "night"), *texts]
+        self._command = [sys.executable, "-m", "review", str(made / "night"), *texts, *more]
         self.start()
 
     @property

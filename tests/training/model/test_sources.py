@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -123,6 +124,9 @@ def test_other_seeds_draw_other_petals_and_a_longer_plan_keeps_the_order() -> No
     assert first != second
     assert set(first) == set(second) == set(sources)
     assert [one for one in first if one in sources[:20]] == drawn(sources[:20], 0)
+    # Another copy of the release, in other folders.
+    copy = [replace(one, coadd=f"https://host/{one.coadd}") for one in sources]
+    assert [copy.index(one) for one in drawn(copy, 0)] == [sources.index(one) for one in first]
     # A draw is spread over the release.
     assert 4 < sum(sources.index(one) < 20 for one in first[:20]) < 16
 
