@@ -64,6 +64,8 @@ RUN --mount=type=bind,target=/context set -eu; \
 
 # What a release needs beyond the service; no MPI, which shifter and podman-hpc bring from the host.
 FROM build AS build-release
+ARG PIP_CERT
+ARG PIP_INDEX_URL
 COPY requirements/release.txt /build/
 RUN --mount=type=secret,id=pip_cert set -eu; \
     if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="$PIP_CERT"; fi; \

@@ -1,7 +1,6 @@
-"""Release: a plan of petals scored in processes, from local files to score tables."""
+"""Release: a plan of petals scored on an engine, from local files to score tables."""
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,38 +9,39 @@ from outcrop.plan import Plan, PlannedPetal
 from release.journal import BEGUN, SCORED, read_events
 from scoring.scorer import Scorer
 
+from .engines import ENGINES, run_command
 from .results import ResultTable, Target
 from .timing import median, rate, seconds_of, take_turns
 from .workload import ROOT, Workload
 
-_PROCESSES = (1, 2)
+WORKERS = (1, 2)
 _SPECTRA = 500  # of a petal
 _PETALS = 4  # that the scorer scores
 _LEAST_RATE = 3000
 _LEAST_SHARE = 70
-_LEAST_SCALING = 1.8
+LEAST_SCALING = 1.8
 _MOST_MEMORY = 1200  # MB
 
 
 def measure(workload: Workload) -> list[Target | ResultTable]:
     """Measure ``python -m release run`` with one and two processes."""
     model = workload.bundle(workload.sizes.reference_latents)
-    plan = _plan(workload)
+    plan = plan_release(workload)
     own = _scorer_rate(workload, model)
 
-    one, two = (_run(workload, model, plan, processes) for processes in _PROCESSES)
+    one, two = (run_release(workload, model, plan, "processes", workers) for workers in WORKERS)
     petals = len(find_petals(workload.sky))
     return [
         Target("a release, two processes", two.rate, _LEAST_RATE, "spectra/s"),
         Target("a release, share of the scorer's rate", 100 * two.rate / own, _LEAST_SHARE, "%"),
-        Target("a release, two processes over one", two.rate / one.rate, _LEAST_SCALING, "times"),
+        Target("a release, two processes over one", two.rate / one.rate, LEAST_SCALING, "times"),
         Target("a release, memory of a process", two.memory, _MOST_MEMORY, "MB", at_most=True),
         ResultTable(
             f"A release of {workload.sizes.release_petals} petals",
             ("processes", "spectra/s", "share of the scorer's, %", "MB a process"),
             [
                 (processes, rate(run.spectra, run.seconds), round(100 * run.rate / own), run.memory)
-                for processes, run in zip(_PROCESSES, (one, two), strict=True)
+                for processes, run in zip(WORKERS, (one, two), strict=True)
             ],
             "Files are read, their noise is corrected, their spectra are scored, and tables are "
             "written: from the first petal that is begun to the last one that is scored. With the "
@@ -53,8 +53,19 @@ def measure(workload: Workload) -> list[Target | ResultTable]:
 
 
 @dataclass(frozen=True)
-class _ReleaseTimes:
-    """What a run took: spectra, seconds of scoring and of the command, and MB a process."""
+class ReleaseTimes:
+    """What a run took.
+
+    Attributes
+    ----------
+    spectra : int
+    seconds : float
+        From the first petal that is begun to the last one that is scored.
+    command : float
+        Seconds of the command.
+    memory : int
+        MB of the largest process.
+    """
 
     spectra: int
     seconds: float
@@ -67,7 +78,7 @@ class _ReleaseTimes:
         return self.spectra / self.seconds
 
 
-def _plan(workload: Workload) -> Plan:
+def plan_release(workload: Workload) -> Plan:
     """Return a plan of as many petals as are wanted, which are links to those of the sky."""
     root, petals = workload.folder / "release", find_petals(workload.sky)
     planned: list[PlannedPetal] = []
@@ -79,7 +90,8 @@ def _plan(workload: Workload) -> Plan:
         ]
         for name, path in zip(names, (petal.coadd, petal.redrock), strict=True):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).symlink_to(path.absolute())
+            if not (root / name).is_symlink():
+                (root / name).symlink_to(path.absolute())
         size = petal.coadd.stat().st_size
         planned.append(PlannedPetal(names[0], names[1], spectra=_SPECTRA, size=size))
     return Plan(str(root), tuple(sorted(planned, key=lambda each: each.coadd)))
@@ -101,19 +113,24 @@ def _scorer_rate(workload: Workload, model: Path) -> float:
     return sum(map(len, petals)) / median(taken)
 
 
-def _run(workload: Workload, model: Path, plan: Plan, processes: int) -> _ReleaseTimes:
-    path, output = workload.folder / "plan.ecsv", workload.folder / f"release-{processes}"
-    plan.write(path, overwrite=True)
-    command = [sys.executable, "-m", "release", "run", str(path), "--model", str(model)]
-    command += ["--output", str(output), "--executor", f"processes:{processes}"]
-    seconds = seconds_of(
-        lambda: subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    )
+def run_release(
+    workload: Workload, model: Path, plan: Plan, engine: str, workers: int
+) -> ReleaseTimes:
+    """Score a plan on an engine; return what that took."""
+    folder = workload.folder / f"release-{engine}-{workers}"
+    folder.mkdir()
+    path, output = folder / "plan.ecsv", folder / "tables"
+    plan.write(path)
+    with ENGINES[engine](folder, workers) as executor:
+        command = run_command(executor, path, "--model", model, "--output", output, workers=workers)
+        seconds = seconds_of(
+            lambda: subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        )
 
     events = read_events(output)
     scored = [event for event in events if event.state == SCORED]
     first = min(event.time for event in events if event.state == BEGUN)
-    return _ReleaseTimes(
+    return ReleaseTimes(
         sum(event.spectra for event in scored),
         max(event.time for event in scored) - first,
         seconds,

@@ -45,8 +45,8 @@ class Event:
         One of `STATES`.
     petal : str
         Path of the coadd in the plan; empty for a run.
-    spectra, flagged : int
-        Rows of the table, and those with the flag ANOMALY.
+    spectra, flagged, eligible : int
+        Rows of the table, those with the flag ANOMALY, and those that may have it.
     seconds : float
         That scoring took, reading and writing included.
     memory : int
@@ -63,6 +63,7 @@ class Event:
     petal: str = ""
     spectra: int = 0
     flagged: int = 0
+    eligible: int = 0
     seconds: float = 0.0
     memory: int = 0
     message: str = ""

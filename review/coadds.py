@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,9 +55,9 @@ class Coadds:
         self._root = root
         self._known: dict[Path, tuple[tuple[FileFingerprint, ...], KnownPetal]] = {}
         self._unpacked = UnpackedCoadds()
-        # One coadd at a time is in memory as a whole.
-        self._whole = threading.Lock()
         self._locks = [threading.Lock() for _ in night.tables]
+        # One coadd at a time is in memory as a whole: of each thread the allocator keeps 100 MB.
+        self._whole = ThreadPoolExecutor(1, thread_name_prefix="coadd")
 
     @cached_property
     def root(self) -> Path | None:
@@ -155,8 +156,7 @@ class Coadds:
             targetid = file.table("FIBERMAP").integers("TARGETID")
         noise: Mapping[tuple[int, int], PetalNoise] = {}
         if table.noise_corrected:
-            with self._whole:
-                noise = _measured(read_spectra(coadd, redrock, allow_mismatch=True))
+            noise = self._whole.submit(_noise, coadd, redrock).result()
 
         known = KnownPetal(targetid, noise)
         self._known[coadd] = files, known
@@ -178,12 +178,12 @@ class Coadds:
 
         if not self._unpacked.keeps(coadd, len(known.targetid)):
             return read(rows)
-        with self._whole:
-            return self._unpacked.read(coadd, rows, read)
+        return self._whole.submit(self._unpacked.read, coadd, rows, read).result()
 
 
-def _measured(spectra: Spectra) -> dict[tuple[int, int], PetalNoise]:
-    """Return the noise of each tile and petal."""
+def _noise(coadd: Path, redrock: Path) -> dict[tuple[int, int], PetalNoise]:
+    """Return the noise of each tile and petal of a coadd, which is read as a whole."""
+    spectra = read_spectra(coadd, redrock, allow_mismatch=True)
     unknown = np.full(len(spectra), -1, np.int32)
     tile = unknown if spectra.tileid is None else spectra.tileid
     petal = unknown if spectra.petal is None else spectra.petal

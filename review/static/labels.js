@@ -262,7 +262,7 @@ export function startLabels() {
     retry();
   }, PAUSE);
   on(["spectrum"], () => {
-    if (!queue.length) set({ away: "" });
+    if (state.spectrum && !queue.length) set({ away: "" });
   });
   addEventListener("beforeunload", (event) => {
     if (queue.length) event.preventDefault();

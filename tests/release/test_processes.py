@@ -158,7 +158,11 @@ def test_a_second_run_on_a_folder_is_refused(
     start: Callable[..., subprocess.Popen[str]], command: Command, tmp_path: Path
 ) -> None:
     output, first = tmp_path / "out", start()
-    wait_for(lambda: records(output), first)
+    wait_for(lambda: worker_of(output, LARGE), first)
+    # So that it does not end before the second one begins.
+    workers = psutil.Process(first.pid).children(recursive=True)
+    for worker in workers:
+        worker.suspend()
     second = start()
     _, err = second.communicate(timeout=200)
     assert second.returncode == 75
@@ -169,6 +173,8 @@ def test_a_second_run_on_a_folder_is_refused(
     assert "in progress" in status.stdout
 
     first.send_signal(signal.SIGTERM)
+    for worker in workers:
+        worker.resume()
     out, err = first.communicate(timeout=200)
     assert first.returncode == 128 + signal.SIGTERM, err
     assert "finishing the petals in progress" in err

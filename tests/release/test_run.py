@@ -137,6 +137,7 @@ def test_a_full_disk_stops_the_run_with_one_sentence(
     assert list(output.rglob("*.tmp")) == []
     records = read_records(read_events(output))
     assert len(records) < 6, "the run has gone on"
+    assert {record.begun for record in records.values()} == {0}
 
     assert score(plan, output, options).complete
 
@@ -338,3 +339,13 @@ def test_tables_are_the_same_with_and_without_neighbours_in_the_process(
         score_release(plan, executor, tmp_path / "one", options)
     for name in tables(tmp_path / "one"):
         assert content(tmp_path / "one" / name) == content(tmp_path / "two" / name)
+
+
+def test_a_wrong_level_of_the_log_is_an_error_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DESI_LOGLEVEL", "loud")
+    assert main(["status", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("outcrop: error: DESI_LOGLEVEL is 'loud'; expected one of debug")

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engines import ROOT
 from outcrop import InputError
 from outcrop.plan import Plan, PlannedPetal
 from release import __main__
 from release.slurm import Estimate, estimate
 from tests.release.conftest import plan_of
-from tests.release.engines import ROOT, tables
+from tests.release.engines import tables
 
 SHIFTER = ("--account", "desi", "--image", "docker:desihub/outcrop-release:0.1.0", "--rate", "1500")
 # Of DR1: 28 million spectra.

@@ -4,15 +4,15 @@ On each, one process is killed in between. The catalogues made of the tables are
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
 
+from benchmarks.engines import ENGINES, run_command, started
 from release import __main__
 from release.journal import SCORED, read_events
-from tests.release.engines import ENGINES, kill_one, run, run_command, started, tables
+from tests.release.engines import kill_one, run, tables
 from training.sky.petals import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -43,15 +43,14 @@ def scored(planned: Path, bundle: Path, once: Callable[..., Path]) -> Path:
     return once("whole_release_scored", score)
 
 
-@pytest.mark.parametrize("engine", ["processes", *ENGINES])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_whole_release_is_the_same_from_every_engine(
     engine: str, planned: Path, bundle: Path, scored: Path, tmp_path: Path
 ) -> None:
     output, log = tmp_path / "tables", tmp_path / "run.log"
     arguments = (planned, "--model", bundle, "--output", output)
-    opened = ENGINES[engine](tmp_path) if engine in ENGINES else nullcontext("processes:2")
 
-    with opened as executor:
+    with ENGINES[engine](tmp_path) as executor:
         with started(run_command(executor, *arguments), log) as process:
             kill_one(output)
             status = process.wait(1200)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from outcrop import InputError, Petal, find_petals
 from outcrop.plan import Plan, PlannedPetal
@@ -102,28 +102,36 @@ def find_sources(paths: Sequence[str | os.PathLike[str]]) -> list[PetalSource]:
     InputError
         If a plan cannot be read.
     """
-    found: set[PetalSource] = set()
+    found: dict[str, PetalSource] = {}
     for path in paths:
         if is_plan(path):
             plan = Plan.read(path)
-            found |= {_planned(plan, petal) for petal in plan.petals}
+            sources = [_planned(plan, petal) for petal in plan.petals]
         else:
-            found |= {PetalSource(str(p.coadd), str(p.redrock)) for p in find_petals(path)}
+            sources = [PetalSource(str(p.coadd), str(p.redrock)) for p in find_petals(path)]
+        for source in sources:
+            found.setdefault(_place(source.coadd), source)
     if not found:
         raise TrainingError(
             f"no pair of coadd-*.fits and redrock-*.fits below {', '.join(map(str, paths))}; "
             "give folders of DESI petals or plans of a release, or make some petals with "
             "`python -m training simulate`"
         )
-    return sorted(found, key=lambda source: source.coadd)
+    return sorted(found.values(), key=lambda source: source.coadd)
 
 
 def drawn(sources: Sequence[PetalSource], seed: int) -> list[PetalSource]:
-    """Return petals in an order that the seed and each one's own name give.
+    """Return petals in an order that the seed and the name of each one's coadd give.
 
-    A release that grows, or a petal that is left out, leaves the order of the others as it is.
+    It is that of any copy of the release. A release that grows, or a petal that is left out, leaves
+    the order of the others as it is.
     """
-    return sorted(sources, key=lambda source: key_of(seed, source.coadd))
+    return sorted(sources, key=lambda source: key_of(seed, PurePosixPath(source.coadd).name))
+
+
+def _place(address: str) -> str:
+    """Return what two ways of naming one file have in common."""
+    return address if is_remote(address) else str(Path(address).resolve())
 
 
 def _planned(plan: Plan, petal: PlannedPetal) -> PetalSource:

@@ -13,10 +13,16 @@ from ..plots.sample import PlotSample, RestSpectra
 from .recipe_scores import RecipeScores
 
 _BLOCK = 1024
+_MODEL = "model.txt"
+"""File with the checksum of the model that the figures are of."""
 
 
-def draw(scores: RecipeScores, folder: Path) -> Path:
-    """Draw the figures into a folder, complete or not at all; return their page."""
+def draw(scores: RecipeScores, folder: Path) -> None:
+    """Draw the figures into a folder, complete or not at all, unless they are there."""
+    drawn, sha256 = folder / _MODEL, scores.scorer.model.sha256
+    if drawn.exists() and drawn.read_text() == sha256:
+        return
+
     work = folder.with_name(f"{folder.name}.work")
     shutil.rmtree(work, ignore_errors=True)
     spectra = work / "spectra"
@@ -24,10 +30,11 @@ def draw(scores: RecipeScores, folder: Path) -> Path:
 
     sample = _plot_sample(scores, spectra)
     pictures = work / "figures"
-    index = draw_figures(scores.bundle, scores.scorer, sample, pictures)[0]
+    draw_figures(scores.bundle, scores.scorer, sample, pictures)
+    (pictures / _MODEL).write_text(sha256)
+    shutil.rmtree(folder, ignore_errors=True)
     pictures.replace(folder)
     shutil.rmtree(work)
-    return folder / index.name
 
 
 def _plot_sample(scores: RecipeScores, folder: Path) -> PlotSample:

@@ -63,9 +63,7 @@ def reproduce(plan: Path, output: Path, recipes: Sequence[str] = RECIPES) -> Pat
         fitted[name] = RecipeScores.of(bundle, sample, config)
 
     (paper, *_), last = fitted, list(fitted)[-1]
-    pictures = output / FIGURES
-    if not pictures.exists():
-        draw(fitted[paper], pictures)
+    draw(fitted[paper], output / FIGURES)
     summary = write_top(planned, fitted[last], configs[last].sample, output / TOP)
 
     agreement = Agreement.of(published(), list(fitted.values()))

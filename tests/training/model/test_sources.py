@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -123,6 +124,9 @@ def test_other_seeds_draw_other_petals_and_a_longer_plan_keeps_the_order() -> No
     assert first != second
     assert set(first) == set(second) == set(sources)
     assert [one for one in first if one in sources[:20]] == drawn(sources[:20], 0)
+    # Another copy of the release, in other folders.
+    copy = [replace(one, coadd=f"https://host/{one.coadd}") for one in sources]
+    assert [copy.index(one) for one in drawn(copy, 0)] == [sources.index(one) for one in first]
     # A draw is spread over the release.
     assert 4 < sum(sources.index(one) < 20 for one in first[:20]) < 16
 
@@ -213,3 +217,13 @@ def test_a_plan_with_an_address_is_read_from_there_once(
     every = np.arange(len(here.rows))
     np.testing.assert_array_equal(first.take(every), here.take(every))
     assert first.simulated
+
+
+def test_petals_that_a_folder_and_its_plan_name_count_once(
+    sky: Path, plan: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = len(find_petals(sky))
+    assert len(find_sources([plan, copy])) == number
+    assert len(find_sources([copy, plan])) == number
+    monkeypatch.chdir(copy.parent)
+    assert len(find_sources([copy, copy.name])) == number
