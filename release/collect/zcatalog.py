@@ -14,6 +14,10 @@ from ..zcatalog import ZcatalogFile
 from .row_index import RowIndex
 
 _TRUE: Final = ord("T")
+_KINDS: Final = {
+    **dict.fromkeys(("TARGETID", "HEALPIX", "TILEID", "ZCAT_PRIMARY"), "i"),
+    **dict.fromkeys(("SURVEY", "PROGRAM", "DESINAME"), "S"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,7 @@ class ZcatalogBlock:
     targetid : (n,) int64
     place : (n,) int64
         HEALPIX, or TILEID.
-    survey, program : (n,) str
+    survey, program : (n,) bytes
         Empty where the catalogue has neither the columns nor the header cards.
     primary : (n,) bool
     """
@@ -35,8 +39,8 @@ class ZcatalogBlock:
     start: int
     targetid: NDArray[np.int64]
     place: NDArray[np.int64]
-    survey: NDArray[np.str_]
-    program: NDArray[np.str_]
+    survey: NDArray[np.bytes_]
+    program: NDArray[np.bytes_]
     primary: NDArray[np.bool_]
 
 
@@ -63,6 +67,12 @@ class Zcatalog:
                 f"{path} has no column {missing[0] if missing else 'HEALPIX or TILEID'}; name a "
                 "zcatalog of all programs, as zall-pix-iron.fits"
             )
+        for name, kind in _KINDS.items():
+            if name in names and self._file.dtype[name].kind != kind:
+                raise InputError(
+                    f"{path}: column {name} holds {self._file.dtype[name]}; name a zcatalog that "
+                    "DESI made, as zall-pix-iron.fits"
+                )
 
     @property
     def by_tile(self) -> bool:
@@ -96,10 +106,10 @@ class Zcatalog:
         named[known] = found
         return named
 
-    def _strings(self, rows: Any, name: str) -> NDArray[np.str_]:
+    def _strings(self, rows: Any, name: str) -> NDArray[np.bytes_]:
         if name in self._file.names:
-            return np.char.strip(rows[name].astype(np.str_))
-        return np.full(len(rows), str(self._file.header.get(name, "")).strip())
+            return np.char.strip(rows[name])
+        return np.full(len(rows), str(self._file.header.get(name, "")).strip().encode())
 
 
 def match(index: RowIndex, zcatalog: Zcatalog) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -184,7 +194,8 @@ def _codes(block: ZcatalogBlock, partitions: list[tuple[str, str]]) -> NDArray[n
         return np.zeros(len(block.targetid), np.int16)
     codes = np.full(len(block.targetid), -2, np.int16)
     for number, (survey, program) in enumerate(partitions):
-        codes[(block.survey == survey) & (block.program == program)] = number
+        same = (block.survey == survey.encode()) & (block.program == program.encode())
+        codes[same] = number
     return codes
 
 
