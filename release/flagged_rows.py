@@ -11,9 +11,9 @@ from outcrop._constants import FAULT_FLAGGED
 
 _RATIO: Final = 3.0
 _REMEDY: Final = (
-    "the model is probably of another kind of coadds (the noise of healpix coadds is not "
-    "corrected, that of tiles is); calibrate it on the same kind, python -m training calibrate "
-    "BUNDLE PLAN --output BUNDLE2, or plan tiles"
+    "the model does not know such spectra, most often because their noise is not corrected, as in "
+    "healpix coadds; calibrate it on the same kind (python -m training calibrate BUNDLE PLAN "
+    "--output BUNDLE2), or plan tiles"
 )
 
 

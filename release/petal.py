@@ -19,21 +19,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import numpy as np
 
-from explanation.explainer import Explainer
 from model_store.bundle import Bundle, BundleError
-from outcrop import OutcropError, Petal, Scores, Spectra
+from outcrop import OutcropError, Petal
 from outcrop._fits import FitsFile
 from outcrop.desi import warn_if_simulated
-from outcrop.explanations import Explanations
 from outcrop.night.tables import is_table_of, make_table
 from outcrop.remote import fetch, fingerprint
-from scoring.scorer import Scorer
 
 from .journal import AGAIN, BEGUN, CURRENT, FAILED, SCORED, Event, Journal
+
+if TYPE_CHECKING:
+    from .model import ReleaseModel
 
 logger = logging.getLogger(__name__)
 
@@ -138,32 +138,6 @@ class PetalResult:
     foreign: bool = False
 
 
-class ReleaseModel:
-    """The model that scores a release, open in this process; it uses one thread.
-
-    Attributes
-    ----------
-    model : outcrop.Model
-    """
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._scorer = Scorer(bundle, threads=1)
-        self.model = self._scorer.model
-
-    def score(self, spectra: Spectra, /) -> Scores:
-        """Score spectra; one row for each, in order."""
-        return self._scorer.score(spectra)
-
-    def explain(self, spectra: Spectra, /) -> Explanations:
-        """Explain spectra; one explanation for each, in order."""
-        return self._explainer.explain(spectra)
-
-    @functools.cached_property
-    def _explainer(self) -> Explainer:
-        return Explainer(self._bundle, self._scorer)
-
-
 def score_planned(task: PetalTask) -> PetalResult:
     """Score a petal, unless its table is current.
 
@@ -199,7 +173,7 @@ def score_planned(task: PetalTask) -> PetalResult:
         return _unusable(task, error)
 
 
-def _score(task: PetalTask, model: ReleaseModel, begun: float) -> PetalResult:
+def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
     try:
         _remove_remains(task.table)
         with fetch(task.redrock) as redrock, fetch(task.coadd) as coadd:
@@ -230,7 +204,7 @@ def _score(task: PetalTask, model: ReleaseModel, begun: float) -> PetalResult:
     return PetalResult(task.name, SCORED, len(scores), flagged, eligible, seconds, foreign=foreign)
 
 
-def _current_rows(task: PetalTask, model: ReleaseModel) -> int | None:
+def _current_rows(task: PetalTask, model: "ReleaseModel") -> int | None:
     """Return the number of rows of the table where that is current, else None."""
     if not task.table.exists():
         return None
@@ -250,7 +224,10 @@ def _current_rows(task: PetalTask, model: ReleaseModel) -> int | None:
 
 
 @functools.cache
-def _model(bundle: str, sha256: str) -> ReleaseModel:
+def _model(bundle: str, sha256: str) -> "ReleaseModel":
+    # Its imports take seconds, and who submits petals does not need them.
+    from .model import ReleaseModel
+
     _keep_memory()
     opened = Bundle.open(bundle)
     if opened.sha256 != sha256:

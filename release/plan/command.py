@@ -201,9 +201,8 @@ def _meta(
 def _by_program(petals: Sequence[PlannedPetal]) -> dict[str, list[PlannedPetal]]:
     found: dict[str, list[PlannedPetal]] = defaultdict(list)
     for petal in petals:
-        found[f"{_kind(petal)} {petal.survey or 'unknown'}/{petal.program or 'unknown'}"].append(
-            petal
-        )
+        program = f"{petal.survey or 'unknown'}/{petal.program or 'unknown'}"
+        found[f"{_kind(petal)} {program}"].append(petal)
     return dict(sorted(found.items()))
 
 
