@@ -31,7 +31,7 @@ PACKAGES := review/node_modules/.package-lock.json
 DEPLOY_STAMP := $(CACHE)/deploy/.synced
 BENCH_STAMP := $(CACHE)/bench/.synced
 
-.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring check rules image image-release sbom test-image check-deploy bench benchmark-review benchmark-science benchmark-scale lock clean
+.PHONY: help setup demo review review-packages test test-fast chromium test-browser coverage test-faults prometheus test-monitoring check rules image image-release sbom test-image check-deploy bench benchmark-release benchmark-remote test-release benchmark-review benchmark-science benchmark-scale lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -91,6 +91,7 @@ test-fast: $(STAMP) ## The tests that neither simulate, fit, start processes nor
 
 chromium: ## Install Debian's headless Chromium, where the machine has none and this user may
 	if ! command -v chromium-headless-shell chromium > /dev/null; then
+		export DEBIAN_FRONTEND=noninteractive
 		install="apt-get install --yes --no-install-recommends chromium-headless-shell"
 		{ $$install || { apt-get update && $$install; }; } || echo "chromium-headless-shell cannot be had from Debian here"
 	fi
@@ -98,7 +99,7 @@ chromium: ## Install Debian's headless Chromium, where the machine has none and 
 # What is missing is the reason why tests are skipped.
 test-browser: $(STAMP) ## The review's page in Chromium, from Debian's chromium-headless-shell or OUTCROP_CHROMIUM
 	$(MAKE) review-packages || echo "npm's registry cannot be reached: the page has no packages"
-	$(RUN) pytest -rs -n 2 --dist worksteal $(addprefix tests/review/browser/,access.py keys.py labels.py list.py spectrum.py)
+	$(RUN) pytest -rs -n 2 --dist worksteal $(addprefix tests/review/browser/,access.py keys.py labels.py list.py login.py spectrum.py)
 
 benchmark-review: $(STAMP) review-packages ## Speed of the review's page with 150,000 rows (minutes, 1 GB of disk)
 	$(RUN) pytest -rs -s -m slow tests/review/browser/speed.py
@@ -155,6 +156,16 @@ rules: $(STAMP) ## Write rules and dashboard of the monitoring anew from their s
 
 bench: $(STAMP) $(BENCH_STAMP) ## Speed beside the reference implementation, a lower bound and other servers, on two idle cores (a quarter of an hour)
 	$(RUN) python -m benchmarks
+
+benchmark-remote: $(STAMP) ## Petals of full size, read over HTTPS from this machine (minutes, 4 GB of disk)
+	$(RUN) python -m benchmarks.remote
+	$(RUN) python -m benchmarks.remote --delay 0.1
+
+benchmark-release: $(STAMP) ## Speed and memory of a release of 400 petals on each engine, on two idle cores (half an hour)
+	$(RUN) python -m benchmarks release engines --output benchmarks/results/release.json
+
+test-release: $(STAMP) ## Whole releases on every engine, with killed processes and servers that fail
+	$(RUN) pytest -rsP -m "" tests/release tests/outcrop_sdk/test_plan.py tests/outcrop_sdk/test_remote.py tests/outcrop_sdk/test_remote_cache.py tests/outcrop_sdk/_remote
 
 benchmark-science: $(STAMP) ## Recall and calibration beside simpler methods, several seeds (hours)
 	$(RUN) python -m training.evaluation.benchmark --folder benchmark-science

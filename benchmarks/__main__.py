@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from . import competitors, inprocess, night, scaling, serving, stages
+from . import competitors, inprocess, night, release, scaling, scaling_of_engines, serving, stages
 from .report import report
 from .request_sizes import FULL, QUICK, RequestSizes
 from .results import Cell, Results
@@ -22,6 +22,8 @@ STAGES = {
     "serving": serving.measure,
     "competitors": competitors.measure,
     "night": night.measure,
+    "release": release.measure,
+    "engines": scaling_of_engines.measure,
 }
 _PACKAGES = ("numpy", "numba", "onnxruntime", "tensorflow", "scikit-learn", "bentoml")
 

@@ -27,6 +27,8 @@ class RequestSizes:
         Spectra per petal.
     json : tuple of int
         Spectra per JSON request.
+    release_petals : int
+        Petals of the release.
     seconds : float
         Time for each group of functions that run in turn.
     requests : int
@@ -42,6 +44,7 @@ class RequestSizes:
     callers: tuple[int, ...]
     petal: int
     json: tuple[int, ...]
+    release_petals: int
     seconds: float
     requests: int
 
@@ -56,6 +59,7 @@ FULL = RequestSizes(
     callers=(1, 2, 4, 8, 16, 32),
     petal=500,
     json=(1, 20),
+    release_petals=400,
     seconds=10.0,
     requests=300,
 )
@@ -69,6 +73,7 @@ QUICK = RequestSizes(
     callers=(1, 2),
     petal=40,
     json=(1, 2),
+    release_petals=4,
     seconds=0.0,
     requests=3,
 )

@@ -14,7 +14,7 @@ _COMMANDS = (plan, run, status, slurm, collect, compare)
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _EXAMPLE = """example:
-  python -m release plan --tree redux/iron --output plan.ecsv
+  python -m release plan --tree redux/iron/tiles/cumulative --output plan.ecsv
   python -m release run plan.ecsv --model models/first --output outliers
   python -m release status outliers
 """
@@ -32,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     level = os.environ.get("DESI_LOGLEVEL", "info")
     if level.lower() not in _LEVELS:
-        print(f"outcrop: error: DESI_LOGLEVEL is {level!r}; expected one of {', '.join(_LEVELS)}")
+        print(
+            f"outcrop: error: DESI_LOGLEVEL is {level!r}; expected one of {', '.join(_LEVELS)}",
+            file=sys.stderr,
+        )
         return 2
     logging.basicConfig(level=level.upper(), format="outcrop: %(levelname)s: %(message)s")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from outcrop import InputError
 
-from .comparison import Comparison, read_ranking
+from .comparison import CatalogueComparison, read_ranking
 from .folder import publishing
 
 TABLE: Final = "comparison.ecsv"
@@ -48,7 +48,9 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def compare(a: Path, b: Path, output: Path, top: int = _TOP, overwrite: bool = False) -> Comparison:
+def compare(
+    a: Path, b: Path, output: Path, top: int = _TOP, overwrite: bool = False
+) -> CatalogueComparison:
     """Write the comparison of two catalogues.
 
     Parameters
@@ -78,7 +80,7 @@ def compare(a: Path, b: Path, output: Path, top: int = _TOP, overwrite: bool = F
         ) from error
 
     with publishing(output, TABLE, overwrite) as folder:
-        comparison = Comparison.of(read_ranking(a), read_ranking(b), top)
+        comparison = CatalogueComparison.of(read_ranking(a), read_ranking(b), top)
         comparison.table().write(folder / TABLE, format="ascii.ecsv")
         (folder / TEXT).write_text(comparison.text())
         (folder / PICTURE).write_bytes(ComparisonPicture(comparison).png())

@@ -30,7 +30,7 @@ _LISTED: Final = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class CatalogueRanking:
     """The rows of a catalogue that have a p-value, the most anomalous first.
 
     Attributes
@@ -60,7 +60,7 @@ class Ranking:
         return texts[self.columns["PARTITION"][rows]]
 
 
-def read_ranking(catalogue: Path) -> Ranking:
+def read_ranking(catalogue: Path) -> CatalogueRanking:
     """Read the ranking of a catalogue; InputError where it is none, or cannot be read."""
     from .collect.parquet import require_pyarrow
 
@@ -93,7 +93,7 @@ def read_ranking(catalogue: Path) -> Ranking:
     order = chosen[np.lexsort((columns["TARGETID"][chosen], columns["P_VALUE"][chosen]))]
     columns = {each: values[order] for each, values in columns.items()}
     columns["RANK"] = np.arange(1, len(order) + 1)
-    return Ranking(catalogue, name, partitions, columns)
+    return CatalogueRanking(catalogue, name, partitions, columns)
 
 
 def _partitioning(pa: Any, ds: Any) -> Any:
@@ -127,7 +127,7 @@ def _same_as_before(*keys: NDArray[Any]) -> NDArray[np.bool_]:
     return same
 
 
-def _matched(a: Ranking, b: Ranking) -> NDArray[np.intp]:
+def _matched(a: CatalogueRanking, b: CatalogueRanking) -> NDArray[np.intp]:
     """Return the rows of A and B that are the same target, (2, n), in the order of A."""
     partitions = sorted({*a.partitions, *b.partitions})
     numbers = [
@@ -145,12 +145,12 @@ def _matched(a: Ranking, b: Ranking) -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class CatalogueComparison:
     """Two rankings, and which rows of them are the same target.
 
     Attributes
     ----------
-    rankings : (Ranking, Ranking)
+    rankings : (CatalogueRanking, CatalogueRanking)
         A and B.
     common : (2, n) int
         Rows of A and of B of the targets that both have, in the order of A.
@@ -158,12 +158,12 @@ class Comparison:
         Length of the lists of the most anomalous.
     """
 
-    rankings: tuple[Ranking, Ranking]
+    rankings: tuple[CatalogueRanking, CatalogueRanking]
     common: NDArray[np.intp]
     top: int
 
     @staticmethod
-    def of(a: Ranking, b: Ranking, top: int) -> "Comparison":
+    def of(a: CatalogueRanking, b: CatalogueRanking, top: int) -> "CatalogueComparison":
         """Match two rankings; InputError where they have no target in common."""
         common = _matched(a, b)
         if not common.size:
@@ -171,7 +171,7 @@ class Comparison:
                 f"{a.path} and {b.path} have no target with a p-value in common; compare "
                 "catalogues of the same targets"
             )
-        return Comparison((a, b), common, top)
+        return CatalogueComparison((a, b), common, top)
 
     def ranks(self, which: int) -> NDArray[np.int64]:
         """Return the ranks of the common targets in A or B."""

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from .comparison import A, B, Comparison
+from .comparison import A, B, CatalogueComparison
 
 # Okabe & Ito's colours, told apart with any colour vision; the markers differ too.
 _NEW, _LOST, _BOTH = "#D55E00", "#0072B2", "#000000"
@@ -25,10 +25,10 @@ class ComparisonPicture(Figure):
 
     Parameters
     ----------
-    comparison : Comparison
+    comparison : CatalogueComparison
     """
 
-    def __init__(self, comparison: Comparison) -> None:
+    def __init__(self, comparison: CatalogueComparison) -> None:
         super().__init__(figsize=_SIZE, dpi=_DPI, layout="constrained")
         axes: Axes = self.subplots()
         ranks_a, ranks_b, top = comparison.ranks(A), comparison.ranks(B), comparison.top

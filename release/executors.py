@@ -1,5 +1,6 @@
 """Executors: the engines that a release runs on, each as a `concurrent.futures.Executor`."""
 
+import contextlib
 import importlib
 import logging
 import multiprocessing
@@ -9,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _MPI_COMMAND: Final = "mpiexec -n 3 python -m mpi4py.futures -m release run ... --executor mpi"
 _ANSWER: Final = 20  # s, in which a dask scheduler answers
 _PATIENCE: Final = 60  # s, for its first worker
+_GOODBYE: Final = 5  # s, for it to be told that the run ends
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,34 @@ def _dask(argument: str) -> Generator[Engine]:
     except (OSError, ValueError, MemoryError) as error:
         # A MemoryError where another kind of server answers.
         raise InputError(f"{name}: no scheduler answers there: {error}") from error
-    with client:
-        yield Engine(client.get_executor(pure=False), _dask_workers(client, name))
+    try:
+        yield Engine(DaskExecutor(client), _dask_workers(client, name))
+    finally:
+        # It is closed already where the scheduler is lost.
+        with contextlib.suppress(TimeoutError):
+            client.close(timeout=_GOODBYE)
+
+
+class DaskExecutor(Executor):
+    """The workers of a dask scheduler; broken once the connection to that is lost.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._executor = client.get_executor(pure=False)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Submit a call; BrokenExecutor where the scheduler is lost, with all that is in progress.
+
+        The client itself would take calls, and never end them.
+        """
+        if self._client.status != "running":
+            raise BrokenExecutor("the connection to dask's scheduler is lost")
+        return self._executor.submit(fn, *args, **kwargs)
 
 
 def _dask_workers(client: Any, name: str) -> int:

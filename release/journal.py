@@ -12,7 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,10 +45,12 @@ class Event:
         One of `STATES`.
     petal : str
         Path of the coadd in the plan; empty for a run.
-    spectra, flagged : int
-        Rows of the table, and those with the flag ANOMALY.
+    spectra, flagged, eligible : int
+        Rows of the table, those with the flag ANOMALY, and those that may have it.
     seconds : float
         That scoring took, reading and writing included.
+    memory : int
+        Most memory that its process has had, MB; 0 where that is unknown.
     message : str
         Why it failed or is set apart; or what runs.
     process : str
@@ -61,10 +63,15 @@ class Event:
     petal: str = ""
     spectra: int = 0
     flagged: int = 0
+    eligible: int = 0
     seconds: float = 0.0
+    memory: int = 0
     message: str = ""
     process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     time: float = field(default_factory=time.time)
+
+
+_FIELDS: Final = tuple(each.name for each in fields(Event))
 
 
 class Journal:
@@ -139,7 +146,8 @@ def _event(line: bytes) -> Event | None:
     """Return the event of a line; None where the line is incomplete."""
     try:
         values: Any = json.loads(line)
-        event = Event(**values)
+        # Another version may keep more of an event.
+        event = Event(**{name: values[name] for name in _FIELDS if name in values})
     except (ValueError, TypeError):
         return None
     return event if event.state in STATES else None

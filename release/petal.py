@@ -19,21 +19,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import numpy as np
 
-from explanation.explainer import Explainer
 from model_store.bundle import Bundle, BundleError
-from outcrop import OutcropError, Petal, Scores, Spectra
+from outcrop import OutcropError, Petal
 from outcrop._fits import FitsFile
 from outcrop.desi import warn_if_simulated
-from outcrop.explanations import Explanations
 from outcrop.night.tables import is_table_of, make_table
 from outcrop.remote import fetch, fingerprint
-from scoring.scorer import Scorer
 
-from .journal import BEGUN, CURRENT, FAILED, SCORED, Event, Journal
+from .journal import AGAIN, BEGUN, CURRENT, FAILED, SCORED, Event, Journal
+
+if TYPE_CHECKING:
+    from .model import ReleaseModel
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class PetalResult:
         Path of the coadd in the plan.
     state : str
         ``scored``, ``current``, ``failed``, or `UNUSABLE`.
-    spectra, flagged : int
+    spectra, flagged, eligible : int
     seconds : float
     message : str
         Why it was not scored.
@@ -132,35 +132,10 @@ class PetalResult:
     state: str
     spectra: int = 0
     flagged: int = 0
+    eligible: int = 0
     seconds: float = 0.0
     message: str = ""
     foreign: bool = False
-
-
-class ReleaseModel:
-    """The model that scores a release, open in this process; it uses one thread.
-
-    Attributes
-    ----------
-    model : outcrop.Model
-    """
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._scorer = Scorer(bundle, threads=1)
-        self.model = self._scorer.model
-
-    def score(self, spectra: Spectra, /) -> Scores:
-        """Score spectra; one row for each, in order."""
-        return self._scorer.score(spectra)
-
-    def explain(self, spectra: Spectra, /) -> Explanations:
-        """Explain spectra; one explanation for each, in order."""
-        return self._explainer.explain(spectra)
-
-    @functools.cached_property
-    def _explainer(self) -> Explainer:
-        return Explainer(self._bundle, self._scorer)
 
 
 def score_planned(task: PetalTask) -> PetalResult:
@@ -181,13 +156,14 @@ def score_planned(task: PetalTask) -> PetalResult:
         with _logged(task) as log:
             result = _score(task, model, begun)
             print(_described(result), file=log)
-        if result.state != UNUSABLE:
-            journal.write(
-                Event(
-                    *(result.state, task.name, result.spectra, result.flagged),
-                    *(result.seconds, result.message),
-                )
+        # One that was not scored for want of room has ended no process.
+        state = AGAIN if result.state == UNUSABLE else result.state
+        journal.write(
+            Event(
+                *(state, task.name, result.spectra, result.flagged, result.eligible),
+                *(result.seconds, _peak_memory(), result.message),
             )
+        )
         return result
     except BundleError as error:
         message = f"the model cannot be opened on {socket.gethostname()}: {error}"
@@ -197,7 +173,7 @@ def score_planned(task: PetalTask) -> PetalResult:
         return _unusable(task, error)
 
 
-def _score(task: PetalTask, model: ReleaseModel, begun: float) -> PetalResult:
+def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
     try:
         _remove_remains(task.table)
         with fetch(task.redrock) as redrock, fetch(task.coadd) as coadd:
@@ -224,10 +200,11 @@ def _score(task: PetalTask, model: ReleaseModel, begun: float) -> PetalResult:
 
     flagged = int(np.count_nonzero(scores.anomaly))
     seconds = round(time.monotonic() - begun, 3)
-    return PetalResult(task.name, SCORED, len(scores), flagged, seconds, foreign=foreign)
+    eligible = int(np.count_nonzero(scores.eligible))
+    return PetalResult(task.name, SCORED, len(scores), flagged, eligible, seconds, foreign=foreign)
 
 
-def _current_rows(task: PetalTask, model: ReleaseModel) -> int | None:
+def _current_rows(task: PetalTask, model: "ReleaseModel") -> int | None:
     """Return the number of rows of the table where that is current, else None."""
     if not task.table.exists():
         return None
@@ -247,7 +224,10 @@ def _current_rows(task: PetalTask, model: ReleaseModel) -> int | None:
 
 
 @functools.cache
-def _model(bundle: str, sha256: str) -> ReleaseModel:
+def _model(bundle: str, sha256: str) -> "ReleaseModel":
+    # Its imports take seconds, and who submits petals does not need them.
+    from .model import ReleaseModel
+
     _keep_memory()
     opened = Bundle.open(bundle)
     if opened.sha256 != sha256:
@@ -255,6 +235,15 @@ def _model(bundle: str, sha256: str) -> ReleaseModel:
             f"{bundle} has sha256 {opened.sha256[:8]}, the run began with {sha256[:8]}; run again"
         )
     return ReleaseModel(opened)
+
+
+def _peak_memory() -> int:
+    """Return the most memory that this process has had, MB; 0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) // 1000
+    return 0
 
 
 def _keep_memory() -> None:

@@ -30,6 +30,7 @@ from outcrop.plan import Plan
 from outcrop.remote import is_remote
 
 from .executors import NAMES, open_engine
+from .flagged_rows import FlaggedRows
 from .journal import (
     AGAIN,
     CURRENT,
@@ -78,8 +79,10 @@ class Totals:
         Of the plan.
     scored, current : int
         Petals scored by this run, and those that had their table.
-    spectra, flagged : int
+    spectra : int
         Of those scored by this run.
+    flagged, eligible : int
+        Rows of those scored by this run and, as the journal knows, by earlier ones.
     failures, set_apart : dict of str to str
         Why, by the path of the coadd in the plan.
     """
@@ -89,6 +92,7 @@ class Totals:
     current: int = 0
     spectra: int = 0
     flagged: int = 0
+    eligible: int = 0
     failures: dict[str, str] = field(default_factory=dict[str, str])
     set_apart: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -107,7 +111,7 @@ class Totals:
         return (
             f"{self.petals} petals: {self.scored + self.current} scored, {self.scored} of them "
             f"now; {len(self.failures)} failed, {len(self.set_apart)} set apart, "
-            f"{self.waiting} waiting\n{self.spectra} spectra now, {self.flagged} anomalies"
+            f"{self.waiting} waiting\n{self.spectra} spectra now"
         )
 
 
@@ -278,11 +282,15 @@ class _Run:
             totals.scored += 1
             totals.spectra += result.spectra
             totals.flagged += result.flagged
+            totals.eligible += result.eligible
         elif result.state == CURRENT:
             totals.current += 1
             record = self._records.get(result.name)
             if record is None or record.last.state not in (SCORED, CURRENT):
                 self._write(Event(CURRENT, result.name, result.spectra))
+            else:
+                totals.flagged += record.last.flagged
+                totals.eligible += record.last.eligible
         else:
             totals.failures[result.name] = result.message
             logger.error("%s: %s", result.name, result.message)
@@ -397,9 +405,10 @@ def _run(options: argparse.Namespace) -> int:
 
     plan = Plan.read(options.plan, options.root)
     folder = resolve(options.model).absolute()
+    bundle = Bundle.open(folder)
     scoring = ScoringOptions(
         str(folder),
-        Bundle.open(folder).sha256,
+        bundle.sha256,
         options.noise_correction,
         options.explain,
         options.allow_mismatch,
@@ -416,6 +425,8 @@ def _run(options: argparse.Namespace) -> int:
             stop=stop,
         )
     print(totals)
+    if totals.eligible:
+        print(FlaggedRows(totals.flagged, totals.eligible, bundle.manifest.p_level).text())
     show_failures({FAILED: totals.failures, SET_APART: totals.set_apart})
     if caught:
         raise KeyboardInterrupt(caught[0])

@@ -1,8 +1,8 @@
 """Slurm: write a batch script that runs a release on CPU nodes of NERSC's Perlmutter.
 
 The arguments after ``--`` are those of ``run``, as they would be typed in this folder. The script
-goes to standard output. Nodes and time follow from the plan, from the rate at which one process
-scores, which `run` prints, and from the rate at which a node reads.
+goes to standard output. Nodes and time follow from the plan and the rates at
+which a process scores and a node reads.
 """
 
 import argparse
@@ -19,17 +19,12 @@ from outcrop.plan import Plan
 from outcrop.remote import is_remote
 
 from . import run
+from .plan.cost import CORES, Cost, measured_rate
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-# A CPU node of Perlmutter: two processors of 64 cores, two hardware threads each
-# (https://docs.nersc.gov/systems/perlmutter/architecture/).
-_CORES: Final = 128
 # Of coadds whose rows are not counted in the plan.
 _ROWS: Final = 500
-# Bytes of flux, inverse variance and mask of a spectrum, with its share of the tables; the
-# resolution is not read.
-_BYTES: Final = 75_000
 _START: Final = 120  # s, until all processes score
 _MARGIN: Final = 1.5
 _STEP: Final = 600  # s, to which the time is rounded up
@@ -44,7 +39,7 @@ Submitted again after its time limit, or after anything else, it continues where
 
 _SCRIPT: Final = Template("""\
 #!/bin/bash
-# $estimate
+$estimate
 #SBATCH --job-name=outcrop
 #SBATCH --account=$account
 #SBATCH --qos=$qos
@@ -63,10 +58,9 @@ mkdir -p $output
 
 # A rank that is killed ends all of them, with a status above 128. What is scored is not scored
 # again, and a petal that kills its rank three times is set apart.
-status=0
 for _ in 1 2 3 4; do
     status=0
-    srun --cpu-bind=cores $container \\
+    srun --kill-on-bad-exit=1 --cpu-bind=cores $container \\
         python -m mpi4py.futures -m release run \\
         $arguments --executor=mpi || status=$$?
     if ((status <= 128)); then
@@ -83,38 +77,32 @@ class Estimate:
 
     Attributes
     ----------
-    petals, spectra : int
+    cost : Cost
     nodes : int
-    rate : float
-        Spectra that a process scores in a second.
-    bandwidth : float
-        GB that a node reads in a second.
     """
 
-    petals: int
-    spectra: int
+    cost: Cost
     nodes: int
-    rate: float
-    bandwidth: float
+
+    @staticmethod
+    def of(plan: Plan, nodes: int, rate: float, bandwidth: float) -> "Estimate":
+        """Return the estimate of a plan, with the bytes a second that one node reads."""
+        spectra = sum(petal.spectra if petal.spectra >= 0 else _ROWS for petal in plan.petals)
+        return Estimate(Cost(spectra, rate, bandwidth * nodes), nodes)
 
     @property
     def processes(self) -> int:
         """Ranks that score; the first one submits."""
-        return self.nodes * _CORES - 1
+        return self.nodes * CORES - 1
 
     @property
     def seconds(self) -> int:
         """Time to ask for: that of starting, reading and scoring and a half more, rounded up."""
-        scoring = self.spectra / (self.rate * self.processes)
-        reading = self.spectra * _BYTES / (self.bandwidth * 1e9 * self.nodes)
-        return math.ceil(_MARGIN * (_START + reading + scoring) / _STEP) * _STEP
+        hours = self.cost.core_hours / self.processes + (self.cost.transfer_hours or 0)
+        return math.ceil(_MARGIN * (_START + 3600 * hours) / _STEP) * _STEP
 
     def __str__(self) -> str:
-        return (
-            f"{self.petals:,} petals, about {self.spectra:,} spectra: {self.rate:,g} a second in "
-            f"each of {self.processes:,} processes, {_BYTES // 1000} kB of each at "
-            f"{self.bandwidth:g} GB/s a node"
-        )
+        return "\n".join(f"# {line}" for line in self.cost.lines() if not line.startswith(" "))
 
 
 def estimate(plan: Plan, hours: float, rate: float, bandwidth: float) -> Estimate:
@@ -125,18 +113,16 @@ def estimate(plan: Plan, hours: float, rate: float, bandwidth: float) -> Estimat
     InputError
         Where a process for each petal would not be enough.
     """
-    petals = len(plan.petals)
-    spectra = sum(petal.spectra if petal.spectra >= 0 else _ROWS for petal in plan.petals)
-    most = math.ceil((petals + 1) / _CORES)
+    most = math.ceil((len(plan.petals) + 1) / CORES)
     for nodes in range(1, most + 1):
-        found = Estimate(petals, spectra, nodes, rate, bandwidth)
+        found = Estimate.of(plan, nodes, rate, bandwidth)
         if found.seconds <= hours * 3600:
             return found
 
-    least = Estimate(petals, spectra, most, rate, bandwidth)
+    least = _clock(Estimate.of(plan, most, rate, bandwidth).seconds)
     raise InputError(
-        f"{petals} petals take {_clock(least.seconds)} with a process for each of them, and "
-        f"--hours is {hours:g}; give more"
+        f"{len(plan.petals)} petals take {least} with a process for each of them, and --hours is "
+        f"{hours:g}; give more"
     )
 
 
@@ -164,7 +150,8 @@ def script(
         Whether the image is run by podman-hpc, not by shifter.
     """
     here, output = folders[:2]
-    container = "shifter"
+    # shifter does not run the image's entry point.
+    container = "shifter /bin/sh /app/start-release.sh"
     directives = f"#SBATCH --image={image}\n#SBATCH --module=mpich\n"
     if podman:
         volumes = (f"--volume={folder}:{folder}" for folder in dict.fromkeys(folders))
@@ -177,7 +164,7 @@ def script(
         account=account,
         qos=qos,
         nodes=needed.nodes,
-        cores=_CORES,
+        cores=CORES,
         time=_clock(needed.seconds),
         here=shlex.quote(str(here)),
         output=shlex.quote(str(output)),
@@ -200,14 +187,18 @@ def add_parser(commands: _Commands) -> None:
     slurm.add_argument(
         "--image", required=True, help="as shifterimg or podman-hpc names it; `make image-release`"
     )
-    slurm.add_argument(
-        "--rate", type=_positive, required=True, help="spectra that a process scores in a second"
+    rate = slurm.add_mutually_exclusive_group(required=True)
+    rate.add_argument(
+        "--rate", type=_positive, metavar="N", help="spectra a second that a core scores"
     )
+    rate.add_argument("--rate-of", type=Path, metavar="DIR", help="as in an earlier run's folder")
+
     slurm.add_argument(
         "--bandwidth",
         type=_positive,
-        default=1.0,
-        help="GB that a node reads in a second; default: 1",
+        default=1000.0,
+        metavar="MB/S",
+        help="at which a node reads; default: 1000",
     )
     slurm.add_argument("--hours", type=_positive, default=4.0, help="longest time; default: 4")
     slurm.add_argument("--qos", default="regular", help="default: regular")
@@ -223,7 +214,8 @@ def add_parser(commands: _Commands) -> None:
 def _slurm(options: argparse.Namespace) -> int:
     parsed = _parse_run(options.arguments)
     plan = Plan.read(parsed.plan, parsed.root)
-    needed = estimate(plan, options.hours, options.rate, options.bandwidth)
+    rate = options.rate or measured_rate(options.rate_of)
+    needed = estimate(plan, options.hours, rate, options.bandwidth * 1e6)
     if not Path(parsed.model).is_dir():
         raise InputError(f"{parsed.model} is no bundle's folder; nodes see no model store")
 

@@ -101,7 +101,9 @@ def _status(options: argparse.Namespace) -> int:
     elapsed = (time.time() if holder else events[-1].time) - begun
     if scored and elapsed > 0:
         rate = sum(event.spectra for event in scored) / elapsed
-        text = f"last run: {tqdm.format_interval(elapsed)}, {rate:,.0f} spectra/s"
+        memory = max(event.memory for event in scored)
+        text = f"last run: {tqdm.format_interval(elapsed)}, {rate:,.0f} spectra/s, "
+        text += f"up to {memory:,} MB a process"
         if holder:
             left = elapsed * (waiting + states[BEGUN]) / len(scored)
             text += f", {tqdm.format_interval(left)} left"

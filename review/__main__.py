@@ -7,6 +7,7 @@ redshift; with --url the service reconstructs.
 
 import argparse
 import contextlib
+import ctypes
 import getpass
 import logging
 import os
@@ -34,6 +35,8 @@ _SPECTRUM_LINK: Final = "https://www.legacysurvey.org/viewer/desi-spectrum/dr1/t
 _IMAGE_LINK: Final = (
     "https://www.legacysurvey.org/viewer/?ra={ra}&dec={dec}&zoom=13&layer=ls-dr9&mark={ra},{dec}"
 )
+_M_MMAP_THRESHOLD: Final = -3
+_LARGEST_KEPT: Final = 1 << 20
 _EXAMPLE: Final = """example:
   outcrop night tiles/cumulative --output outliers
   python -m review outliers --model BUNDLE
@@ -52,12 +55,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _give_memory_back() -> None:
+    """Let the C library return every array of a coadd when it is freed.
+
+    Otherwise each thread keeps what the largest of them took: after a while twice what is in use.
+    """
+    # Other libraries than GNU's have no mallopt.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+
+
 def _serve(options: argparse.Namespace) -> None:
     if not is_loopback(options.host) and options.tokens is None:
         raise InputError(
             f"--host {options.host} can be reached from other machines; give --tokens, a file with "
             "a token to log in with, or leave --host out"
         )
+    _give_memory_back()
     # With tokens everyone logs in by a name.
     scanner = "" if options.tokens else check_scanner(options.scanner or _user())
     access = Access(scanner, options.tokens, options.allowed_host)

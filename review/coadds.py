@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +56,8 @@ class Coadds:
         self._known: dict[Path, tuple[tuple[FileFingerprint, ...], KnownPetal]] = {}
         self._unpacked = UnpackedCoadds()
         self._locks = [threading.Lock() for _ in night.tables]
+        # One coadd at a time is in memory as a whole: of each thread the allocator keeps 100 MB.
+        self._whole = ThreadPoolExecutor(1, thread_name_prefix="coadd")
 
     @cached_property
     def root(self) -> Path | None:
@@ -151,14 +154,9 @@ class Coadds:
 
         with FitsFile(coadd) as file:
             targetid = file.table("FIBERMAP").integers("TARGETID")
-        noise: dict[tuple[int, int], PetalNoise] = {}
+        noise: Mapping[tuple[int, int], PetalNoise] = {}
         if table.noise_corrected:
-            spectra = read_spectra(coadd, redrock, allow_mismatch=True)
-            unknown = np.full(len(spectra), -1, np.int32)
-            tile = unknown if spectra.tileid is None else spectra.tileid
-            petal = unknown if spectra.petal is None else spectra.petal
-            for one in set(zip(tile.tolist(), petal.tolist(), strict=True)):
-                noise[one] = PetalNoise.measure(spectra[(tile == one[0]) & (petal == one[1])])
+            noise = self._whole.submit(_noise, coadd, redrock).result()
 
         known = KnownPetal(targetid, noise)
         self._known[coadd] = files, known
@@ -178,9 +176,21 @@ class Coadds:
             with FitsFile(coadd) as file:
                 return read_bands(file, len(known.targetid), chosen)
 
-        if self._unpacked.keeps(coadd, len(known.targetid)):
-            return self._unpacked.read(coadd, rows, read)
-        return read(rows)
+        if not self._unpacked.keeps(coadd, len(known.targetid)):
+            return read(rows)
+        return self._whole.submit(self._unpacked.read, coadd, rows, read).result()
+
+
+def _noise(coadd: Path, redrock: Path) -> dict[tuple[int, int], PetalNoise]:
+    """Return the noise of each tile and petal of a coadd, which is read as a whole."""
+    spectra = read_spectra(coadd, redrock, allow_mismatch=True)
+    unknown = np.full(len(spectra), -1, np.int32)
+    tile = unknown if spectra.tileid is None else spectra.tileid
+    petal = unknown if spectra.petal is None else spectra.petal
+    return {
+        one: PetalNoise.measure(spectra[(tile == one[0]) & (petal == one[1])])
+        for one in set(zip(tile.tolist(), petal.tolist(), strict=True))
+    }
 
 
 def _occurrence(table: ScoredPetalTable, at: int) -> int:

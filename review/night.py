@@ -32,6 +32,7 @@ class ReviewNight:
     model : ModelIdentity
         Of all of them.
     tables : list of ScoredPetalTable
+        Without their scores.
     table, table_row : (N,) int32
         Of each spectrum: its table, and its row there.
     columns : dict of (N,) arrays
@@ -150,7 +151,7 @@ def _night(folder: Path, tables: list[ScoredPetalTable]) -> ReviewNight:
     return ReviewNight(
         folder,
         tables[0].model,
-        tables,
+        [table.without_scores() for table in tables],
         np.repeat(np.arange(len(tables), dtype=np.int32), sizes)[rows],
         np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])[rows],
         columns,

@@ -188,7 +188,9 @@ class Review:
         """
         model, latent = self.model.result(), self.night.latent[self._checked(row)]
         wave, flux = model.neighbours_drawn(latent, self._targetid(row))
-        near = model.nearest(latent, self.night.latent, _NEAREST + 1).tolist()
+        # Rows without a p-value, which are last, are sky or say nothing.
+        scored = int(np.isfinite(self.night.columns["p_value"]).sum())
+        near = model.nearest(latent, self.night.latent[:scored], _NEAREST + 1).tolist()
         others = [one for one in near if one != row][:_NEAREST]
 
         labels = self._labels.current(scanner)

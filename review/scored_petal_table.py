@@ -1,7 +1,7 @@
 """Scored petal table: what the review reads of one score table of a night."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ _INTEGERS: Final = ("ZWARN", "STATUS", "TILEID", "PETAL_LOC", "FIBER")
 _FLOATS: Final = ("Z", "P_VALUE", "TARGET_RA", "TARGET_DEC")
 _SINGLE: Final = ("SNR", "WMSE", "NOF")
 _EXPLAINED: Final = ("CAUSE_PROB", "P_EXPLAINED", "Z_BEST")
+_KEPT: Final = ("TARGETID", "Z", "ZWARN", "SPECTYPE", "TILEID", "PETAL_LOC")
 _REMEDY: Final = "run outcrop night again over its folder"
 _IMAGES: Final = ("WAVELENGTH", "FLUX", "MODEL", "IVAR")
 
@@ -76,6 +77,10 @@ class ScoredPetalTable:
 
     def __len__(self) -> int:
         return len(self.columns["TARGETID"])
+
+    def without_scores(self) -> "ScoredPetalTable":
+        """Return the table with those columns only that say which spectrum a row is."""
+        return replace(self, columns={name: self.columns[name] for name in _KEPT})
 
     @property
     def noise_corrected(self) -> bool:

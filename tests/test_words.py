@@ -61,6 +61,7 @@ class Word:
 
 
 WORDS = (
+    Word("fibres", r"\bfibres?\b", "fiber"),
     Word("made-up sky", r"\bmade[- ]up\b", "simulated"),
     Word("planted", r"\bplant(s|ed|ing)?\b", "injected"),
     Word("ordinary", r"\bordinary\b", "inlier"),

@@ -115,11 +115,11 @@ def _add_simulate(commands: _Commands) -> None:
         help="of the folders, as in DESI's releases; N files of each (default: tiles)",
     )
     simulate.add_argument(
-        "--fibres",
+        "--fibers",
         metavar="N",
         type=_count,
         default=500,
-        help="write the first N of each petal's 500 fibres (default: all)",
+        help="write the first N of each petal's 500 fibers (default: all)",
     )
     simulate.add_argument(
         "--zcatalog",
@@ -269,7 +269,7 @@ def _simulate(options: argparse.Namespace) -> None:
         options.nuisances,
         options.exposures,
         options.layout,
-        options.fibres,
+        options.fibers,
         options.zcatalog,
     )
     petals = options.petals * len(options.layout)

@@ -152,7 +152,7 @@ def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
 def _report(path: Path, truth_path: Path) -> None:
     table = Table.read(path, hdu="OUTLIERS")
     truth = Truth.read(truth_path)
-    # Sky fibres are not in the truth.
+    # Sky fibers are not in the truth.
     kind = np.array([truth.kind.get(int(targetid), "") for targetid in table["TARGETID"]])
     p_value = np.ma.filled(table["P_VALUE"], np.nan)
     eligible = np.isfinite(p_value)

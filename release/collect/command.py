@@ -43,7 +43,10 @@ def add_parser(commands: Any) -> None:
     )
 
     parser.add_argument(
-        "--plan", type=Path, help="what was to be scored: coadds without a table are refused"
+        "--plan",
+        type=Path,
+        help="what was to be scored: coadds without a table, and tables of others, are refused; "
+        "default: the last run's plan, and only the former",
     )
     parser.add_argument(
         "--zcatalog", type=Path, help="zcatalog of the release, for PRIMARY and DESINAME"

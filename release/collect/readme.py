@@ -12,6 +12,7 @@ from outcrop._fits_packed import PackedFits
 from outcrop.columns import Column
 from outcrop.errors import InputError
 
+from ..flagged_rows import FlaggedRows
 from .columns import of_fits
 from .provenance import Provenance
 from .release_discoveries import ReleaseDiscoveries, SetApart
@@ -93,10 +94,10 @@ class Readme:
 
     def summary(self) -> str:
         """Return the counts in a few lines."""
-        total = self.total
+        total, level = self.total, float(self.provenance.cards["PLEVEL"])
         lines = [
-            f"{total.rows:,} rows of {total.tables:,} tables, {total.primary:,} targets, "
-            f"{total.eligible:,} eligible rows, {total.flagged:,} flagged",
+            f"{total.rows:,} rows of {total.tables:,} tables, {total.primary:,} targets",
+            FlaggedRows(total.flagged, total.eligible, level).text(),
             f"discoveries at a false discovery rate of {Q_LEVEL:g}: {total.discoveries:,} of "
             f"{self.discoveries.tested:,} targets tested; they rest on "
             f"{_BASES[self.discoveries.basis]}",
@@ -125,7 +126,7 @@ class Readme:
             f"Outcrop {self.provenance.outcrop}, {cards['DATE']} UTC."
         )
         yield ""
-        yield self.summary()
+        yield from (f"- {line}" for line in self.summary().splitlines())
 
         for title, lines in (
             ("Files", self._files()),

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from outcrop import InputError
 from outcrop.plan import Plan, PlannedPetal
 
+from ..journal import PLAN
 from .row_index import RowIndex, RowIndexBuilder
 from .score_tables import ScoreTable, TableDescription, find_tables
 
@@ -43,7 +44,8 @@ def scan(folder: Path, plan: Plan | None = None, allow_missing: bool = False) ->
     ----------
     folder : Path
     plan : Plan, optional
-        What was to be scored. It also tells survey and program where a coadd does not.
+        What was to be scored; by default the plan of the last run into the folder, which need not
+        name all tables. It also tells survey and program where a coadd does not.
     allow_missing : bool
         Leave out damaged and missing tables, instead of refusing the release.
 
@@ -53,23 +55,24 @@ def scan(folder: Path, plan: Plan | None = None, allow_missing: bool = False) ->
         Where a table is damaged or missing, of another model, production or way of correcting the
         noise than the others, there twice, or not planned; the message names it.
     """
-    planned = None if plan is None else {_table_name(petal): petal for petal in plan.petals}
+    wanted = _last_plan(folder) if plan is None else plan
+    planned = {} if wanted is None else {_table_name(petal): petal for petal in wanted.petals}
     builder, damaged = RowIndexBuilder(), list[str]()
     paths = find_tables(folder)
     for path in tqdm(paths, desc="read", unit="table", delay=2):
         name = path.relative_to(folder).as_posix()
-        if planned is not None and name not in planned:
+        if plan is not None and name not in planned:
             raise InputError(
                 f"{path} is not planned; remove it, or give the plan that it was scored by"
             )
         try:
             table = ScoreTable.read(path)
-            builder.add(table if planned is None else _with_plan(table, planned[name]))
+            builder.add(_with_plan(table, planned[name]) if name in planned else table)
         except InputError as error:
             damaged.append(str(error))
 
     found = {path.relative_to(folder).as_posix() for path in paths}
-    missing = sorted(petal.coadd for name, petal in (planned or {}).items() if name not in found)
+    missing = sorted(petal.coadd for name, petal in planned.items() if name not in found)
     if (damaged or missing) and not allow_missing:
         raise InputError(_refusal(damaged, missing, len(paths)))
     if not builder.tables:
@@ -78,6 +81,12 @@ def scan(folder: Path, plan: Plan | None = None, allow_missing: bool = False) ->
         )
     _check(builder.tables)
     return ScannedRelease(builder.build(), damaged, missing)
+
+
+def _last_plan(folder: Path) -> Plan | None:
+    """Return the plan of the last run into a folder; None where there was no run."""
+    path = folder / PLAN
+    return Plan.read(path) if path.is_file() else None
 
 
 def _table_name(petal: PlannedPetal) -> str:

@@ -1,7 +1,4 @@
-"""Redshift catalogue: DESI's zcatalog, which says what a target is called and which row is primary.
-
-It has 20 GB for DR1 and is read in blocks.
-"""
+"""Redshift catalogue: what the targets of a release are called, and which rows are primary."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +7,17 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from outcrop import InputError
-from outcrop._fits_layout import read_layout
 
+from ..zcatalog import ZcatalogFile
 from .row_index import RowIndex
 
-HDU: Final = "ZCATALOG"
-_BLOCK_BYTES: Final = 1 << 26
 _TRUE: Final = ord("T")
+_KINDS: Final = {
+    **dict.fromkeys(("TARGETID", "HEALPIX", "TILEID", "ZCAT_PRIMARY"), "i"),
+    **dict.fromkeys(("SURVEY", "PROGRAM", "DESINAME"), "S"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,7 @@ class ZcatalogBlock:
     targetid : (n,) int64
     place : (n,) int64
         HEALPIX, or TILEID.
-    survey, program : (n,) str
+    survey, program : (n,) bytes
         Empty where the catalogue has neither the columns nor the header cards.
     primary : (n,) bool
     """
@@ -41,13 +39,13 @@ class ZcatalogBlock:
     start: int
     targetid: NDArray[np.int64]
     place: NDArray[np.int64]
-    survey: NDArray[np.str_]
-    program: NDArray[np.str_]
+    survey: NDArray[np.bytes_]
+    program: NDArray[np.bytes_]
     primary: NDArray[np.bool_]
 
 
 class Zcatalog:
-    """A zcatalog file.
+    """A redshift catalogue that says which rows are primary.
 
     Parameters
     ----------
@@ -60,79 +58,58 @@ class Zcatalog:
     """
 
     def __init__(self, path: Path) -> None:
-        from astropy.io import fits
-
         self.path = path
-        try:
-            with path.open("rb") as stream:
-                size = path.stat().st_size
-                layouts = {one.name: one for one in read_layout(path, stream, size)}
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        if HDU not in layouts:
-            raise InputError(
-                f"{path} has no HDU {HDU}; it has {', '.join(layouts)}: name a zcatalog, as "
-                "zall-pix-iron.fits, not compressed"
-            )
-
-        with fits.open(path) as hdus:
-            hdu: Any = hdus[HDU]
-            self._header, self._dtype = dict(hdu.header), hdu.columns.dtype.newbyteorder(">")
-            self._rows = int(hdu.header["NAXIS2"])
-        self._start = layouts[HDU].start
-        names = self._dtype.names
+        self._file = ZcatalogFile(path)
+        names = self._file.names
         missing = [name for name in ("TARGETID", "ZCAT_PRIMARY") if name not in names]
         if missing or not {"HEALPIX", "TILEID"}.intersection(names):
             raise InputError(
                 f"{path} has no column {missing[0] if missing else 'HEALPIX or TILEID'}; name a "
                 "zcatalog of all programs, as zall-pix-iron.fits"
             )
-
-    def __len__(self) -> int:
-        return self._rows
+        for name, kind in _KINDS.items():
+            if name in names and self._file.dtype[name].kind != kind:
+                raise InputError(
+                    f"{path}: column {name} holds {self._file.dtype[name]}; name a zcatalog that "
+                    "DESI made, as zall-pix-iron.fits"
+                )
 
     @property
     def by_tile(self) -> bool:
         """Whether its rows are of tiles, not of healpix coadds."""
-        return "HEALPIX" not in self._dtype.names
+        return "HEALPIX" not in self._file.names
 
     @property
     def has_names(self) -> bool:
         """Whether it has DESINAMEs."""
-        return "DESINAME" in self._dtype.names
+        return "DESINAME" in self._file.names
 
     def blocks(self) -> Iterator[ZcatalogBlock]:
         """Yield all rows."""
-        length = max(1, _BLOCK_BYTES // self._dtype.itemsize)
-        with self.path.open("rb") as stream:
-            stream.seek(self._start)
-            for start in range(0, self._rows, length):
-                count = min(length, self._rows - start)
-                rows: Any = np.fromfile(stream, self._dtype, count)
-                if len(rows) != count:
-                    raise InputError(f"{self.path} was cut off while it was read; fetch it again")
-                yield ZcatalogBlock(
-                    start,
-                    rows["TARGETID"].astype(np.int64),
-                    rows["TILEID" if self.by_tile else "HEALPIX"].astype(np.int64),
-                    self._strings(rows, "SURVEY"),
-                    self._strings(rows, "PROGRAM"),
-                    rows["ZCAT_PRIMARY"] == _TRUE,
-                )
+        start = 0
+        for rows in self._file.blocks():
+            yield ZcatalogBlock(
+                start,
+                rows["TARGETID"].astype(np.int64),
+                rows["TILEID" if self.by_tile else "HEALPIX"].astype(np.int64),
+                self._strings(rows, "SURVEY"),
+                self._strings(rows, "PROGRAM"),
+                rows["ZCAT_PRIMARY"] == _TRUE,
+            )
+            start += len(rows)
 
     def names(self, rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
         """Return the DESINAMEs of some rows; empty for −1."""
-        # A map of its own for each call: what was read of it does not count as memory for long.
-        mapped: Any = np.memmap(self.path, self._dtype, "r", self._start, (self._rows,))
-        named = np.full(len(rows), b"", mapped["DESINAME"].dtype)
         known = rows >= 0
-        named[known] = mapped["DESINAME"][rows[known]]
+        found = self._file.values("DESINAME", rows[known])
+        named = np.zeros(len(rows), found.dtype)
+        named[known] = found
         return named
 
-    def _strings(self, rows: Any, name: str) -> NDArray[np.str_]:
-        if name in self._dtype.names:
-            return np.char.strip(rows[name].astype(np.str_))
-        return np.full(len(rows), str(self._header.get(name, "")).strip())
+    def _strings(self, rows: Any, name: str) -> NDArray[np.bytes_]:
+        if name in self._file.names:
+            return np.char.strip(rows[name])
+        return np.full(len(rows), str(self._file.header.get(name, "")).strip().encode())
 
 
 def match(index: RowIndex, zcatalog: Zcatalog) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -159,29 +136,27 @@ def match(index: RowIndex, zcatalog: Zcatalog) -> tuple[NDArray[np.int64], NDArr
     found = np.full(len(index), -1, np.int64)
     primary = np.zeros(len(index), np.bool_)
 
-    with tqdm(total=len(zcatalog), desc="zcatalog", unit="row", unit_scale=True, delay=2) as bar:
-        for block in zcatalog.blocks():
-            of_block = _codes(block, partitions)
-            at = np.searchsorted(targetid, block.targetid)
-            end = np.searchsorted(targetid, block.targetid, "right")
-            # A target has some rows, one after the other in `order`.
-            left = np.flatnonzero(at < end)
-            while len(left):
-                rows = order[at[left]]
-                same = (code[rows] == of_block[left]) & (
-                    (place[rows] == block.place[left]) | (place[rows] < 0)
-                )
-                rows, matched = rows[same], left[same]
-                twice = found[rows] >= 0
-                found[rows] = block.start + matched
-                # Of two matches within the block the last one stays.
-                twice |= found[rows] != block.start + matched
-                if twice.any():
-                    raise _found_twice(int(index.targetid[rows[twice][0]]), zcatalog)
-                primary[rows] = block.primary[matched]
-                at[left] += 1
-                left = left[at[left] < end[left]]
-            bar.update(len(block.targetid))
+    for block in zcatalog.blocks():
+        of_block = _codes(block, partitions)
+        at = np.searchsorted(targetid, block.targetid)
+        end = np.searchsorted(targetid, block.targetid, "right")
+        # A target has some rows, one after the other in `order`.
+        left = np.flatnonzero(at < end)
+        while len(left):
+            rows = order[at[left]]
+            same = (code[rows] == of_block[left]) & (
+                (place[rows] == block.place[left]) | (place[rows] < 0)
+            )
+            rows, matched = rows[same], left[same]
+            twice = found[rows] >= 0
+            found[rows] = block.start + matched
+            # Of two matches within the block the last one stays.
+            twice |= found[rows] != block.start + matched
+            if twice.any():
+                raise _found_twice(int(index.targetid[rows[twice][0]]), zcatalog)
+            primary[rows] = block.primary[matched]
+            at[left] += 1
+            left = left[at[left] < end[left]]
 
     if not (found >= 0).any():
         kind = "tiles" if zcatalog.by_tile else "healpix coadds"
@@ -219,7 +194,8 @@ def _codes(block: ZcatalogBlock, partitions: list[tuple[str, str]]) -> NDArray[n
         return np.zeros(len(block.targetid), np.int16)
     codes = np.full(len(block.targetid), -2, np.int16)
     for number, (survey, program) in enumerate(partitions):
-        codes[(block.survey == survey) & (block.program == program)] = number
+        same = (block.survey == survey.encode()) & (block.program == program.encode())
+        codes[same] = number
     return codes
 
 

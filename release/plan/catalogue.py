@@ -1,28 +1,19 @@
-"""Catalogue: DESI's redshift catalogue, from which a release is planned.
+"""Catalogue: DESI's redshift catalogue, from which a release is planned."""
 
-One of all programs (``zall-pix-*.fits``, ``zall-tilecumulative-*.fits``) or of one
-(``zpix-*.fits``, ``ztile-*-cumulative.fits``). DR1's has 20.8 GB; it is read in blocks, so that the
-memory that it takes does not depend on its size.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from outcrop import InputError
-from outcrop._fits_layout import read_layout
 from outcrop.plan import PlannedPetal
 
+from ..zcatalog import ZcatalogFile
 from .layouts import of_pixel, of_tile
 from .selection import PlanSelection
 
-_HDU: Final = "ZCATALOG"
-_BLOCK_BYTES: Final = 1 << 26
 _PLACES: Final = {
     "tiles": ("TILEID", "PETAL_LOC", "LASTNIGHT"),
     "uniqpix": ("UNIQPIX",),
@@ -58,31 +49,13 @@ class Catalogue:
     """
 
     def __init__(self, path: Path) -> None:
-        from astropy.io import fits
-
         self.path = path
-        try:
-            with path.open("rb") as stream:
-                layouts = {one.name: one for one in read_layout(path, stream, path.stat().st_size)}
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        if _HDU not in layouts:
-            raise InputError(
-                f"{path} has no HDU {_HDU}; it has {', '.join(layouts)}: name a redshift "
-                "catalogue, as zall-pix-iron.fits"
-            )
-
-        with fits.open(path) as hdus:
-            hdu: Any = hdus[_HDU]
-            self._header = dict(hdu.header)
-            self._dtype = hdu.columns.dtype.newbyteorder(">")
-        self._start = layouts[_HDU].start
-        self._length = int(self._header["NAXIS2"])
-        self._names: tuple[str, ...] = self._dtype.names or ()
+        self._file = ZcatalogFile(path)
+        self._header, self._names = self._file.header, self._file.names
         self.kind = self._kind()
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._file)
 
     def petals(self, selection: PlanSelection) -> tuple[list[PlannedPetal], int]:
         """Find the coadds that have a selected row.
@@ -101,7 +74,7 @@ class Catalogue:
         """
         coadds: dict[tuple[Any, ...], CoaddRows] = {}
         keys = ["SURVEY", "PROGRAM", *_PLACES[self.kind]]
-        for rows in self._blocks():
+        for rows in self._file.blocks():
             selected = selection.rows(
                 targetid=self._column(rows, "TARGETID"),
                 z=self._column(rows, "Z", "Z_BEST"),
@@ -146,24 +119,6 @@ class Catalogue:
                     "catalogue that DESI made, as zall-pix-iron.fits"
                 )
         return kind
-
-    def _blocks(self) -> Iterator[Any]:
-        """Yield all rows, in blocks."""
-        length = max(1, _BLOCK_BYTES // self._dtype.itemsize)
-        with (
-            self.path.open("rb") as stream,
-            tqdm(
-                total=self._length, desc="zcatalog", unit=" rows", unit_scale=True, delay=2
-            ) as bar,
-        ):
-            stream.seek(self._start)
-            for start in range(0, self._length, length):
-                count = min(length, self._length - start)
-                rows = np.fromfile(stream, self._dtype, count)
-                if len(rows) < count:
-                    raise InputError(f"{self.path} was cut off while it was read; fetch it again")
-                yield rows
-                bar.update(count)
 
     def _column(self, rows: Any, *names: str) -> NDArray[Any] | None:
         """Return the first of the columns that is there."""

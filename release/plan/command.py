@@ -23,7 +23,7 @@ _EXAMPLE: Final = """example:
   python -m release plan --zcatalog zall-pix-iron.fits --output dr1-bright.ecsv \\
       --root https://data.desi.lbl.gov/public/dr1/spectro/redux/iron \\
       --survey main --program bright --rate 1500 --bandwidth 50
-  python -m release plan --tree redux/iron --output iron.ecsv --rate-of outliers
+  python -m release plan --tree redux/iron/tiles/cumulative --output tiles.ecsv --rate-of outliers
 
 A coadd is planned where one of its spectra is selected; all of its spectra are scored.
 """
@@ -107,6 +107,12 @@ def _run(options: argparse.Namespace) -> int:
     plan.write(options.output, options.overwrite)
 
     print(f"{options.output}: {_sums(plan.petals)}")
+    kinds = sorted({_kind(petal) for petal in plan.petals})
+    if len(kinds) > 1:
+        print(
+            f"warning: the plan mixes coadds of {' and '.join(kinds)}, which have the same spectra "
+            "in a release of DESI; plan one layout, as --tree redux/iron/tiles/cumulative"
+        )
     if rate is not None:
         bandwidth = None if options.bandwidth is None else options.bandwidth * 1e6
         spectra = sum(petal.spectra for petal in plan.petals)
@@ -195,9 +201,14 @@ def _meta(
 def _by_program(petals: Sequence[PlannedPetal]) -> dict[str, list[PlannedPetal]]:
     found: dict[str, list[PlannedPetal]] = defaultdict(list)
     for petal in petals:
-        kind = "healpix" if petal.healpix >= 0 else "uniqpix" if petal.uniqpix >= 0 else "tiles"
-        found[f"{kind} {petal.survey or 'unknown'}/{petal.program or 'unknown'}"].append(petal)
+        program = f"{petal.survey or 'unknown'}/{petal.program or 'unknown'}"
+        found[f"{_kind(petal)} {program}"].append(petal)
     return dict(sorted(found.items()))
+
+
+def _kind(petal: PlannedPetal) -> str:
+    kinds = {"healpix": petal.healpix, "uniqpix": petal.uniqpix, "tiles": petal.tileid}
+    return next((kind for kind, number in kinds.items() if number >= 0), "other")
 
 
 def _sums(petals: Sequence[PlannedPetal]) -> str:

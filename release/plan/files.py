@@ -97,7 +97,7 @@ def find_tree(root: Path, selection: PlanSelection) -> FoundPetals:
 
     def of_pair(pair: tuple[str, str]) -> PlannedPetal | str | None:
         coadd, redrock = pair
-        petal = of_files(coadd, redrock, 0)
+        petal = of_files(coadd, redrock, 0, root.absolute().as_posix())
         if not selection.has_program(petal):
             return None
         try:

@@ -62,8 +62,8 @@ def of_tile(
     )
 
 
-def of_files(coadd: str, redrock: str, spectra: int) -> PlannedPetal:
-    """Return a coadd by its path, and what the path says of it.
+def of_files(coadd: str, redrock: str, spectra: int, root: str = "") -> PlannedPetal:
+    """Return a coadd by its path below a root, and what both say of it.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def of_files(coadd: str, redrock: str, spectra: int) -> PlannedPetal:
         values = {"petal": int(found[1]), "tileid": int(found[2])}
     elif found := _PIXEL.fullmatch(path.name):
         values = {"survey": found[1], "program": found[2]}
-        above = path.parts[-6:-5]
+        above = PurePosixPath(root, coadd).parts[-6:-5]
         for kind, folder in _FOLDERS.items():
             if above == (folder,):
                 values[kind] = int(found[3])

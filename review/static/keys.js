@@ -13,7 +13,7 @@ import { pan, resetZoom, smooth, zoom } from "./spectrum.js";
 import { set, state } from "./store.js";
 import { nextLines, otherFrame } from "./tools.js";
 
-const KEYS = [
+const LABELLING = [
   { keys: ["n"], text: "next spectrum", act: () => move(1) },
   { keys: ["b"], text: "the one before", act: () => move(-1) },
   { keys: [" "], shown: ["space"], text: "next without a label", act: skip },
@@ -21,13 +21,15 @@ const KEYS = [
   { shown: ["Shift 0", "…", "Shift 4"], text: "VI quality; stays" },
   { shown: ["q"], text: "the next digit is the VI quality" },
   { keys: ["u"], text: "take back the last label", act: undo },
+  { keys: ["a"], text: "the shown redshift is the best z", act: takeShownZ },
   { keys: ["c"], text: "write a comment", act: () => byId("comment").focus() },
+];
+const DRAWING = [
   { keys: ["s"], text: "smooth more", act: () => smooth(1) },
   { keys: ["d"], text: "smooth less", act: () => smooth(-1) },
   { keys: ["z"], text: "write a redshift", act: () => byId("z").select() },
   { keys: ["t"], text: "next redshift to try, with the reconstruction there", act: () => nextRedshift(1) },
   { keys: ["T"], text: "the redshift before", act: () => nextRedshift(-1) },
-  { keys: ["a"], text: "the shown redshift is the best z", act: takeShownZ },
   { keys: ["ArrowLeft"], shown: ["←"], text: "redshift − 0.0001 (Shift: 0.01)", act: (e) => shift(e, -1) },
   { keys: ["ArrowRight"], shown: ["→"], text: "redshift + 0.0001 (Shift: 0.01)", act: (e) => shift(e, 1) },
   { keys: ["l"], text: "lines: major, all, emission, absorption, none", act: nextLines },
@@ -45,8 +47,10 @@ const KEYS = [
   { keys: ["m"], text: "to the map", act: focusMap },
   { keys: ["?"], text: "these keys", act: toggleHelp },
 ];
-/** What else can be done, by where it is done. */
-const ELSEWHERE = {
+/** All that the help lists, by what it is for or where it is done. */
+const HELP = {
+  "Spectra and labels": LABELLING,
+  "What is drawn": DRAWING,
   "In the list": [{ shown: ["↑", "↓"], text: "the spectrum above, below" }],
   "On the map": [
     { shown: ["←", "→", "↑", "↓"], text: "move the cross (Shift: in small steps)" },
@@ -61,7 +65,7 @@ const ELSEWHERE = {
     { shown: ["click"], text: "in the list or on the map: look at that spectrum" },
   ],
 };
-const ACTS = new Map(KEYS.flatMap(({ keys = [], act }) => keys.map((key) => [key, act])));
+const ACTS = new Map([...LABELLING, ...DRAWING].flatMap(({ keys = [], act }) => keys.map((key) => [key, act])));
 const WRITTEN = new Set(["text", "number", "search"]);
 
 let quality = false; // q was pressed: a digit is the VI quality
@@ -131,11 +135,10 @@ function helpRow({ keys, shown, text }) {
 
 /** Listen to keys, and list them in the help. */
 export function startKeys() {
-  const others = Object.entries(ELSEWHERE).flatMap(([title, all]) => [
-    element("tr", {}, element("th", { colSpan: 2, scope: "colgroup" }, title)),
-    ...all.map(helpRow),
-  ]);
-  byId("help-keys").replaceChildren(...KEYS.map(helpRow), ...others);
+  const parts = Object.entries(HELP).map(([title, all]) =>
+    element("table", {}, element("caption", {}, title), element("tbody", {}, ...all.map(helpRow))),
+  );
+  byId("help-keys").replaceChildren(...parts);
   byId("open-help").addEventListener("click", toggleHelp);
   byId("close-help").addEventListener("click", toggleHelp);
   byId("skip").addEventListener("click", skip);

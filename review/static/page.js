@@ -96,7 +96,8 @@ async function start() {
   });
   byId("order").addEventListener("change", () => set({ order: byId("order").value }));
   byId("refit").addEventListener("click", rank);
-  if (row >= 0) await select(row);
+  // The list does not wait for a spectrum, which may wait for the model.
+  if (row >= 0) select(row);
   await rank();
   restoreWaiting();
   document.body.dataset.ready = "true";

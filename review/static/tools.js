@@ -32,7 +32,7 @@ function drawCandidates() {
 
 function drawChoices() {
   byId("smoothing").value = state.smoothing;
-  byId("smoothing-shown").value = `${state.smoothing} pixels`;
+  byId("smoothing-shown").value = `${state.smoothing} ${state.smoothing === 1 ? "pixel" : "pixels"}`;
   byId("lines").value = state.lines;
   byId("frame").value = state.frame;
 }

@@ -58,6 +58,21 @@ def test_a_quick_run_measures_ratios_in_process_and_over_http(
     assert all(title in done.stdout for title in titles)
 
 
+def test_a_quick_run_measures_a_release(
+    bundle: Path, odd_sky: Path, tmp_path: Path, command: Callable[..., CompletedProcess[str]]
+) -> None:
+    output = tmp_path / "results.json"
+    options = ("--quick", "--sky", odd_sky, "--model", bundle, "--output", output)
+    done = command("-m", "benchmarks", *options, "release")
+    assert done.returncode == 0, done.stderr
+    results = Results.read(output)
+    assert [target.unit for target in results.targets] == ["spectra/s", "%", "times", "MB"]
+    assert all(target.value > 0 for target in results.targets)
+    (table,) = results.tables
+    assert table.title == "A release of 4 petals"
+    assert [row[0] for row in table.rows] == [1, 2]
+
+
 def test_an_unknown_stage_is_an_error(command: Callable[..., CompletedProcess[str]]) -> None:
     done = command("-m", "benchmarks", "--quick", "speed")
     assert done.returncode == 2

@@ -11,7 +11,7 @@ from astropy.table import Table
 from outcrop import InputError, ModelIdentity
 from release.collect.collection import CollectOptions, collect
 from release.compare import compare
-from release.comparison import A, B, Comparison, read_ranking
+from release.comparison import A, B, CatalogueComparison, read_ranking
 from tests.release.collect.made_tables import write_table
 
 OTHER = ModelIdentity("outcrop", "20270101", "cd" * 32)
@@ -55,7 +55,7 @@ def test_a_ranking_has_the_rows_with_a_p_value_in_order(a: Path) -> None:
 
 
 def test_rows_are_matched_by_target_survey_and_program(a: Path, b: Path) -> None:
-    comparison = Comparison.of(read_ranking(a), read_ranking(b), top=3)
+    comparison = CatalogueComparison.of(read_ranking(a), read_ranking(b), top=3)
     assert comparison.ranks(A).tolist() == [1, 2, 3, 4, 5]
     assert comparison.ranks(B).tolist() == [3, 1, 4, 5, 6]
     # Among themselves the ranks are 1 to 5 and 2, 1, 3, 4, 5.
@@ -64,7 +64,7 @@ def test_rows_are_matched_by_target_survey_and_program(a: Path, b: Path) -> None
 
 
 def test_new_lost_and_flagged(a: Path, b: Path) -> None:
-    comparison = Comparison.of(read_ranking(a), read_ranking(b), top=3)
+    comparison = CatalogueComparison.of(read_ranking(a), read_ranking(b), top=3)
 
     def targets(which: int, found: Any) -> list[int]:
         return comparison.rankings[which].columns["TARGETID"][found].tolist()
@@ -76,7 +76,7 @@ def test_new_lost_and_flagged(a: Path, b: Path) -> None:
 
 
 def test_the_table_has_what_changed(a: Path, b: Path) -> None:
-    table: Any = Comparison.of(read_ranking(a), read_ranking(b), top=3).table()
+    table: Any = CatalogueComparison.of(read_ranking(a), read_ranking(b), top=3).table()
     by_target = {row["TARGETID"]: row for row in table}
     assert by_target.keys() == {1, 2, 3, 7}
     assert by_target[1]["CHANGE"] == by_target[2]["CHANGE"] == "both"
@@ -117,7 +117,7 @@ def test_many_rows_are_matched_as_one_by_one(tmp_path: Path) -> None:
         folders.append(make(tmp_path / name, *tables))
         found.append(known)
 
-    comparison = Comparison.of(read_ranking(folders[0]), read_ranking(folders[1]), top=10)
+    comparison = CatalogueComparison.of(read_ranking(folders[0]), read_ranking(folders[1]), top=10)
     for which, known in enumerate(found):
         ordered = sorted(known, key=lambda key: known[key])
         rank = {key: number for number, key in enumerate(ordered, start=1)}

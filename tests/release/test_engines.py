@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
+from benchmarks.engines import ENGINES, run_command, started, wait_for
 from release.journal import SCORED, read_events
 from tests.release.conftest import plan_of
-from tests.release.engines import ENGINES, kill_one, run, run_command, started, tables
+from tests.release.engines import in_progress, kill_one, run, tables
 
 pytestmark = pytest.mark.long
 
@@ -64,6 +66,31 @@ def test_tables_are_the_same_though_a_rank_is_killed_and_the_job_ends_with_it(
     assert killed not in before
     assert tables(output) == expected
     assert set(_scored(output).values()) == {1}
+
+
+@pytest.mark.slow
+def test_lost_scheduler_ends_the_run_and_the_next_one_continues(
+    planned: Path, bundle: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    output, log = tmp_path / "output", tmp_path / "run.log"
+    arguments = (planned, "--model", bundle, "--output", output)
+
+    with (
+        ENGINES["dask"](tmp_path) as executor,
+        started(run_command(executor, *arguments), log) as process,
+    ):
+        wait_for(lambda: bool(in_progress(output)), pause=0.01)
+        # It has named itself.
+        scheduler = next(
+            child for child in psutil.Process().children() if "scheduler" in child.cmdline()[0]
+        )
+        scheduler.kill()
+        status = process.wait(100)
+
+    assert status == 1
+    assert "the connection to dask's scheduler is lost; run again" in log.read_text()
+    assert run("processes:1", *arguments).returncode == 0
+    assert tables(output) == expected
 
 
 def _scored(output: Path) -> Counter[str]:

@@ -104,4 +104,6 @@ def test_another_folder_is_never_replaced(tmp_path: Path) -> None:
         publish(tmp_path / "home", "two", overwrite=True)
     assert (tmp_path / "home" / "thesis").read_text() == "mine"
     (tmp_path / "home" / "thesis").unlink()
-    publish(tmp_path / "home", "two", overwrite=True)
+    with publishing(tmp_path / "home", "mark", overwrite=True) as folder:
+        (folder / "mark").touch()
+    assert names(tmp_path / "home") == ["mark"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engines import ROOT, dask, parsl
 from outcrop import InputError
 from release.executors import ONE_THREAD, open_engine
-from tests.release.engines import ROOT, dask, parsl
 
 # What each worker has for its libraries.
 THREADS = """

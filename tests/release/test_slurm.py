@@ -2,17 +2,17 @@
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.engines import ROOT
 from outcrop import InputError
 from outcrop.plan import Plan, PlannedPetal
 from release import __main__
-from release.slurm import estimate
+from release.slurm import Estimate, estimate
 from tests.release.conftest import plan_of
-from tests.release.engines import ROOT, tables
+from tests.release.engines import tables
 
 SHIFTER = ("--account", "desi", "--image", "docker:desihub/outcrop-release:0.1.0", "--rate", "1500")
 # Of DR1: 28 million spectra.
@@ -52,8 +52,8 @@ def test_script_scores_a_plan_where_srun_starts_three_ranks(
     place = tmp_path / "bin"
     place.mkdir()
     # srun's own options end where the container begins.
-    stand_in(place, "srun", 'shift; exec mpiexec -n 3 "$@"')
-    stand_in(place, "shifter", 'exec "$@"')
+    stand_in(place, "srun", 'while [[ $1 == --* ]]; do shift; done; exec mpiexec -n 3 "$@"')
+    stand_in(place, "shifter", 'shift 2; exec "$@"')
 
     done = subprocess.run(
         ["bash", "-c", script],
@@ -135,7 +135,7 @@ def test_container_of_podman_sees_all_folders(
     command = (place / "command").read_text().splitlines()
     container = command[: command.index("python")]
     folders = [word.split(":")[1] for word in container if word.startswith("--volume=")]
-    assert container[1:4] == ["podman-hpc", "run", "--rm"]
+    assert container[2:5] == ["podman-hpc", "run", "--rm"]
     assert container[-1] == "docker:desihub/outcrop-release:0.1.0"
     for path in (planned, bundle, output, Plan.read(planned).root, Path.cwd()):
         assert any(Path(path).is_relative_to(folder) for folder in folders)
@@ -144,17 +144,17 @@ def test_container_of_podman_sees_all_folders(
 
 
 def test_more_nodes_are_asked_for_where_the_time_is_short() -> None:
-    day, hour = (estimate(WHOLE, hours, 100.0, 1.0) for hours in (24, 1))
+    day, hour = (estimate(WHOLE, hours, 100.0, 1e9) for hours in (24, 1))
 
-    assert (day.nodes, day.spectra) == (1, 28_000_000)
-    # In each of 127 processes; 75 kB of each at 1 GB/s; and a half more.
-    needed = 1.5 * (28e6 / (127 * 100) + 28e6 * 75e3 / 1e9)
+    assert (day.nodes, day.cost.spectra) == (1, 28_000_000)
+    # In each of 127 processes; 12 bytes of each pixel at 1 GB/s; and a half more.
+    needed = 1.5 * (28e6 / (127 * 100) + 28e6 * 12 * (2751 + 2326 + 2881) / 1e9)
     assert needed < day.seconds < needed + 900
     assert hour.nodes == 2
     assert hour.seconds <= 3600
-    assert replace(hour, nodes=1).seconds > 3600
+    assert Estimate.of(WHOLE, 1, 100.0, 1e9).seconds > 3600
 
 
 def test_time_that_no_number_of_nodes_keeps_is_refused() -> None:
     with pytest.raises(InputError, match=r"--hours is 0\.1; give more"):
-        estimate(WHOLE, 0.1, 100.0, 1.0)
+        estimate(WHOLE, 0.1, 100.0, 1e9)

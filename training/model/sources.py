@@ -102,20 +102,22 @@ def find_sources(paths: Sequence[str | os.PathLike[str]]) -> list[PetalSource]:
     InputError
         If a plan cannot be read.
     """
-    found: set[PetalSource] = set()
+    found: dict[str, PetalSource] = {}
     for path in paths:
         if is_plan(path):
             plan = Plan.read(path)
-            found |= {_planned(plan, petal) for petal in plan.petals}
+            sources = [_planned(plan, petal) for petal in plan.petals]
         else:
-            found |= {PetalSource(str(p.coadd), str(p.redrock)) for p in find_petals(path)}
+            sources = [PetalSource(str(p.coadd), str(p.redrock)) for p in find_petals(path)]
+        for source in sources:
+            found.setdefault(_place(source.coadd), source)
     if not found:
         raise TrainingError(
             f"no pair of coadd-*.fits and redrock-*.fits below {', '.join(map(str, paths))}; "
             "give folders of DESI petals or plans of a release, or make some petals with "
             "`python -m training simulate`"
         )
-    return sorted(found, key=lambda source: source.coadd)
+    return sorted(found.values(), key=lambda source: source.coadd)
 
 
 def drawn(sources: Sequence[PetalSource], seed: int) -> list[PetalSource]:
@@ -125,6 +127,11 @@ def drawn(sources: Sequence[PetalSource], seed: int) -> list[PetalSource]:
     the order of the others as it is.
     """
     return sorted(sources, key=lambda source: key_of(seed, PurePosixPath(source.coadd).name))
+
+
+def _place(address: str) -> str:
+    """Return what two ways of naming one file have in common."""
+    return address if is_remote(address) else str(Path(address).resolve())
 
 
 def _planned(plan: Plan, petal: PlannedPetal) -> PetalSource:

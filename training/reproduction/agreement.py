@@ -45,7 +45,7 @@ class Found:
     spectype : str
     snr, wmse, nof, p_value : float
     rank : mapping of str to int
-        By wmse, nof and p_value; 1 is the most anomalous.
+        By wmse, nof and p_value; 1 is the most anomalous, and None where the score is NaN.
     trained_on : bool
     """
 
@@ -55,7 +55,7 @@ class Found:
     wmse: float
     nof: float
     p_value: float
-    rank: dict[str, int]
+    rank: dict[str, int | None]
     trained_on: bool
 
 
@@ -83,7 +83,8 @@ class ComparedSpectrum:
         if first is None:
             return False
         if paper.rank is not None:
-            return first.rank["wmse"] <= FOUND_AGAIN * self.spectra
+            rank = first.rank["wmse"]
+            return rank is not None and rank <= FOUND_AGAIN * self.spectra
         return all(
             value is None or abs(got / value - 1) <= within
             for value, got, within in (

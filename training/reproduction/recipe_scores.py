@@ -104,15 +104,30 @@ class RecipeScores:
         (found,) = np.nonzero(self.scored.rows["targetid"] == targetid)
         return int(found[0]) if len(found) else None
 
-    def rank(self, row: int, score: str) -> int:
+    def rank(self, row: int, score: str) -> int | None:
         """Return the rank of one of the n rows by wmse, nof or p_value; 1 is the most anomalous.
 
-        By wmse and nof among the spectra with an S/N as in the paper, by p_value among all.
+        By wmse and nof among the spectra with an S/N as in the paper, by p_value among all. None
+        where the score is NaN.
         """
         if score == "p_value":
-            return 1 + int(np.count_nonzero(self.p_value < self.p_value[row]))
+            return rank_among(self.p_value, self.p_value[row])
         values = self.scored.nof if score == "nof" else -self.scored.wmse
-        return 1 + int(np.count_nonzero(values[self.bright] < values[row]))
+        return rank_among(values[self.bright], values[row])
 
     def _part(self, rows: NDArray[np.intp]) -> Scored:
         return self.scored.choose(np.isin(self.scored.index, rows))
+
+
+def rank_among(values: NDArray[np.floating], value: np.floating | float) -> int | None:
+    """Return the rank of a value, 1 for the smallest; None of NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from training.reproduction.recipe_scores import rank_among
+    >>> values = np.array([0.2, np.nan, 0.1])
+    >>> rank_among(values, 0.2), rank_among(values, np.nan)
+    (2, None)
+    """
+    return None if np.isnan(value) else 1 + int(np.count_nonzero(values < value))

@@ -99,7 +99,7 @@ def _rank_rows(one: ComparedSpectrum, names: Sequence[str]) -> Iterator[Sequence
 
 def _described(found: Found) -> Sequence[str]:
     ranks = (
-        f"{number(value)} ({found.rank[score]})"
+        f"{number(value)} ({found.rank[score] or '–'})"
         for score, value in (("wmse", found.wmse), ("nof", found.nof), ("p_value", found.p_value))
     )
     return (

@@ -195,7 +195,7 @@ def _dip(rng: np.random.Generator, flux: Array, z: float) -> Array:
 
 
 def inject_pixel_faults(
-    rng: np.random.Generator, targets: Targets, fibre: Rows, frames: Mapping[str, Frame]
+    rng: np.random.Generator, targets: Targets, fiber: Rows, frames: Mapping[str, Frame]
 ) -> list[Spike]:
     """Damage the observed pixels of camera_step, bad_sky and cosmic targets in place.
 
@@ -204,7 +204,7 @@ def inject_pixel_faults(
     rng : Generator
     targets : (N,) Targets
         Scaled to the flux that was observed.
-    fibre : (N,) integer
+    fiber : (N,) integer
         The targets' rows in the frames.
     frames : mapping of str to Frame
         Cameras b, r and z, changed.
@@ -215,7 +215,7 @@ def inject_pixel_faults(
         Of the cosmic targets.
     """
     for i in np.flatnonzero(targets.kind == "camera_step"):
-        frame, row = frames[str(rng.choice(["b", "r"]))], fibre[i]
+        frame, row = frames[str(rng.choice(["b", "r"]))], fiber[i]
         factor = 1 + rng.choice([-1, 1]) * targets.strength[i]
         frame.flux[row] *= factor
         frame.ivar[row] /= factor**2
@@ -223,13 +223,13 @@ def inject_pixel_faults(
     for i in np.flatnonzero(targets.kind == "bad_sky"):
         dip = targets.strength[i] * _dip(rng, targets.flux[i], targets.z[i])
         for camera, span in CAMERAS.items():
-            frames[camera].flux[fibre[i]] -= dip[span].astype(np.float32)
+            frames[camera].flux[fiber[i]] -= dip[span].astype(np.float32)
 
     spikes: list[Spike] = []
     for i in np.flatnonzero(targets.kind == "cosmic"):
         height = targets.strength[i] * np.append(1, rng.uniform(0.4, 1.0, rng.integers(0, 3)))
         for sigmas in height:
-            camera, row = str(rng.choice(list(CAMERAS))), fibre[i]
+            camera, row = str(rng.choice(list(CAMERAS))), fiber[i]
             frame = frames[camera]
             rest = OBSERVED[CAMERAS[camera]] / (1 + targets.z[i])
             good = (frame.ivar[row] > 0) & (frame.mask[row] == 0) & (rest > 3620) & (rest < 7530)

@@ -1,7 +1,7 @@
 """Distil the reference data into the two tables that the simulated sky is drawn from.
 
 The software does not need this at run time: ``python -m training.sky.distil FOLDER`` was run once
-on a folder with ``desi_noise_shape.npz`` (median noise of faint fibres in real DESI coadds) and
+on a folder with ``desi_noise_shape.npz`` (median noise of faint fibers in real DESI coadds) and
 ``sv3_bgs_emission_line_ew.npz`` (equivalent widths of lines in DESI SV3 galaxies, Khederlarian et
 al. 2024), and its output is stored in ``training/sky/data``. The equivalent widths are described
 by a mixture of Gaussians in their logarithms, deconvolved from the measurement errors ("extreme
@@ -23,10 +23,10 @@ _WEAK: Final = np.log10(0.3)  # Å; assumed for a line too weak to be fitted
 
 
 def noise_table(folder: Path) -> str:
-    """Return the noise of faint fibres as CSV: camera, wavelength, noise in units of the median."""
+    """Return the noise of faint fibers as CSV: camera, wavelength, noise in units of the median."""
     shape = np.load(folder / "desi_noise_shape.npz")
     rows = [
-        "# Noise (1/√ivar) of faint fibres in real DESI coadds, median of 21 to 27 fibres, each",
+        "# Noise (1/√ivar) of faint fibers in real DESI coadds, median of 21 to 27 fibers, each",
         "# camera divided by its own median; sky lines, blue edge and dichroic edges included.",
         "# From the test files of QuasarNP, picca and fastspecfit (DESI data, CC BY 4.0);",
         "# written by `python -m training.sky.distil`.",

@@ -69,7 +69,7 @@ class SimulatedPetal:
         return Path("tiles", "cumulative", str(self.tile), str(self.night))
 
     def rows(self, rows: NDArray[np.intp]) -> "SimulatedPetal":
-        """Return the petal with some of its fibres alone."""
+        """Return the petal with some of its fibers alone."""
         return replace(
             self,
             frames=_rows(self.frames, rows),

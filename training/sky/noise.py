@@ -1,6 +1,6 @@
 """Noise, masks and small faults: from a true flux to the pixels of a DESI coadd.
 
-The noise of a faint fibre follows the curve measured in real coadds (``data/noise.csv``), with
+The noise of a faint fiber follows the curve measured in real coadds (``data/noise.csv``), with
 the sky's lines and the edges of the cameras; the object's own photons add to it. The reported
 inverse variance is the true one. Spectra are calibrated to a few parts in a thousand, keep
 residuals of the sky's lines, and lose under one per cent of their pixels.
@@ -27,12 +27,12 @@ CAMERAS: Final[Mapping[str, slice]] = {
 }
 """Each camera's pixels on the common grid."""
 LEVEL: Final[Mapping[str, float]] = {"b": 1.9, "r": 1.0, "z": 0.8}
-"""Median noise of a faint fibre, 1e-17 erg/s/cm²/Å per pixel, in a bright-time exposure."""
+"""Median noise of a faint fiber, 1e-17 erg/s/cm²/Å per pixel, in a bright-time exposure."""
 SKY: Final = 6.0
 """Flux of an object whose photons make as much noise as the sky does, 1e-17 erg/s/cm²/Å."""
 
 _RESIDUAL_SCATTER: Final = 0.15
-"""rms, from fibre to fibre, of the residuals of the sky that they share."""
+"""rms, from fiber to fiber, of the residuals of the sky that they share."""
 
 COSMIC: Final = 1 << 2
 BAD_COLUMN: Final = 1 << 10
@@ -46,7 +46,7 @@ class Curve:
     Attributes
     ----------
     total : (P,) float64
-        Of a faint fibre, sky lines included.
+        Of a faint fiber, sky lines included.
     floor : (P,) float64
         Without the sky lines: the running lower envelope.
     """
@@ -175,7 +175,7 @@ def _cosmics(rng: np.random.Generator, frame: Frame, scale: Array) -> None:
 
 
 def _bad_columns(rng: np.random.Generator, frame: Frame) -> None:
-    """Mask the same few pixels in a block of fibres, and longer runs in single fibres."""
+    """Mask the same few pixels in a block of fibers, and longer runs in single fibers."""
     count, pixels = frame.flux.shape
     for _ in range(rng.poisson(2)):
         first, start = rng.integers(count), rng.integers(pixels)
@@ -208,7 +208,7 @@ def _gaps(rng: np.random.Generator, frame: Frame) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Systematics:
-    """Errors that a petal's fibres share in one camera.
+    """Errors that a petal's fibers share in one camera.
 
     Attributes
     ----------
@@ -217,21 +217,21 @@ class Systematics:
     offset : float
         Relative error of the flux.
     residual : (P,) float64
-        What is left of the sky, in units of the noise of a faint fibre.
-    fibre : float
-        rms of the relative error of a single fibre's flux, and of its slope over the camera.
+        What is left of the sky, in units of the noise of a faint fiber.
+    fiber : float
+        rms of the relative error of a single fiber's flux, and of its slope over the camera.
     """
 
     variance: float
     offset: float
     residual: Array
-    fibre: float
+    fiber: float
 
 
 def _throughput(rng: np.random.Generator, count: int, camera: str, shared: Systematics) -> Array:
-    """Return the error of the flux (N, P): the petal's offset, and each fibre's own."""
+    """Return the error of the flux (N, P): the petal's offset, and each fiber's own."""
     shapes = np.stack([np.ones(len(BANDS[camera])), np.linspace(-1, 1, len(BANDS[camera]))])
-    return 1 + shared.offset + rng.normal(0, shared.fibre, (count, 2)) @ shapes
+    return 1 + shared.offset + rng.normal(0, shared.fiber, (count, 2)) @ shapes
 
 
 def observe(
@@ -248,7 +248,7 @@ def observe(
     flux : (N, 7781) float64
         1e-17 erg/s/cm²/Å, common grid.
     level : (N,) float64
-        Noise of each fibre relative to `LEVEL`.
+        Noise of each fiber relative to `LEVEL`.
     systematics : mapping of str to Systematics, optional
         Of each camera. Default: none.
 
@@ -269,8 +269,8 @@ def observe(
         if systematics is not None:
             shared = systematics[camera]
             seen = seen * _throughput(rng, len(true), camera, shared)
-            of_fibre = rng.normal(1, _RESIDUAL_SCATTER, (len(true), 1))
-            seen = seen + faint * of_fibre * shared.residual
+            of_fiber = rng.normal(1, _RESIDUAL_SCATTER, (len(true), 1))
+            seen = seen + faint * of_fiber * shared.residual
             noise = noise * np.sqrt(shared.variance)
         seen = seen + noise
 

@@ -1,7 +1,7 @@
 """Nuisances: what a real night has and a clean sky lacks, drawn for each petal.
 
 The noise of each camera is a little larger or smaller than reported, sky lines leave residuals that
-all fibres of the petal share, and each camera's flux is off by a few per cent. Fibres go to other
+all fibers of the petal share, and each camera's flux is off by a few per cent. Fibers go to other
 surveys too, some targets are observed on several tiles, and more of them are faint. A strength of 1
 is meant to be like a real night, and 0 is a clean sky.
 """
@@ -25,11 +25,11 @@ from training.sky.targets import Targets, draw_targets, draw_velocities
 VARIANCE: Final = (0.9, 1.2)
 """True variance over the reported one."""
 RESIDUAL: Final = (0.2, 1.0)
-"""rms of a camera's residuals at sky lines, in units of the noise of a sky fibre."""
+"""rms of a camera's residuals at sky lines, in units of the noise of a sky fiber."""
 OFFSET: Final = (0.01, 0.03)
 """rms of the relative error of a camera's flux."""
-FIBRE: Final = 0.005
-"""rms of the same for a single fibre, and of its slope over the camera."""
+FIBER: Final = 0.005
+"""rms of the same for a single fiber, and of its slope over the camera."""
 
 STARS: Final = 1 / 3
 """Share of the Milky Way Survey's stars in every second petal."""
@@ -54,7 +54,7 @@ def draw_systematics(rng: np.random.Generator, strength: float) -> Mapping[str, 
         variance = 1 + strength * (rng.uniform(*VARIANCE) - 1)
         offset = strength * rng.uniform(*OFFSET) * rng.standard_normal()
         residual = strength * rng.uniform(*RESIDUAL) * _line_residual(rng, camera)
-        drawn[camera] = Systematics(variance, offset, residual, strength * FIBRE)
+        drawn[camera] = Systematics(variance, offset, residual, strength * FIBER)
     return drawn
 
 

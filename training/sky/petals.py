@@ -1,7 +1,7 @@
 """Petals of a simulated sky in DESI's files, for the demo, tests and benchmarks without DESI data.
 
-A petal has 500 fibres: galaxies, quasars and stars in the proportions of the paper's sample, sky
-fibres and dead ones, with noise, masks, the nuisances of a real night and, optionally, injected
+A petal has 500 fibers: galaxies, quasars and stars in the proportions of the paper's sample, sky
+fibers and dead ones, with noise, masks, the nuisances of a real night and, optionally, injected
 anomalies. The other modules of
 ``training.sky`` make the parts; this one assembles them. Numbers from this sky are not DESI
 performance, and every file is marked as simulated.
@@ -38,7 +38,7 @@ from training.sky.zcatalog import CATALOGUES, catalogue_rows, write_catalogue
 from training.truth import FILE as TRUTH
 from training.truth import write_truth
 
-FIBRES: Final = 500
+FIBERS: Final = 500
 PETALS_PER_TILE: Final = 10
 SKY_SHARE: Final = 0.05
 SKY_SHARE_OF_NIGHT: Final = 0.08
@@ -69,7 +69,7 @@ def simulate(
     nuisances: float = 1.0,
     exposures: int = 0,
     layouts: Sequence[str] = ("tiles",),
-    fibres: int = FIBRES,
+    fibers: int = FIBERS,
     zcatalog: bool = False,
 ) -> None:
     """Write petals of a simulated sky and a table of the truth.
@@ -97,8 +97,8 @@ def simulate(
     layouts : sequence of str
         ``tiles``: ``tiles/cumulative/TILEID/NIGHT/``; ``healpix``:
         ``healpix/SURVEY/PROGRAM/PIXEL//100/PIXEL/``. Each has `petals` files, of two programmes.
-    fibres : int
-        How many of the 500 fibres of each petal are written, those of repeated targets first.
+    fibers : int
+        How many of the 500 fibers of each petal are written, those of repeated targets first.
     zcatalog : bool
         Whether the redshift catalogue of each layout is written, in ``zcatalog/v1``.
 
@@ -106,7 +106,7 @@ def simulate(
     ------
     ValueError
         If petals is not positive, seed is negative, anomalies or nuisances is not between 0
-        and 1, fibres not between 1 and 500, or there is another layout.
+        and 1, fibers not between 1 and 500, or there is another layout.
     """
     if petals < 1:
         raise ValueError(f"petals is {petals}; expected 1 or more")
@@ -116,8 +116,8 @@ def simulate(
         raise ValueError(f"anomalies is {anomalies}; expected a share between 0 and 1")
     if not 0 <= nuisances <= 1:
         raise ValueError(f"nuisances is {nuisances}; expected a strength between 0 and 1")
-    if not 1 <= fibres <= FIBRES:
-        raise ValueError(f"fibres is {fibres}; expected 1 to {FIBRES}")
+    if not 1 <= fibers <= FIBERS:
+        raise ValueError(f"fibers is {fibers}; expected 1 to {FIBERS}")
     for layout in layouts:
         if layout not in CATALOGUES:
             raise ValueError(f"layout is {layout!r}; expected {' or '.join(CATALOGUES)}")
@@ -137,8 +137,8 @@ def simulate(
             ids = petal.fibermap["TARGETID"]
             truth |= zip(ids[petal.fibermap["OBJTYPE"] == "TGT"].tolist(), known, strict=True)
 
-            # Repeated targets first: few fibres have some, too.
-            rows = np.argsort(~is_repeated(ids), kind="stable")[:fibres]
+            # Repeated targets first: few fibers have some, too.
+            rows = np.argsort(~is_repeated(ids), kind="stable")[:fibers]
             petal = petal.rows(np.sort(rows))
             write_petal(folder, petal)
             catalogue[layout].append(catalogue_rows(petal))
@@ -184,42 +184,42 @@ def make_petal(
     # Nuisances have their own numbers, so that they do not change the rest.
     own = np.random.default_rng(np.random.SeedSequence([seed, number, 1 << 42]))
     sky_share = SKY_SHARE + nuisances * (SKY_SHARE_OF_NIGHT - SKY_SHARE)
-    target = rng.random(FIBRES) >= sky_share
-    dead = target & (rng.random(FIBRES) < DEAD_SHARE)
-    fibre = np.flatnonzero(target)
-    targets = draw_targets(rng, len(fibre))
+    target = rng.random(FIBERS) >= sky_share
+    dead = target & (rng.random(FIBERS) < DEAD_SHARE)
+    fiber = np.flatnonzero(target)
+    targets = draw_targets(rng, len(fiber))
 
     # Other surveys, faint targets, and those that lie on several tiles
     petal = number % PETALS_PER_TILE
-    objects = np.full(FIBRES, -1, np.int64)
+    objects = np.full(FIBERS, -1, np.int64)
     if nuisances:
         dim(own, targets, nuisances)
         add_other_surveys(own, targets, number, nuisances)
         repeats = RepeatedTargets.of(seed, petal)
         rows = repeats.place(own, targets, nuisances)
-        objects[fibre[rows[rows >= 0]]] = repeats.objects[rows >= 0]
+        objects[fiber[rows[rows >= 0]]] = repeats.objects[rows >= 0]
 
-    # Injected anomalies, on fibres that work: every kind in turn, from a random first one
-    share = anomalies * len(fibre)
-    live = rng.permutation(np.flatnonzero(~dead[fibre] & (objects[fibre] < 0)))
+    # Injected anomalies, on fibers that work: every kind in turn, from a random first one
+    share = anomalies * len(fiber)
+    live = rng.permutation(np.flatnonzero(~dead[fiber] & (objects[fiber] < 0)))
     rows = live[: int(share) + int(rng.random() < share % 1)]
     kinds = np.roll(list(STRENGTHS), rng.integers(len(STRENGTHS)))
     inject(rng, targets, rows, np.resize(kinds, len(rows)))
 
-    # The exposure's depth, and the fibres' own throughputs
-    level = 10 ** (rng.normal(0, 0.05) + rng.normal(0, 0.03, FIBRES))
-    targets.flux = scaled_to(targets.flux, targets.z, targets.snr, level[fibre])
+    # The exposure's depth, and the fibers' own throughputs
+    level = 10 ** (rng.normal(0, 0.05) + rng.normal(0, 0.03, FIBERS))
+    targets.flux = scaled_to(targets.flux, targets.z, targets.snr, level[fiber])
 
     # Observed pixels
-    flux = np.zeros((FIBRES, len(OBSERVED)))
-    flux[fibre] = targets.flux
+    flux = np.zeros((FIBERS, len(OBSERVED)))
+    flux[fiber] = targets.flux
     frames = observe(rng, flux, level, draw_systematics(own, nuisances) if nuisances else None)
-    spikes = inject_pixel_faults(rng, targets, fibre, frames)
+    spikes = inject_pixel_faults(rng, targets, fiber, frames)
     for frame in frames.values():
         frame.flux[dead], frame.ivar[dead], frame.mask[dead] = 0, 0, NO_DATA
 
-    survey = np.full(FIBRES, "SKY", "<U4")
-    survey[fibre] = targets.survey
+    survey = np.full(FIBERS, "SKY", "<U4")
+    survey[fiber] = targets.survey
     tile, night = _tile(seed, number)
     fibermap = _fibermap(rng, seed, number, survey, dead, flux)
     repeated = _in_brick(seed, petal, objects[objects >= 0])
@@ -276,17 +276,17 @@ def _fibermap(
     """Return those columns of a coadd's FIBERMAP that a simulated object has values for."""
     tile, _ = _tile(seed, number)
     petal = number % PETALS_PER_TILE
-    device = np.arange(FIBRES) + 10
+    device = np.arange(FIBERS) + 10
 
     # Positions: all petals of a tile share its centre; each is a tenth of a disc of 1.6 degrees
     of_tile = np.random.SeedSequence([seed, 1 << 40, number // PETALS_PER_TILE])
     centre = np.random.default_rng(of_tile)
     ra, dec = centre.uniform(120, 260), centre.uniform(0, 60)
-    angle = np.deg2rad(36 * (petal + rng.random(FIBRES)))
-    radius = 1.6 * np.sqrt(rng.random(FIBRES))
+    angle = np.deg2rad(36 * (petal + rng.random(FIBERS)))
+    radius = 1.6 * np.sqrt(rng.random(FIBERS))
 
-    status = np.where(rng.random(FIBRES) < 0.08, 1 << 3, 0)  # RESTRICTED, harmless
-    status = np.where(dead, rng.choice([1 << 1, 1 << 9, 1 << 16], FIBRES), status)
+    status = np.where(rng.random(FIBERS) < 0.08, 1 << 3, 0)  # RESTRICTED, harmless
+    status = np.where(dead, rng.choice([1 << 1, 1 << 9, 1 << 16], FIBERS), status)
     photometry = magnitudes(flux)
     faint = photometry[:, 1] < 15.8  # r = 19.5
 
@@ -295,12 +295,12 @@ def _fibermap(
         "PETAL_LOC": ("i2", petal),
         "DEVICE_LOC": ("i4", device),
         "LOCATION": ("i8", petal * 1000 + device),
-        "FIBER": ("i4", petal * FIBRES + np.arange(FIBRES)),
+        "FIBER": ("i4", petal * FIBERS + np.arange(FIBERS)),
         "COADD_FIBERSTATUS": ("i4", status),
         "TARGET_RA": ("f8", ra + radius * np.cos(angle) / np.cos(np.deg2rad(dec))),
         "TARGET_DEC": ("f8", dec + radius * np.sin(angle)),
         "OBJTYPE": ("U3", np.where(survey == "SKY", "SKY", "TGT")),
-        "EBV": ("f4", rng.gamma(2.0, 0.015, FIBRES)),
+        "EBV": ("f4", rng.gamma(2.0, 0.015, FIBERS)),
         "FLUX_G": ("f4", photometry[:, 0]),
         "FLUX_R": ("f4", photometry[:, 1]),
         "FLUX_Z": ("f4", photometry[:, 2]),
@@ -323,24 +323,24 @@ def _redshifts(
     dead: NDArray[np.bool_],
     targets: Targets,
 ) -> NDArray[np.void]:
-    """Return redrock's table: random redshifts for sky fibres, zeros for dead ones."""
-    z, snr = rng.uniform(0, 1.6, FIBRES), np.zeros(FIBRES)
-    spectype = rng.choice(["GALAXY", "QSO"], FIBRES, p=[0.9, 0.1]).astype("<U6")
+    """Return redrock's table: random redshifts for sky fibers, zeros for dead ones."""
+    z, snr = rng.uniform(0, 1.6, FIBERS), np.zeros(FIBERS)
+    spectype = rng.choice(["GALAXY", "QSO"], FIBERS, p=[0.9, 0.1]).astype("<U6")
     z[target], snr[target], spectype[target] = targets.z, targets.snr, targets.spectype
     z[dead], spectype[dead] = 0.0, "GALAXY"
 
     # How much better redrock's best fit is than the next one, and its other columns
-    gain = 30 * snr**2 * np.exp(rng.normal(0, 0.5, FIBRES)) + rng.exponential(4, FIBRES)
+    gain = 30 * snr**2 * np.exp(rng.normal(0, 0.5, FIBERS)) + rng.exponential(4, FIBERS)
     zwarn = np.where(gain < 9, ZWARN_SMALL_DELTA_CHI2, 0)
-    subtype = np.where(spectype == "STAR", rng.choice(["G", "K", "M"], FIBRES), "")
+    subtype = np.where(spectype == "STAR", rng.choice(["G", "K", "M"], FIBERS), "")
     terms = np.select([spectype == "GALAXY", spectype == "QSO"], [10, 4], 5)
-    coefficients = rng.normal(0, 30, (FIBRES, 10)) * (np.arange(10) < terms[:, None])
+    coefficients = rng.normal(0, 30, (FIBERS, 10)) * (np.arange(10) < terms[:, None])
 
-    rows = np.zeros(FIBRES, REDSHIFTS)
+    rows = np.zeros(FIBERS, REDSHIFTS)
     rows["TARGETID"], rows["Z"], rows["SPECTYPE"], rows["SUBTYPE"] = targetid, z, spectype, subtype
     rows["ZERR"] = 3e-5 * np.clip(12 / np.maximum(snr, 1), 0.2, 5)
     rows["ZWARN"] = np.where(dead, ZWARN_NODATA, zwarn)
-    rows["CHI2"] = np.where(dead, 0, 7850 + 0.02 * gain + rng.normal(0, 120, FIBRES))
+    rows["CHI2"] = np.where(dead, 0, 7850 + 0.02 * gain + rng.normal(0, 120, FIBERS))
     rows["COEFF"] = np.where(dead[:, None], 0, coefficients)
     rows["NPIXELS"], rows["NCOEFF"] = np.where(dead, 0, 7900), terms
     rows["DELTACHI2"] = np.where(dead, 0, gain)

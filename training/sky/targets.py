@@ -1,4 +1,4 @@
-"""Targets of a petal: the objects behind its fibres, before anything is injected or observed."""
+"""Targets of a petal: the objects behind its fibers, before anything is injected or observed."""
 
 from dataclasses import dataclass, fields
 from typing import Final

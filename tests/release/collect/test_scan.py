@@ -141,3 +141,16 @@ def test_other_tables_are_no_score_tables(tables: Path) -> None:
     (tables / BRIGHT).write_bytes(content.replace(b"MODELSHA", b"MODELSHX"))
     with pytest.raises(InputError, match="has no MODELSHA in the header of OUTLIERS"):
         scan(tables)
+
+
+def test_coadds_that_the_last_run_has_not_scored_are_refused(tables: Path) -> None:
+    plan = plan_of(tables, "healpix/main/dark/1/102/coadd-main-dark-102.fits")
+    # An earlier run into the folder had another plan.
+    later = Plan(plan.root, plan.petals[1:])
+    (tables / "run").mkdir()
+    later.write(tables / "run/plan.ecsv")
+    with pytest.raises(InputError, match="1 planned coadds have no table"):
+        scan(tables)
+    found = scan(tables, allow_missing=True)
+    assert found.missing == ["healpix/main/dark/1/102/coadd-main-dark-102.fits"]
+    assert len(found.index.tables) == 4

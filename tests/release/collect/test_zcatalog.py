@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 
 from outcrop import InputError
-from release.collect import zcatalog as module
+from release import zcatalog as module
 from release.collect.scan import scan
 from release.collect.zcatalog import Zcatalog, match
 from tests.release.collect.made_tables import write_table, write_zcatalog
@@ -110,3 +110,39 @@ def test_other_files_are_no_zcatalog(tmp_path: Path) -> None:
     fits.PrimaryHDU().writeto(tmp_path / "other.fits")
     with pytest.raises(InputError, match="has no HDU ZCATALOG"):
         Zcatalog(tmp_path / "other.fits")
+
+
+def test_survey_and_program_may_be_in_the_header(tmp_path: Path) -> None:
+    """As in the zcatalog of one program."""
+    write_table(tmp_path / "t" / "outliers-1.fits", [4, 5], healpix=7)
+    write_table(tmp_path / "t" / "outliers-2.fits", [4], healpix=7, program="dark")
+    columns = {"TARGETID": [5, 4], "HEALPIX": [7, 7]}
+    made = [fits.Column(name=n, format="K", array=np.array(a)) for n, a in columns.items()]
+    made.append(fits.Column(name="ZCAT_PRIMARY", format="L", array=np.array([True, False])))
+    header = fits.Header({"SURVEY": "main", "PROGRAM": "bright"})
+    table = fits.BinTableHDU.from_columns(made, header=header, name="ZCATALOG")
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "z.fits")
+    found, primary = match(scan(tmp_path / "t").index, Zcatalog(tmp_path / "z.fits"))
+    assert found.tolist() == [1, 0, -1]
+    assert primary.tolist() == [False, True, False]
+
+
+def test_names_that_are_not_ascii_match_nothing(tmp_path: Path, many: Any) -> None:
+    rows = [(int(many.targetid[n]), "main", many.tables[0].program, 7, True) for n in (0, 1)]
+    path = write_zcatalog(tmp_path / "z.fits", rows)
+    content = path.read_bytes()
+    at = content.rindex(b"main")
+    path.write_bytes(content[:at] + b"m\xf3in" + content[at + 4 :])
+    found, _ = match(many, Zcatalog(path))
+    assert found[:2].tolist() == [0, -1]
+
+
+def test_a_column_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = write_zcatalog(tmp_path / "z.fits", [(1, "main", "dark", 7, True)])
+    content = path.read_bytes()
+    at = content.index(b"TFORM4")
+    path.write_bytes(
+        content[:at] + content[at : at + 80].replace(b"'J", b"'E") + content[at + 80 :]
+    )
+    with pytest.raises(InputError, match="column HEALPIX holds >f4"):
+        Zcatalog(path)

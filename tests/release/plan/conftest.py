@@ -13,6 +13,6 @@ def simulated_release(once: Callable[[str, Callable[[Path], object]], Path]) -> 
     """Two petals of a tile and two healpix files, and the catalogues of both layouts."""
 
     def make(folder: Path) -> None:
-        simulate(folder, 2, 5, layouts=("tiles", "healpix"), fibres=30, zcatalog=True)
+        simulate(folder, 2, 5, layouts=("tiles", "healpix"), fibers=30, zcatalog=True)
 
     return once("simulated_release", make)

@@ -74,7 +74,7 @@ def test_a_selected_coadd_has_the_number_of_all_its_rows(tmp_path: Path) -> None
 
 
 def test_rows_of_a_coadd_may_be_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("release.plan.catalogue._BLOCK_BYTES", 100)
+    monkeypatch.setattr("release.zcatalog._BLOCK_BYTES", 100)
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 10, 500)
     rows = [row(number, int(pixel)) for number, pixel in enumerate(pixels)]

@@ -8,7 +8,7 @@ import pytest
 from outcrop.plan import Plan
 from release.__main__ import main
 from release.plan.files import find_files
-from release.plan.layouts import of_pixel
+from release.plan.layouts import of_pixel, of_tile
 from tests.release.plan.helpers import row, touch, write_catalogue
 
 PETALS = [of_pixel("healpix", "main", program, 27247, 2) for program in ("bright", "dark")]
@@ -177,3 +177,18 @@ def test_catalogue_and_tree_of_a_simulated_release_agree(
     assert {one.program for one in planned[0].petals} == {"bright", "dark"}
     assert find_files(simulated_release, tree.petals).petals == list(tree.petals)
     assert np.sum([one.spectra for one in tree.petals]) == 4 * 30
+
+
+def test_a_plan_of_both_layouts_is_warned_of(
+    zcatalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each spectrum would be scored twice, by different noise."""
+    both = [of_pixel("healpix", "main", "bright", 27247, 1), of_tile("", "", 80613, 4, 20210324, 1)]
+    touch(tmp_path, both)
+    for petal in both:
+        write_catalogue(tmp_path / petal.redrock, [row(1)], name="REDSHIFTS")
+    arguments = ["plan", "-o", str(tmp_path / "plan.ecsv"), "--overwrite", "--tree"]
+    assert main([*arguments, str(tmp_path)]) == 0
+    assert "warning: the plan mixes coadds of healpix and tiles" in capsys.readouterr().out
+    assert main([*arguments, str(tmp_path / "tiles")]) == 0
+    assert "warning" not in capsys.readouterr().out

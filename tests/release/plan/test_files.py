@@ -161,3 +161,10 @@ def test_damaged_and_single_files_of_a_tree_are_named(tmp_path: Path) -> None:
     assert [one.coadd for one in found.petals] == [PETALS[2].coadd]
     assert [line.split("\t")[0] for line in found.missing] == [PETALS[0].redrock, PETALS[1].coadd]
     assert found.missing[1].endswith("\tit has no redrock file")
+
+
+@pytest.mark.parametrize("below", ["healpix", "healpix/main", "healpix/main/bright"])
+def test_the_pixel_of_a_coadd_is_known_below_any_folder(tmp_path: Path, below: str) -> None:
+    tree(tmp_path)
+    found = find_tree(tmp_path / below, PlanSelection(programs=("bright",)))
+    assert [(one.healpix, one.tileid) for one in found.petals] == [(27247, -1)]

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,9 +49,13 @@ class ReviewProcess:
     ----------
     made : Path
         Of folders night and sky.
-    bundle, labels : Path
+    model : str or Path
+        A bundle, or the address of a service.
+    labels : Path
     ready : str
         Path of the first request; the process is ready when it is answered.
+    more : sequence of str
+        Further options.
 
     Attributes
     ----------
@@ -59,12 +63,17 @@ class ReviewProcess:
     """
 
     def __init__(
-        self, made: Path, bundle: Path, labels: Path, ready: str = "/api/spectrum/0"
+        self,
+        made: Path,
+        model: str | Path,
+        labels: Path,
+        ready: str = "/api/spectrum/0",
+        more: Sequence[str] = (),
     ) -> None:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         options: dict[str, str | Path | int] = {
-            "--model": bundle,
+            "--model" if isinstance(model, Path) else "--url": model,
             "--coadds": made / "sky",
             "--labels": labels,
             "--scanner": "abc",
@@ -72,7 +81,7 @@ class ReviewProcess:
         }
         texts = [str(one) for pair in options.items() for one in pair]
         self._ready = ready
-        self._command = [sys.executable, "-m", "review", str(made / "night"), *texts]
+        self._command = [sys.executable, "-m", "review", str(made / "night"), *texts, *more]
         self.start()
 
     @property

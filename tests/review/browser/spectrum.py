@@ -1,11 +1,14 @@
 """What is drawn of a spectrum: a closer look, and nothing in the place of what cannot be had."""
 
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
+from tests.review.browser.conftest import ReviewProcess
 from tests.review.browser.looking import Looking
+from tests.service.conftest import free_port
 
 WITH_SEGMENTS = "[...state.rows].find((row) => state.columns.cause[row] > 0)"
 
@@ -158,6 +161,30 @@ def test_k_shows_the_neighbours_and_leads_to_those_of_the_night(looking: Looking
     button.click()
     expect(looking.page.locator("#title")).to_contain_text(targetid)
     expect(night.first.get_by_role("button")).not_to_have_text(targetid)
+
+
+def test_a_service_that_is_away_is_said_and_everything_else_goes_on(
+    page: Page, made: Path, exposures: list[int], tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    server = ReviewProcess(made, url, tmp_path / "labels.sqlite")
+    try:
+        looking = Looking(page, server.address)
+        looking.open()
+        first, second = looking.rows[:2]
+        missing = page.locator("#missing")
+        expect(missing).to_contain_text("There is no reconstruction")
+        expect(missing).to_contain_text(f"the service at {url} is away")
+        expect(page.locator("#map-legend")).to_contain_text("--model")
+        looking.press("k", "e")
+        expect(page.locator("#no-neighbours")).to_contain_text("--model")
+        expect(page.locator("#exposures canvas")).to_have_count(2)
+
+        looking.press("5")
+        looking.expect_drawn(second)
+        assert looking.stored()[first]["interest"] == 5
+    finally:
+        server.kill()
 
 
 @pytest.mark.parametrize(("key", "part"), [("e", "exposures"), ("k", "neighbours")])

@@ -177,7 +177,7 @@ def test_targets_that_should_have_scores_and_have_none_are_counted(
     application: Application, client: TestClient
 ) -> None:
     spectra = make_spectra(6)
-    # Sky fibres and redshifts beyond the model's range are not counted: only the first two are.
+    # Sky fibers and redshifts beyond the model's range are not counted: only the first two are.
     spectra.z[:2] = np.nan
     spectra.z[2:4] = 2.5, np.nan
     spectra.status[3] = int(Status.NOT_TARGET)

@@ -37,7 +37,7 @@ def served(bundle: Path, petal: Petal) -> Scores:
 
 @pytest.fixture(scope="session")
 def kind(odd_sky: Path, served: Scores) -> NDArray[np.str_]:
-    """What was injected in each of these spectra; ``unknown`` for sky fibres."""
+    """What was injected in each of these spectra; ``unknown`` for sky fibers."""
     return Truth.read(odd_sky / "truth.csv").kinds(served.targetid)
 
 

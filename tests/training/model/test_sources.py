@@ -217,3 +217,13 @@ def test_a_plan_with_an_address_is_read_from_there_once(
     every = np.arange(len(here.rows))
     np.testing.assert_array_equal(first.take(every), here.take(every))
     assert first.simulated
+
+
+def test_petals_that_a_folder_and_its_plan_name_count_once(
+    sky: Path, plan: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = len(find_petals(sky))
+    assert len(find_sources([plan, copy])) == number
+    assert len(find_sources([copy, plan])) == number
+    monkeypatch.chdir(copy.parent)
+    assert len(find_sources([copy, copy.name])) == number

@@ -1,11 +1,15 @@
 """A spectrum of the paper agrees if it is found, and is said to be what the paper says."""
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from training.reproduction.agreement import ComparedSpectrum, Found
 from training.reproduction.published import PublishedSpectrum
+from training.reproduction.recipe_scores import rank_among
+from training.reproduction.report import _described  # pyright: ignore[reportPrivateUsage]
 
 FOUND = Found(
     z=0.1,
@@ -19,6 +23,14 @@ FOUND = Found(
 )
 OUTLIER = PublishedSpectrum(targetid=1, figure="10", what="a star", rank=1)
 INLIER = PublishedSpectrum(targetid=1, figure="2", what="a galaxy", snr=33.0, wmse=1.2)
+
+
+def test_a_spectrum_without_a_p_value_is_not_the_most_anomalous() -> None:
+    values = np.array([0.3, np.nan, 0.1])
+    assert [rank_among(values, value) for value in values] == [2, None, 1]
+    faint = replace(FOUND, p_value=math.nan, rank={"wmse": 700, "nof": 800, "p_value": None})
+    assert "– (–)" in _described(faint)
+    assert not agrees(OUTLIER, replace(FOUND, rank={"wmse": None, "nof": 1, "p_value": 1}))
 
 
 def agrees(paper: PublishedSpectrum, *found: Found | None, spectra: int = 1000) -> bool:

@@ -23,7 +23,7 @@ def injected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated release: two petals of a tile, two healpix files, and their catalogues."""
     folder = tmp_path_factory.mktemp("release")
-    simulate(folder, 2, SEED, 0.5, layouts=("tiles", "healpix"), fibres=60, zcatalog=True)
+    simulate(folder, 2, SEED, 0.5, layouts=("tiles", "healpix"), fibers=60, zcatalog=True)
     return folder
 
 

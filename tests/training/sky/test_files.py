@@ -36,7 +36,7 @@ def test_a_coadd_has_the_images_of_three_cameras(injected: Path) -> None:
         assert header(coadd, f"{camera}_FLUX")["BUNIT"] == "10**-17 erg/(s cm2 Angstrom)"
 
 
-def test_a_coadd_lists_targets_and_sky_fibres(injected: Path) -> None:
+def test_a_coadd_lists_targets_and_sky_fibers(injected: Path) -> None:
     coadd = find_petals(injected)[0].coadd
     fibermap = table(coadd, "FIBERMAP")
     assert len(fibermap) == len(table(coadd, "SCORES")) == 500

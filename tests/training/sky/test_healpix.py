@@ -82,7 +82,7 @@ def test_a_file_has_the_spectra_of_its_petal(release: Path, files: tuple[Path, P
 
 
 @pytest.mark.long
-def test_some_fibres_are_those_of_the_whole_petal(release: Path, injected: Path) -> None:
+def test_some_fibers_are_those_of_the_whole_petal(release: Path, injected: Path) -> None:
     some, whole = (find_petals(folder)[0].coadd for folder in (release / "tiles", injected))
     ids = table(whole, "FIBERMAP")["TARGETID"]
     rows = np.flatnonzero(np.isin(ids, table(some, "FIBERMAP")["TARGETID"]))
@@ -108,9 +108,9 @@ def test_the_truth_is_of_all_layouts(release: Path) -> None:
     assert set(ids) == set(rows["TARGETID"][rows["OBJTYPE"] == b"TGT"].tolist())
 
 
-def test_other_layouts_and_numbers_of_fibres_are_refused(tmp_path: Path) -> None:
+def test_other_layouts_and_numbers_of_fibers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="layout is 'petals'; expected tiles or healpix"):
         simulate(tmp_path / "sky", 1, SEED, layouts=("petals",))
-    with pytest.raises(ValueError, match="fibres is 501; expected 1 to 500"):
-        simulate(tmp_path / "sky", 1, SEED, fibres=501)
+    with pytest.raises(ValueError, match="fibers is 501; expected 1 to 500"):
+        simulate(tmp_path / "sky", 1, SEED, fibers=501)
     assert not (tmp_path / "sky").exists()

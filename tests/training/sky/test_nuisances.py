@@ -35,11 +35,11 @@ def test_systematics_are_in_their_ranges() -> None:
 
 def test_no_strength_is_no_systematic() -> None:
     for one in draw_systematics(np.random.default_rng(0), 0.0).values():
-        assert (one.variance, one.offset, one.fibre) == (1.0, 0.0, 0.0)
+        assert (one.variance, one.offset, one.fiber) == (1.0, 0.0, 0.0)
         assert not one.residual.any()
 
 
-def test_sky_fibres_show_the_variance_and_the_residuals() -> None:
+def test_sky_fibers_show_the_variance_and_the_residuals() -> None:
     rng = np.random.default_rng(4)
     systematics = draw_systematics(rng, 1.0)
     frames = observe(rng, np.zeros((60, 7781)), np.ones(60), systematics)

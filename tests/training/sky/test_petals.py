@@ -28,7 +28,7 @@ def test_targetids_are_desis_and_unique(truth: dict[int, dict[str, str]], inject
     assert all(targetid > 2**53 for targetid in truth)
 
 
-def test_dead_fibres_have_no_data_and_a_status(made: tuple[SimulatedPetal, Targets]) -> None:
+def test_dead_fibers_have_no_data_and_a_status(made: tuple[SimulatedPetal, Targets]) -> None:
     petal, _ = made
     dead = petal.redshifts["ZWARN"] & (1 << 9) != 0
     assert dead.any()

@@ -179,7 +179,7 @@ def write_report(
         notes=notes,
         toplist=ReportTable.of(toplist, _LISTED, links="VIEWER"),
         instrument=instrument,
-        places=_places(folder / INSTRUMENT),
+        places=_outstanding(folder / INSTRUMENT),
         petals=ReportTable.of(summary, _PETALS),
     )
     path = folder / REPORT
@@ -249,7 +249,7 @@ def _portrait(spectrum: Spectra, client: Client, caption: str) -> ReportPicture:
     return ReportPicture(content.getvalue(), caption)
 
 
-def _places(path: Path) -> ReportTable | None:
+def _outstanding(path: Path) -> ReportTable | None:
     """Return the places of the instrument that stand out; None where there is no such table."""
     if not path.exists():
         return None

@@ -121,6 +121,7 @@ class Night:
         # Set while no petal is to be begun and no request to be retried.
         self._over = threading.Event()
         self._stopped = False
+
         self._client = client
         self._retrying_client = RetryingClient(client, self._over)
         self._workers = workers

@@ -1,0 +1,54 @@
+"""People log in with a token, and out again."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.review.browser.conftest import ReviewProcess
+from tests.review.browser.looking import Looking
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def guarded(made: Path, bundle: Path, tmp_path: Path) -> Iterator[str]:
+    """Address of a review with tokens."""
+    (tmp_path / "tokens").write_text(TOKEN)
+    more = ("--tokens", str(tmp_path / "tokens"))
+    server = ReviewProcess(made, bundle, tmp_path / "labels.sqlite", "/readyz", more)
+    yield server.address
+    server.kill()
+
+
+def log_in(page: Page, token: str) -> None:
+    page.get_by_label("Your name").fill("XYZ")
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_a_scanner_logs_in_labels_and_logs_out(page: Page, guarded: str) -> None:
+    page.goto(guarded)
+    assert page.url == f"{guarded}/login"
+    log_in(page, "not the token")
+    expect(page.get_by_role("alert")).to_contain_text("no token of this review")
+    log_in(page, TOKEN)
+    looking = Looking(page, guarded)
+    looking.wait()
+    expect(page.locator("#night")).to_contain_text("scanner XYZ")
+
+    looking.press("4")
+    page.wait_for_function("document.querySelector('#progress').innerText.includes('1 labelled')")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url(re.compile("/login$"))
+    page.goto(guarded)
+    assert page.url == f"{guarded}/login"
+
+
+def test_whoever_guesses_waits(page: Page, guarded: str) -> None:
+    page.goto(guarded)
+    for _ in range(6):
+        log_in(page, "not the token")
+    expect(page.get_by_role("alert")).to_contain_text("too many wrong tokens; wait")
