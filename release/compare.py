@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     compare(options.a, options.b, options.output, options.top, options.overwrite)
-    print((options.output / TEXT).read_text(), end="")
+    print((options.output / TEXT).read_text("utf-8"), end="")
     return 0
 
 
@@ -82,6 +82,6 @@ def compare(
     with publishing(output, TABLE, overwrite) as folder:
         comparison = CatalogueComparison.of(read_ranking(a), read_ranking(b), top)
         comparison.table().write(folder / TABLE, format="ascii.ecsv")
-        (folder / TEXT).write_text(comparison.text())
+        (folder / TEXT).write_text(comparison.text(), encoding="utf-8", errors="backslashreplace")
         (folder / PICTURE).write_bytes(ComparisonPicture(comparison).png())
     return comparison

@@ -10,6 +10,7 @@ FREE: Final = 5
 """Wrong tokens of an address before it waits."""
 LONGEST: Final = 60.0
 """Seconds."""
+_DOUBLINGS: Final = 6  # of one second, to more than the longest
 _FORGOTTEN: Final = 600.0
 _MOST: Final = 1000
 
@@ -23,7 +24,7 @@ class _Guesses:
     def until(self) -> float:
         """When the address may try again."""
         over = self.wrong - FREE
-        return self.last + (min(2.0**over, LONGEST) if over >= 0 else 0.0)
+        return self.last + (min(2.0 ** min(over, _DOUBLINGS), LONGEST) if over >= 0 else 0.0)
 
 
 class Throttle:

@@ -208,8 +208,10 @@ class _Collection:
             self.tables,
             earlier_versions(output, cards["VERSION"]),
         )
-        (folder / README).write_text(readme.text())
-        (folder / CHECKSUMS).write_text(_checksums(folder))
+        # Names of files may be no text.
+        text = readme.text().encode("utf-8", "backslashreplace")
+        (folder / README).write_bytes(text)
+        (folder / CHECKSUMS).write_text(_checksums(folder), encoding="utf-8")
         return readme
 
     def _write_partition(

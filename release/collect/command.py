@@ -63,6 +63,8 @@ def _run(options: argparse.Namespace) -> int:
         raise InputError(f"--catalogue-version {options.catalogue_version} is not X.Y, as 1.0")
     if options.specprod and not _SPECPROD.fullmatch(options.specprod):
         raise InputError(f"--specprod {options.specprod} is no name of a production, as iron")
+    if not (options.note.isascii() and options.note.isprintable()):
+        raise InputError(f"--note {options.note!r} is not printable ASCII, as FITS headers must be")
 
     readme = collect(
         options.tables,

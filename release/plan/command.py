@@ -170,7 +170,8 @@ def _write_missing(output: Path, missing: Sequence[str]) -> None:
     if not missing:
         path.unlink(missing_ok=True)
         return
-    path.write_text("".join(f"{line}\n" for line in missing))
+    text = "".join(f"{line}\n" for line in missing)
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
     print(f"missing, so not planned: {len(missing):,}; all are in {path}:")
     for line in missing[:_SHOWN]:
         print("  " + line.replace("\t", ": "))

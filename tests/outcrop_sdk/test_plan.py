@@ -147,6 +147,8 @@ def test_a_plan_of_no_petals_is_a_plan(tmp_path: Path) -> None:
         "coadd-1.fits/",
         "coadd-1.txt",
         f"{'a' * 1000}.fits",
+        f"{'a' * 196}.fits",
+        f"{'é' * 101}/coadd-1.fits",
     ],
 )
 @pytest.mark.parametrize("name", ["coadd", "redrock"])

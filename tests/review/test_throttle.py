@@ -73,3 +73,9 @@ def test_many_addresses_are_kept_in_bounded_memory(throttle: Throttle, clock: Cl
     assert throttle.wait("192.0.2.9") == LONGEST
     clock.now += 601
     assert throttle.wait("192.0.2.9") == 0
+
+
+def test_the_longest_wait_stays_whoever_guesses_for_a_day(throttle: Throttle) -> None:
+    for _ in range(2000):
+        throttle.wrong("192.0.2.1")
+    assert throttle.wait("192.0.2.1") == LONGEST

@@ -154,8 +154,9 @@ def read_sample(paths: Sequence[str | Path], config: Config, cache: Path) -> Res
 def read_samples(
     paths: Sequence[str | Path], configs: Sequence[Config], cache: Path
 ) -> list[RestSample]:
-    """Read a sample for each configuration, as `read_sample`; each petal is opened once.
+    """Read a sample for each configuration, as `read_sample`.
 
+    A petal is read for one after the other, while its copy is still in the cache of remote files.
     Petals are drawn by the seed of the first configuration.
     """
     sources = find_sources(paths)

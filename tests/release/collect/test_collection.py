@@ -1,5 +1,6 @@
 """A catalogue has every row of the release once, in both formats, with what identifies it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from astropy.io import fits
 
 from outcrop import InputError
 from outcrop.night.discoveries import q_values
+from release.__main__ import main
 from release.collect.collection import CollectOptions, collect
 from release.collect.positions import pixels
 from release.collect.readme import Readme
@@ -330,3 +332,20 @@ def test_nothing_is_half_written_by_a_killed_process(tables: Path, tmp_path: Pat
     assert killed
     assert start(tables, output).wait() == 0
     assert [path.name for path in output.iterdir()] == ["v1.0"]
+
+
+@pytest.mark.parametrize("note", ["première", "two\nlines"])
+def test_a_note_that_no_header_can_have_is_refused_by_name(
+    tables: Path, note: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["collect", str(tables), "--output", str(tables.parent / "vac"), "--note", note]
+    assert main(arguments) == 1
+    assert "is not printable ASCII, as FITS headers must be" in capsys.readouterr().err
+    assert not (tables.parent / "vac").exists()
+
+
+def test_a_damaged_table_whose_name_is_no_text_is_named(tables: Path) -> None:
+    damaged = Path(os.fsdecode(os.fsencode(tables) + b"/outliers-\xff.fits"))
+    damaged.write_bytes(b"SIMPLE")
+    folder, _ = collected(tables, allow_missing=True)
+    assert "outliers-\\udcff.fits" in (folder / "README.md").read_text("utf-8")

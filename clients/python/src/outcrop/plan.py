@@ -40,6 +40,7 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,16}", re.ASCII)
 _NOT_PLAIN: Final = re.compile(r"(?:^|[\s\[{,:-])(?:[&*][\w-]|!(?!!omap$)\S)")
 _NUMBERS: Final = ("healpix", "uniqpix", "tileid", "petal", "spectra", "size")
 _LONGEST_PATH: Final = 1000
+_LONGEST_NAME: Final = 200  # bytes: file systems have 255, and temporary names are longer
 _DEEPEST: Final = 4
 _REMEDY: Final = "make a plan with python -m release plan"
 
@@ -297,6 +298,11 @@ def _check_path(name: str, path: object) -> None:
         raise InputError(
             f"{name} is {_shown(path)}; expected a path below the root, without .. and with single "
             "slashes"
+        )
+    if max(len(part.encode()) for part in path.split("/")) > _LONGEST_NAME:
+        raise InputError(
+            f"{name} is {_shown(path)}; expected a path whose folders and file have names of up to "
+            f"{_LONGEST_NAME} bytes"
         )
     if not path.endswith((".fits", ".fits.gz")):
         raise InputError(
