@@ -16,6 +16,7 @@ def measure(workload: Workload) -> list[Target | ResultTable]:
         for engine in ENGINES
         if engine != "processes"
     }
+
     targets = [
         Target(
             f"a release, two workers of {engine} over one",

@@ -278,6 +278,7 @@ class _Run:
                 "its scores for DESI results",
                 result.name,
             )
+
         if result.state == SCORED:
             totals.scored += 1
             totals.spectra += result.spectra
