@@ -73,6 +73,7 @@ RUN --mount=type=secret,id=pip_cert set -eu; \
     VIRTUAL_ENV=/venv /build/tools/bin/uv pip install --require-hashes -r /build/release.txt; \
     find /venv -type d -name tests ! -path '*/astropy/tests' -prune -exec rm -r {} +
 COPY release release
+COPY deploy/start-release.sh .
 
 # The image of a release: `make image-release`. Its processes run in any folder.
 FROM base AS release
@@ -83,15 +84,14 @@ LABEL org.opencontainers.image.title="Outcrop, for whole releases" \
       org.opencontainers.image.licenses="BSD-3-Clause" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# NUMBA_CACHE_DIR: read, never written; its functions are compiled for any x86-64-v3 CPU.
 ENV PYTHONPATH=/app \
     PYTHONSAFEPATH=1 \
-    HOME=/tmp \
-    NUMBA_CACHE_DIR=/app/numba
+    HOME=/tmp
 COPY --from=build-release /venv /venv
 COPY --from=build-release /app /app
 COPY --from=build-release /model /model
 USER 10001:10001
+ENTRYPOINT ["/bin/sh", "/app/start-release.sh"]
 CMD ["python", "-m", "release", "--help"]
 
 FROM base

@@ -150,7 +150,8 @@ def script(
         Whether the image is run by podman-hpc, not by shifter.
     """
     here, output = folders[:2]
-    container = "shifter"
+    # shifter does not run the image's entry point.
+    container = "shifter /bin/sh /app/start-release.sh"
     directives = f"#SBATCH --image={image}\n#SBATCH --module=mpich\n"
     if podman:
         volumes = (f"--volume={folder}:{folder}" for folder in dict.fromkeys(folders))

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from deploy import sbom
-from deploy.image import BUILDERS, build, find_builder
+from deploy.image import BUILDERS, RELEASE, build, find_builder
 from model_store.bundle import Bundle
 from outcrop import Client, Spectra
 from scoring.scorer import Scorer
@@ -38,6 +38,7 @@ from tests.service.conftest import free_port
 pytestmark = pytest.mark.timeout(3600)
 IMAGE = "localhost/outcrop:test"
 MODEL_IMAGE = "localhost/outcrop-model:test"
+RELEASE_IMAGE = "localhost/outcrop-release:test"
 STAND_IN = "localhost/outcrop-base:stand-in"
 TOKEN = "for-this-test-only"
 _UNWANTED = ("doc", "locale", "man")
@@ -183,6 +184,23 @@ print(all((app.PACKAGES / name).is_file() for name in app._VENDOR.values()))
 print((app.STATIC / "index.html").is_file())
 print(all(Path(one.__cached__).is_file() for one in (__main__, app, bundled_model)))
 """
+
+
+def test_the_image_of_a_release_runs_in_any_folder_and_has_no_mpi(builder: str, base: str) -> None:
+    build(builder, RELEASE_IMAGE, base=base, target=RELEASE)
+
+    code = (
+        "import os; os.chdir('/'); import mpi4py, pyarrow.dataset, s3fs, release.petal; "
+        "from importlib.util import find_spec; "
+        "print([bool(find_spec(name)) for name in ('distributed', 'parsl', 'mpich')]); "
+        "print(len(os.listdir(os.environ['NUMBA_CACHE_DIR'])) > 0)"
+    )
+    entry = ("/bin/sh", "/app/start-release.sh", "python")
+    assert run_once(builder, RELEASE_IMAGE, *entry, "-c", code).split("\n")[:2] == [
+        "[True, True, False]",
+        "True",
+    ]
+    assert "collect" in run_once(builder, RELEASE_IMAGE, *entry, "-m", "release", "--help")
 
 
 def test_the_review_is_inside_with_its_packages(builder: str, image: str) -> None:

@@ -53,7 +53,7 @@ def test_script_scores_a_plan_where_srun_starts_three_ranks(
     place.mkdir()
     # srun's own options end where the container begins.
     stand_in(place, "srun", 'while [[ $1 == --* ]]; do shift; done; exec mpiexec -n 3 "$@"')
-    stand_in(place, "shifter", 'exec "$@"')
+    stand_in(place, "shifter", 'shift 2; exec "$@"')
 
     done = subprocess.run(
         ["bash", "-c", script],
