@@ -1,10 +1,12 @@
 """Release model: the model that scores a release, open in one process."""
 
 import functools
+from pathlib import Path
 
 from explanation.explainer import Explainer
 from model_store.bundle import Bundle
 from outcrop import Scores, Spectra
+from outcrop.desi import warn_if_simulated
 from outcrop.explanations import Explanations
 from scoring.scorer import Scorer
 
@@ -21,6 +23,15 @@ class ReleaseModel:
         self._bundle = bundle
         self._scorer = Scorer(bundle, threads=1)
         self.model = self._scorer.model
+        self._warned = False
+
+    def warn_once(self, coadd: Path) -> bool:
+        """Warn as `outcrop.desi.warn_if_simulated`, and return that, at the first call only.
+
+        All petals of a release are simulated or none is, and it takes as long as reading a table.
+        """
+        first, self._warned = not self._warned, True
+        return first and warn_if_simulated(self.model, coadd)
 
     def score(self, spectra: Spectra, /) -> Scores:
         """Score spectra; one row for each, in order."""

@@ -26,7 +26,6 @@ import numpy as np
 from model_store.bundle import Bundle, BundleError
 from outcrop import OutcropError, Petal
 from outcrop._fits import FitsFile
-from outcrop.desi import warn_if_simulated
 from outcrop.night.tables import is_table_of, make_table
 from outcrop.remote import fetch, fingerprint
 
@@ -125,7 +124,7 @@ class PetalResult:
     message : str
         Why it was not scored.
     foreign : bool
-        Whether the model is of a simulated sky, and the petal is not.
+        Whether the model is of a simulated sky, and the petal, the first of its process, is not.
     """
 
     name: str
@@ -177,7 +176,7 @@ def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
     try:
         _remove_remains(task.table)
         with fetch(task.redrock) as redrock, fetch(task.coadd) as coadd:
-            foreign = warn_if_simulated(model.model, coadd)
+            foreign = model.warn_once(coadd)
             scores = make_table(
                 *(task.table, Petal(coadd, redrock), model.model, model),
                 task.options.allow_mismatch,
