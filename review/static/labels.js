@@ -27,17 +27,26 @@ function place({ identity, scanner }) {
   return `${WAITING}${identity} ${scanner}`;
 }
 
+/** Return what the tab keeps from load to load; null where the browser is set to keep nothing. */
+function kept() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
 /** Write down which labels wait: a reload would lose them. */
 function writeWaiting() {
   const name = place(state.night);
-  if (queue.length) sessionStorage.setItem(name, JSON.stringify(queue));
-  else sessionStorage.removeItem(name);
+  if (queue.length) kept()?.setItem(name, JSON.stringify(queue));
+  else kept()?.removeItem(name);
 }
 
 /** Go on with labels that waited when the page was loaded again. */
 export function restoreWaiting() {
   const name = place(state.night);
-  const found = JSON.parse(sessionStorage.getItem(name) ?? "[]");
+  const found = JSON.parse(kept()?.getItem(name) ?? "[]");
   for (const item of found) {
     const { row, ...fields } = item.content;
     const known = state.labels.get(row) ?? null;
@@ -47,7 +56,7 @@ export function restoreWaiting() {
   }
   if (found.length) send();
 
-  const others = Object.keys(sessionStorage).filter((one) => one.startsWith(WAITING) && one !== name);
+  const others = Object.keys(kept() ?? {}).filter((one) => one.startsWith(WAITING) && one !== name);
   if (others.length) {
     set({ notice: "Labels of another night or scanner wait in this tab: open that night to send them." });
   }

@@ -131,6 +131,18 @@ def test_a_label_that_waited_for_a_reload_can_be_taken_back(looking: Looking) ->
     assert stored.get(second, {}).get("interest") is None
 
 
+def test_labels_are_given_where_the_browser_keeps_nothing(looking: Looking) -> None:
+    looking.page.add_init_script(
+        """Object.defineProperty(window, "sessionStorage", {
+          get() { throw new DOMException("blocked", "SecurityError"); } });"""
+    )
+    looking.open()
+    first, second = looking.rows[:2]
+    looking.press("3")
+    looking.expect_drawn(second)
+    assert looking.stored()[first]["interest"] == 3
+
+
 def test_labels_of_another_night_stay_in_the_tab_and_are_named(looking: Looking) -> None:
     kept = json.dumps([{"content": {"row": 0, "interest": 5}, "tries": 1}])
     write = "text => sessionStorage.setItem('outcrop labels another abc', text)"

@@ -54,9 +54,9 @@ _EXAMPLE: Final = """\
 examples:
   outcrop score --coadd coadd-0-80613-thru20210324.fits \\
                 --redrock redrock-0-80613-thru20210324.fits --output outliers.fits
-  outcrop score --output outliers.fits \\
-                --coadd s3://desidata/dr1/SPECTRO/coadd-main-bright-10016.fits \\
-                --redrock s3://desidata/dr1/SPECTRO/redrock-main-bright-10016.fits
+  S3=s3://desidata/dr1/spectro/redux/iron/healpix/main/bright/100/10016
+  outcrop score --coadd $S3/coadd-main-bright-10016.fits \\
+                --redrock $S3/redrock-main-bright-10016.fits --output outliers.fits
   outcrop night tiles/cumulative --output outliers
   outcrop plot --coadd coadd-0-80613-thru20210324.fits \\
                --redrock redrock-0-80613-thru20210324.fits --targetid 39633345008634465

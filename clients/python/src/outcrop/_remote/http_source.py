@@ -64,14 +64,25 @@ class HttpSource:
             ) from error
         except aiohttp.ClientSSLError as error:
             raise InputError(
-                f"{url}: no secure connection: {error}; a certificate of your own is named by "
-                "SSL_CERT_FILE"
+                f"{url}: no secure connection: {_reason(error)}; SSL_CERT_FILE names certificates "
+                "of your own"
             ) from error
         # RuntimeError: aiohttp's for a connection that was closed meanwhile.
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             if isinstance(error, InputError | WireError):
                 raise
-            raise ConnectionFailed(f"{url}: {error or type(error).__name__}") from error
+            raise ConnectionFailed(
+                f"{url} cannot be read: {_reason(error)}; is the address right, and this machine "
+                "online?"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    # aiohttp's own text has the place of an object in memory.
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        cause = error.certificate_error
+    return str(cause) or type(cause).__name__
 
 
 @cache
