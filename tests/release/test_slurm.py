@@ -150,9 +150,9 @@ def test_more_nodes_are_asked_for_where_the_time_is_short() -> None:
     # In each of 127 processes; 12 bytes of each pixel at 1 GB/s; and a half more.
     needed = 1.5 * (28e6 / (127 * 100) + 28e6 * 12 * (2751 + 2326 + 2881) / 1e9)
     assert needed < day.seconds < needed + 900
-    assert hour.nodes == 2
+    assert hour.nodes == 3
     assert hour.seconds <= 3600
-    assert Estimate.of(WHOLE, 1, 100.0, 1e9).seconds > 3600
+    assert Estimate.of(WHOLE, 2, 100.0, 1e9).seconds > 3600
 
 
 def test_time_that_no_number_of_nodes_keeps_is_refused() -> None:
