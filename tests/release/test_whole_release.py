@@ -5,6 +5,7 @@ On each, one process is killed in between. The catalogues made of the tables are
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
@@ -24,7 +25,7 @@ PETALS, SPECTRA = 200, 20
 def planned(once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
         layouts = ("tiles", "healpix")
-        simulate(folder, PETALS // 2, seed=5, anomalies=0.05, layouts=layouts, fibres=SPECTRA)
+        simulate(folder, PETALS // 2, seed=5, anomalies=0.05, layouts=layouts, fibers=SPECTRA)
 
     root = once("whole_release", make)
     path = tmp_path_factory.mktemp("plan") / "plan.ecsv"
@@ -68,12 +69,13 @@ def test_whole_release_is_the_same_from_every_engine(
     one, other = (
         _catalogue(folder, planned, tmp_path / f"vac-{folder.name}") for folder in (scored, output)
     )
-    assert one.count_rows() == PETALS * SPECTRA
-    assert one.to_table().equals(other.to_table())
+    assert len(one) == PETALS * SPECTRA
+    # As text: NaN is not equal to NaN.
+    assert list(map(repr, one)) == list(map(repr, other))
 
 
-def _catalogue(scored: Path, planned: Path, output: Path) -> ds.Dataset:
+def _catalogue(scored: Path, planned: Path, output: Path) -> list[dict[str, Any]]:
     """Collect tables; return the catalogue's rows."""
     command = ["collect", scored, "--plan", planned, "--output", output]
     assert __main__.main([*map(str, command), "--specprod", "simulated"]) == 0
-    return ds.dataset(output / "v1.0" / "parquet", partitioning="hive")
+    return ds.dataset(output / "v1.0" / "parquet", partitioning="hive").to_table().to_pylist()

@@ -20,8 +20,9 @@ def test_a_release_is_collected_and_compared(
     output = tmp_path / "vac"
     assert main(["collect", str(tables), "--output", str(output)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "10 rows of 4 tables, 9 targets, 9 eligible rows, 2 flagged"
-    assert printed[1].startswith("discoveries at a false discovery rate of 0.1: 2 of 8 targets")
+    assert printed[0] == "10 rows of 4 tables, 9 targets"
+    assert printed[1].startswith("2 of 9 eligible rows are flagged")
+    assert printed[2].startswith("discoveries at a false discovery rate of 0.1: 2 of 8 targets")
     assert printed[-1] == f"{output}/v1.0"
 
     (tables / HEALPIX / "outliers-main-bright-10000.fits").unlink()
