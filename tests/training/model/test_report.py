@@ -15,6 +15,7 @@ from training.model.dataset import RestSample
 from training.model.fit import Epoch
 from training.model.report import to_draw, typical, write_report
 from training.model.scored import Scored
+from training.model.sources import PetalSource
 
 HISTORY = [
     Epoch(1e-3, -10.0, 2.0, -9.0, 2.1),
@@ -48,7 +49,7 @@ def stored(
     return RestSample(
         rows=rows,
         index=np.arange(len(rows)),
-        petals=(petal,),
+        petals=(PetalSource(str(petal.coadd), str(petal.redrock)),),
         folders=(folder,),
         tiles=("tile 1",),
         counts={},
