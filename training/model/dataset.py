@@ -8,6 +8,7 @@ again.
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -371,7 +372,10 @@ def _read_cached(source: PetalSource, config: Config, cache: Path) -> Path:
     limits = config.sample.model_dump(exclude={"spectra"})
     with reading(Petal(Path(source.coadd), Path(source.redrock))):
         key = key_of(*_CODE, config.grid, limits, source.identity())
-    return cached(cache / key, lambda folder: _write_petal(folder, source, config))
+        folder = cache / key
+        if folder.is_dir() and source.changed_since(folder.stat().st_mtime_ns):
+            shutil.rmtree(folder)
+    return cached(folder, lambda folder: _write_petal(folder, source, config))
 
 
 def _write_petal(folder: Path, source: PetalSource, config: Config) -> None:

@@ -1,8 +1,8 @@
 """Sources: the petals that a sample is drawn from, of folders and of plans.
 
 A petal of a folder is known by the paths, sizes and times of its files. A petal of a plan is known
-by its addresses and the size that the plan states: the files of a release do not change, and they
-need not stay where they were read once.
+by its addresses and the size that the plan states: its files need not stay where they were read
+once. Where they are local and were written anew since, they are read again.
 """
 
 import os
@@ -51,6 +51,11 @@ class PetalSource:
         stats = [(path.resolve(), path.stat()) for path in map(Path, (self.coadd, self.redrock))]
         return ";".join(f"{path}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats)
 
+    def changed_since(self, time_ns: int) -> bool:
+        """Return whether a local file of the petal that is there was written after a time."""
+        paths = [Path(one) for one in (self.coadd, self.redrock) if not is_remote(one)]
+        return any(path.stat().st_mtime_ns > time_ns for path in paths if path.exists())
+
     @contextmanager
     def opened(self) -> Iterator[Petal]:
         """Hold the petal's files: use them within a ``with`` block.
@@ -67,7 +72,7 @@ class PetalSource:
                 held.enter_context(fetch(address)) for address in (self.redrock, self.coadd)
             )
             petal = Petal(coadd, redrock)
-            if self.size >= 0 and not is_remote(self.coadd):
+            if self.size >= 0:
                 self._check_size(petal)
             yield petal
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,24 @@ def test_a_second_reading_of_a_plan_needs_no_file(plan: Path, copy: Path, tiny: 
     other = config.model_copy(update={"sample": Cuts(redshift_range=(0.1, 0.2))})
     with pytest.raises(TrainingError, match=r"4 of 4 petals are damaged.*does not exist"):
         read_sample([plan], other, cache_root())
+
+
+def test_a_local_coadd_that_is_reduced_again_is_read_again(
+    plan: Path, copy: Path, tiny: Path
+) -> None:
+    config = load_config(tiny)
+    first = read_sample([plan], config, cache_root())
+    rows = np.arange(len(first.rows))
+    before, _ = first.take(rows)
+
+    coadd = find_petals(copy)[0].coadd
+    size = coadd.stat().st_size
+    with fits.open(coadd, mode="update") as hdus:
+        flux: Any = hdus["R_FLUX"]
+        flux.data *= 2
+    assert coadd.stat().st_size == size
+    again = read_sample([plan], config, cache_root())
+    assert not np.array_equal(again.take(rows)[0], before)
 
 
 def test_a_plan_that_states_another_size_is_another_sample(
