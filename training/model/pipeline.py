@@ -50,6 +50,7 @@ from .export import export
 from .fit import Epoch, Rows, fit
 from .inliers import percentiles_of_nearest, scan_of_segments
 from .latent_map import latent_map
+from .memory import give_back
 from .report import to_draw, typical, write_report
 from .scored import Scored, classwise_wmse, score_rows
 from .vae import build
@@ -205,6 +206,7 @@ def fit_networks(sample: RestSample, parts: Split, config: Config, work: Path) -
     )
 
     encoder, decoder = export(vae, flux[parts.validation[:_PARITY_SPECTRA]])
+    give_back()
     return FittedNetworks(
         eigenspectra, (flux, ivar), encoder, decoder, OnnxVAE(encoder, decoder), history
     )
