@@ -44,8 +44,6 @@ def scan_of_segments(
     chosen = scored.choose(np.sort(order[:_RESIDUALS]))
     flux, ivar = (np.asarray(part[chosen.index]) for part in prepared)
 
-    plain = vae.decode(chosen.latent)
-    robust = robust_reconstruction(vae, flux, ivar, chosen.latent, plain)
-    return SegmentScan.fit(
-        flux, ivar, robust.reconstruction, chosen.rows["z"], chosen.rows["snr"], grid
-    )
+    latent = chosen.latent
+    robust = robust_reconstruction(vae, flux, ivar, latent, vae.decode(latent)).reconstruction
+    return SegmentScan.fit(flux, ivar, robust, chosen.rows["z"], chosen.rows["snr"], grid)

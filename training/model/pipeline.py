@@ -140,6 +140,7 @@ def fit_sample(sample: RestSample, output: str | Path, config: Config) -> Path:
 
     networks = fit_networks(sample, parts, config, work)
     density, training, members = fit_density(networks, sample, parts, config)
+    give_back()
     edges = decile_edges(training.latent)
     calibrated, held_out = calibrate(networks, density, edges, sample, parts, config)
     calibrating = held_out.choose(np.isin(held_out.index, parts.calibration))
