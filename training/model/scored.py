@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.calibration import Calibration, PValueInputs
-from scoring.raw_scorer import RawScorer, RawScores
+from scoring.raw_scorer import RawScorer
 
 SPECTYPES = ("GALAXY", "STAR", "QSO")
 _BLOCK = 2048
@@ -86,21 +86,15 @@ def score_rows(
     index : (n,) int64
     """
     flux, ivar = prepared
-    raws: list[RawScores] = []
+    found: list[tuple[NDArray[np.float32], ...]] = []
     # If there are no rows, one empty block gives the shapes.
     for start in range(0, max(len(index), 1), _BLOCK):
         block = index[start : start + _BLOCK]
-        raws.append(scorer.score(flux[block], ivar[block], rows["z"][block]))
+        raw = scorer.score(flux[block], ivar[block], rows["z"][block])
+        # Not the reconstructions, which would fill the memory.
+        found.append((raw.latent, raw.nof, raw.wmse, raw.boxcar_significance, raw.camera_offset))
 
-    return Scored(
-        index,
-        rows[index],
-        np.concatenate([raw.latent for raw in raws]),
-        np.concatenate([raw.nof for raw in raws]),
-        np.concatenate([raw.wmse for raw in raws]),
-        np.concatenate([raw.boxcar_significance for raw in raws]),
-        np.concatenate([raw.camera_offset for raw in raws]),
-    )
+    return Scored(index, rows[index], *map(np.concatenate, zip(*found, strict=True)))
 
 
 def classwise_wmse(scored: Scored) -> dict[str, dict[str, float]]:
