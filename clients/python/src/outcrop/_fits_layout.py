@@ -44,19 +44,6 @@ class HduLayout:
     header: bytes
 
 
-def check_layout(path: Path, stream: BinaryIO, size: int) -> int:
-    """Check that the HDUs of a file follow each other up to its end.
-
-    Parameters and errors are those of `read_layout`.
-
-    Returns
-    -------
-    int
-        Number of HDUs.
-    """
-    return sum(1 for _ in read_layout(path, stream, size))
-
-
 def read_layout(path: Path | str, stream: BinaryIO, size: int) -> Iterator[HduLayout]:
     """Yield the HDUs of a file, which follow each other up to its end.
 
