@@ -12,11 +12,10 @@ opened.
 
 import gzip
 import io
-import re
 import stat
 import struct
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +25,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ._fits_columns import FitsColumn, number_of, read_columns, row_type, scaled
 from ._fits_layout import BLOCK, HduLayout, read_layout
 from .errors import InputError
 
 _BLOCK_BYTES: Final = 1 << 18
 _GZIP: Final = b"\x1f\x8b"
 _PIXELS: Final = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-_FORMAT: Final = re.compile(r"(\d*)([LXBIJKAEDCMPQ]).*")
-# Logical values are the letters T and F. P and Q say where a variable number of values is, which
-# is not read.
-_TYPES: Final = {
-    **{"L": "S1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"},
-    **{"C": ">c8", "M": ">c16", "P": "V8", "Q": "V16"},
-}
 
 
 def _damage() -> tuple[type[BaseException], ...]:
@@ -228,12 +221,12 @@ class FitsFile:
         stored = np.dtype(_PIXELS[int(cards["BITPIX"])])
         axes = range(int(cards["NAXIS"]), 0, -1)
         shape = tuple(int(cards[f"NAXIS{axis}"]) for axis in axes)
-        scale, zero = _number(cards.get("BSCALE", "1")), _number(cards.get("BZERO", "0"))
+        scale, zero = number_of(cards.get("BSCALE", "1")), number_of(cards.get("BZERO", "0"))
 
         def rows(start: int, count: int) -> NDArray[Any]:
             data = np.empty((count, *shape[1:]), stored)
             self._read(layout.start + start * data[0].nbytes, data)
-            return _scaled(data, scale, zero)
+            return scaled(data, scale, zero)
 
         return _Image(shape, rows)
 
@@ -260,10 +253,8 @@ class FitsFile:
             if (kind := _kind(layout)) != "BINTABLE":
                 found = "an image" if kind == "IMAGE" else f"of the kind {kind}"
                 raise InputError(f"{self.path}: HDU {name} is {found}; expected a table")
-            sizes = ("TFIELDS", "NAXIS1", "NAXIS2")
-            fields, size, number = (int(layout.cards[keyword]) for keyword in sizes)
-            columns = [_Column.of(layout.cards, field + 1) for field in range(fields)]
-            rows = np.empty(number, _row_type(columns, size))
+            columns = read_columns(layout.cards)
+            rows = np.empty(int(layout.cards["NAXIS2"]), row_type(columns))
             self._read(layout.start, rows)
             return FitsTable(self.path, name, {column.name: column for column in columns}, rows)
 
@@ -299,7 +290,7 @@ class FitsTable:
     """A binary table; its columns are returned as native arrays. An index chooses rows."""
 
     def __init__(
-        self, path: Path, name: str, columns: Mapping[str, "_Column"], rows: NDArray[Any]
+        self, path: Path, name: str, columns: Mapping[str, FitsColumn], rows: NDArray[Any]
     ) -> None:
         self._path, self._name, self._columns, self._rows = path, name, columns, rows
 
@@ -359,79 +350,9 @@ class _Image:
     rows: Callable[[int, int], NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A column of a binary table.
-
-    Attributes
-    ----------
-    name : str
-    stored : numpy dtype
-        Of a row as it is in the file.
-    logical : bool
-    scale, zero : float
-        A value is the stored one times scale, plus zero.
-    """
-
-    name: str
-    stored: np.dtype[Any]
-    logical: bool
-    scale: float
-    zero: float
-
-    @staticmethod
-    def of(cards: Mapping[str, str], number: int) -> "_Column":
-        """Return a column of a header; ValueError where there is none."""
-        form = cards.get(f"TFORM{number}", "").strip("' ")
-        match = _FORMAT.fullmatch(form)
-        if match is None:
-            raise ValueError(f"TFORM{number} is {form}")
-        count, letter = int(match[1] or 1), match[2]
-
-        # A string is one value of many letters, and X has eight bits in a byte.
-        item = f"S{count}" if letter == "A" else _TYPES.get(letter, "u1")
-        length = {"A": 1, "X": -(-count // 8)}.get(letter, count)
-        return _Column(
-            cards.get(f"TTYPE{number}", f"{number}").strip("' ").upper(),
-            np.dtype(item if length == 1 else (item, length)),
-            letter == "L",
-            _number(cards.get(f"TSCAL{number}", "1")),
-            _number(cards.get(f"TZERO{number}", "0")),
-        )
-
-    def values(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Return what stored values stand for."""
-        return stored == b"T" if self.logical else _scaled(stored, self.scale, self.zero)
-
-
-def _row_type(columns: Sequence[_Column], size: int) -> np.dtype[Any]:
-    """Return the type of a row of a table; ValueError where it has not `size` bytes."""
-    if not size or size != sum(column.stored.itemsize for column in columns):
-        raise ValueError(f"its columns do not fill its rows of {size} bytes")
-    return np.dtype([(column.name, column.stored) for column in columns])
-
-
-def _scaled(stored: NDArray[Any], scale: float, zero: float) -> NDArray[Any]:
-    """Return the numbers that stored ones stand for; unsigned integers are stored as signed."""
-    if (scale, zero) == (1, 0):
-        return stored
-    native = stored.astype(stored.dtype.newbyteorder("="))
-    half = 1 << (8 * stored.dtype.itemsize - 1)
-    if scale == 1 and stored.dtype.kind == "i" and zero == half:
-        unsigned = np.dtype(f"u{stored.dtype.itemsize}")
-        return native.view(unsigned) ^ unsigned.type(half)
-    if scale == 1 and stored.dtype.kind == "u" and zero == -half:
-        return (native ^ np.uint8(half)).view(np.int8)
-    return native * np.float64(scale) + zero
-
-
 def _kind(layout: HduLayout) -> str:
     """Return IMAGE, BINTABLE or TABLE, whose numbers are written as text."""
     return layout.cards.get("XTENSION", "IMAGE").strip("' ")
-
-
-def _number(text: str) -> float:
-    return float(text.replace("D", "E"))
 
 
 def _by_name(path: Path, layouts: Iterable[HduLayout]) -> dict[str, HduLayout]:

@@ -73,7 +73,7 @@ def read_layout(path: Path | str, stream: BinaryIO, size: int) -> Iterator[HduLa
             )
 
         try:
-            cards = _cards(header)
+            cards = read_cards(header)
             name = cards.get("EXTNAME", "").strip("' ").upper() or (
                 f"{hdus}" if hdus else "PRIMARY"
             )
@@ -102,7 +102,7 @@ def _read_header(stream: BinaryIO) -> bytes:
     return b"".join(blocks)
 
 
-def _cards(header: bytes) -> dict[str, str]:
+def read_cards(header: bytes) -> dict[str, str]:
     """Return the values of a header as they are written, without comments, by keyword."""
     foreign = header.translate(None, _PRINTABLE)
     if foreign:
