@@ -195,6 +195,8 @@ def _petals(spectra: Spectra) -> NDArray[np.intp]:
     known = [column for column in (spectra.tileid, spectra.petal) if column is not None]
     if not known:
         return np.zeros(len(spectra), np.intp)
+    if all((column == column[:1]).all() for column in known):
+        return np.zeros(len(spectra), np.intp)
     numbers = np.unique(np.stack(known), axis=1, return_inverse=True)[1]
     return numbers.reshape(len(spectra))
 
