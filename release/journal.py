@@ -53,6 +53,8 @@ class Event:
         Most memory that its process has had, MB; 0 where that is unknown.
     message : str
         Why it failed or is set apart; or what runs.
+    window : int
+        Petals that a run submits at a time.
     process : str
         Host and process id.
     time : float
@@ -67,6 +69,7 @@ class Event:
     seconds: float = 0.0
     memory: int = 0
     message: str = ""
+    window: int = 0
     process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     time: float = field(default_factory=time.time)
 
@@ -109,10 +112,13 @@ class Record:
     last : Event
     begun : int
         How often it has been begun since it last ended.
+    window : int
+        Of the run that last began it.
     """
 
     last: Event
     begun: int = 0
+    window: int = 0
 
 
 def read_events(output: Path) -> list[Event]:
@@ -123,12 +129,16 @@ def read_events(output: Path) -> list[Event]:
 def read_records(events: list[Event]) -> Mapping[str, Record]:
     """Return what events say of each petal, by the path of its coadd."""
     records: dict[str, Record] = {}
+    window = 0
     for event in events:
+        if event.state == RUN:
+            window = event.window
         if event.petal:
             record = records.setdefault(event.petal, Record(event))
             record.last = event
             if event.state == BEGUN:
                 record.begun += 1
+                record.window = window
             elif event.state != SET_APART:
                 record.begun = 0
     return records

@@ -1,11 +1,18 @@
 """A run scores every petal once, whatever happens to files, disk and folder."""
 
+import contextlib
 import os
 import resource
 import shutil
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Collection
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,10 +24,10 @@ from astropy.io import fits
 
 from outcrop import FolderInUse, InputError, OutcropError
 from outcrop.night.folder_lock import locked
-from outcrop.plan import Plan
+from outcrop.plan import Plan, PlannedPetal
 from release.__main__ import main
-from release.journal import BEGUN, SET_APART, Event, Journal, read_events, read_records
-from release.petal import PetalTask, ScoringOptions
+from release.journal import BEGUN, SCORED, SET_APART, Event, Journal, read_events, read_records
+from release.petal import PetalResult, PetalTask, ScoringOptions
 from release.run import Totals, score_release
 from tests.release.conftest import SPECTRA, TILE, content, tables
 
@@ -238,7 +245,7 @@ def test_petals_that_ended_two_processes_are_scored_alone_and_last(
     for name in (once, *twice, *twice):
         Journal(tmp_path).write(Event(BEGUN, name))
     with ThreadPoolExecutor(2) as executor:
-        score_release(plan, executor, tmp_path, options, window=4)
+        score_release(plan, executor, tmp_path, options, window=3)
 
     events = [event for event in read_events(tmp_path) if event.petal][5:]
     begun = [event.petal for event in events if event.state == BEGUN]
@@ -247,6 +254,105 @@ def test_petals_that_ended_two_processes_are_scored_alone_and_last(
     assert once in begun[-4:-2]
     # One ends before the other begins, and after all others.
     assert [event.state for event in events[-4:]] == [BEGUN, "scored"] * 2
+
+
+class Job(Executor):
+    """An engine of which all processes end where one does, as an MPI job; without files.
+
+    Parameters
+    ----------
+    output : Path
+    deadly : str
+        A petal that ends its process.
+    lost : collection of int
+        Rounds in which a node is lost.
+    ends : bool
+        Whether the job is over then, as the run of an MPI job is too.
+
+    Attributes
+    ----------
+    rounds : list of int
+        Petals that were in progress at a time.
+    losses : int
+    """
+
+    def __init__(
+        self, output: Path, deadly: str = "", lost: Collection[int] = (), ends: bool = False
+    ) -> None:
+        self._journal, self._deadly, self._lost, self._ends = Journal(output), deadly, lost, ends
+        self._waiting: dict[str, Future[PetalResult]] = {}
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(0, self._round)
+        self.rounds: list[int] = []
+        self.losses = 0
+
+    def submit(self, fn: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        if self._ends and self.losses:
+            raise BrokenExecutor("the job is over")
+        (task,) = arguments
+        future: Future[Any] = Future()
+        with self._lock:
+            self._waiting[task.name] = future
+            # Once the run submits no more.
+            self._timer.cancel()
+            self._timer = threading.Timer(0.1, self._round)
+            self._timer.start()
+        return future
+
+    def _round(self) -> None:
+        with self._lock:
+            tasks, self._waiting = self._waiting, {}
+        for name in tasks:
+            self._journal.write(Event(BEGUN, name))
+
+        self.rounds.append(len(tasks))
+        lost = self._deadly in tasks or len(self.rounds) in self._lost
+        self.losses += lost
+        for name, future in tasks.items():
+            if lost:
+                future.set_exception(BrokenExecutor("a rank was killed"))
+            else:
+                self._journal.write(Event(SCORED, name))
+                future.set_result(PetalResult(name, SCORED, 1))
+
+
+def large_plan(petals: int) -> Plan:
+    names = (f"{number}-thru20210324.fits" for number in range(petals))
+    return Plan("/release", tuple(PlannedPetal(f"coadd-{n}", f"redrock-{n}") for n in names))
+
+
+def test_petals_that_were_lost_with_two_nodes_do_not_wait_for_each_other(
+    options: ScoringOptions, tmp_path: Path
+) -> None:
+    job = Job(tmp_path, lost=(1, 2))
+    totals = score_release(large_plan(36), job, tmp_path, options, window=36)
+    assert totals.scored == 36
+    assert job.rounds[:2] == [36, 36]
+    # In six rounds where this process is not held up; at most six petals in each.
+    assert len(job.rounds) <= 2 + 18
+    assert max(job.rounds[2:]) <= 6
+
+
+@pytest.mark.parametrize("windows", [[64], [64, 4, 2], [4, 64, 64, 9]])
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_petal_that_ends_every_job_takes_two_others_with_it_at_the_most(
+    options: ScoringOptions, tmp_path: Path, ends: bool, windows: list[int]
+) -> None:
+    plan, losses = large_plan(64), 0
+    deadly = plan.petals[17].coadd
+    for window in (*windows, *[windows[-1]] * 10):
+        job = Job(tmp_path, deadly, ends=ends)
+        with contextlib.suppress(OutcropError):
+            totals = score_release(plan, job, tmp_path, options, window=window)
+            break
+        losses += job.losses
+    else:
+        pytest.fail("it was never found")
+
+    assert deadly in totals.set_apart
+    assert len(totals.set_apart) <= 3
+    assert totals.waiting == 0
+    assert losses + job.losses <= 5
 
 
 def test_a_pool_that_is_broken_ends_the_run_with_the_reason(
