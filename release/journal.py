@@ -35,6 +35,11 @@ PLAN: Final = "run/plan.ecsv"
 _FOLDER: Final = "run/journal"
 
 
+def own_name() -> str:
+    """Return the name of this process in the journal: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 @dataclass(frozen=True)
 class Event:
     """A line of the journal.
@@ -70,7 +75,7 @@ class Event:
     memory: int = 0
     message: str = ""
     window: int = 0
-    process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    process: str = field(default_factory=own_name)
     time: float = field(default_factory=time.time)
 
 

@@ -29,7 +29,7 @@ from outcrop._fits import FitsFile
 from outcrop.night.tables import is_table_of, make_table
 from outcrop.remote import fetch, fingerprint
 
-from .journal import AGAIN, BEGUN, CURRENT, FAILED, SCORED, Event, Journal
+from .journal import AGAIN, BEGUN, CURRENT, FAILED, SCORED, Event, Journal, own_name, read_events
 
 if TYPE_CHECKING:
     from .model import ReleaseModel
@@ -174,7 +174,7 @@ def score_planned(task: PetalTask) -> PetalResult:
 
 def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
     try:
-        _remove_remains(task.table)
+        _remove_remains(task)
         with fetch(task.redrock) as redrock, fetch(task.coadd) as coadd:
             foreign = model.warn_once(coadd)
             scores = make_table(
@@ -271,10 +271,32 @@ def _unusable(task: PetalTask, error: OSError) -> PetalResult:
     return PetalResult(task.name, UNUSABLE, message=message)
 
 
-def _remove_remains(table: Path) -> None:
-    """Remove what a process that was killed has left of a table."""
-    for remains in table.parent.glob(f".{table.name}.*.tmp"):
-        remains.unlink(missing_ok=True)
+def _remove_remains(task: PetalTask) -> None:
+    """Remove what processes that were killed have left of a table.
+
+    Dask begins a petal anew where it has lost sight of a worker, which may be writing the table.
+    """
+    found = list(task.table.parent.glob(f".{task.table.name}.*.tmp"))
+    if not found:
+        return
+    begun = {e.process for e in read_events(Path(task.output)) if e.petal == task.name}
+    if not any(map(_may_live, begun - {own_name()})):
+        for remains in found:
+            remains.unlink(missing_ok=True)
+
+
+def _may_live(process: str) -> bool:
+    """Return whether a process of the journal may be running, here or on another host."""
+    host, _, number = process.rpartition(":")
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 @contextmanager

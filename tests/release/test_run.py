@@ -4,6 +4,8 @@ import contextlib
 import os
 import resource
 import shutil
+import socket
+import subprocess
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import (
@@ -396,8 +398,31 @@ def test_what_a_killed_process_left_of_a_table_is_removed(
     table.parent.mkdir(parents=True)
     remains = table.with_name(f".{table.name}.0123.tmp")
     remains.write_bytes(b"half a table")
+    Journal(tmp_path).write(Event(BEGUN, plan.petals[0].coadd, process=killed_process()))
     assert score(plan, tmp_path, options).complete
     assert not remains.exists()
+
+
+@pytest.mark.parametrize("host", [socket.gethostname(), "another.host"])
+def test_what_a_process_that_may_live_is_writing_is_kept(
+    plan: Plan, options: ScoringOptions, score: Score, tmp_path: Path, host: str
+) -> None:
+    table = PetalTask(plan.petals[0].coadd, "", "", str(tmp_path), options).table
+    table.parent.mkdir(parents=True)
+    written = table.with_name(f".{table.name}.0123.tmp")
+    written.write_bytes(b"half a table")
+    # As of a worker of dask that was only lost from sight: the parent of this process lives.
+    living = Event(BEGUN, plan.petals[0].coadd, process=f"{host}:{os.getppid()}")
+    Journal(tmp_path).write(living)
+    assert score(plan, tmp_path, options).complete
+    assert written.read_bytes() == b"half a table"
+
+
+def killed_process() -> str:
+    """A process of this host that has ended."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    return f"{socket.gethostname()}:{ended.pid}"
 
 
 @pytest.mark.parametrize(
