@@ -186,7 +186,7 @@ def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
     except (OutcropError, OSError, MemoryError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         if isinstance(cause, OSError) and cause.errno in _FULL:
-            return _unusable(task, cause)
+            return _unusable(task, error)
         return PetalResult(task.name, FAILED, message=str(error) or type(error).__name__)
     except Exception as error:
         logger.exception("unexpected")
@@ -262,12 +262,11 @@ def _journal(output: str) -> Journal:
     return Journal(Path(output))
 
 
-def _unusable(task: PetalTask, error: OSError) -> PetalResult:
-    where = f" ({error.filename})" if error.filename else ""
-    message = (
-        f"{task.output} cannot be written to on {socket.gethostname()}: "
-        f"{error.strerror or error}{where}; free space or raise the quota, and run again"
-    )
+def _unusable(task: PetalTask, error: Exception) -> PetalResult:
+    # Ours name the file, which may be in the cache of remote files.
+    own = isinstance(error, OutcropError)
+    text = str(error) if own else f"{task.output} cannot be written to: {error}"
+    message = f"on {socket.gethostname()}: {text}; free space or raise the quota, and run again"
     return PetalResult(task.name, UNUSABLE, message=message)
 
 

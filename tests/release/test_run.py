@@ -31,6 +31,7 @@ from release.__main__ import main
 from release.journal import BEGUN, SCORED, SET_APART, Event, Journal, read_events, read_records
 from release.petal import PetalResult, PetalTask, ScoringOptions
 from release.run import Totals, score_release
+from tests.outcrop_sdk.file_server import FileServer
 from tests.release.conftest import SPECTRA, TILE, content, tables
 
 Score = Callable[..., Totals]
@@ -138,8 +139,8 @@ def test_a_full_disk_stops_the_run_with_one_sentence(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     message = str(caught.value)
-    assert message.startswith(f"{output} cannot be written to on ")
-    assert "File too large" in message
+    assert message.startswith(f"on {socket.gethostname()}: {output}/{TILE}/outliers-")
+    assert "cannot be written: [Errno 27] File too large" in message
     assert message.endswith("free space or raise the quota, and run again")
     assert message.count("\n") == 0
     assert tables(output) == {}
@@ -149,6 +150,35 @@ def test_a_full_disk_stops_the_run_with_one_sentence(
     assert {record.begun for record in records.values()} == {0}
 
     assert score(plan, output, options).complete
+
+
+def test_a_full_disk_of_the_cache_is_named(
+    plan: Plan,
+    options: ScoringOptions,
+    score: Score,
+    secure: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OUTCROP_REMOTE_CACHE", str(tmp_path / "cache"))
+    for petal in plan.petals:
+        for name in (petal.coadd, petal.redrock):
+            secure.add(f"/iron/{name}", Path(plan.address(name)).read_bytes())
+    afar = Plan(f"{secure.url}/iron", plan.petals)
+    # Tables would be smaller.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(OutcropError) as caught:
+            score(afar, tmp_path / "out", options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    message = str(caught.value)
+    assert message.startswith(f"on {socket.gethostname()}: {tmp_path}/cache/")
+    assert "OUTCROP_REMOTE_CACHE names another folder for the cache" in message
+    assert str(tmp_path / "out") not in message
+    assert score(afar, tmp_path / "out", options).complete
 
 
 def test_a_folder_in_which_a_run_works_is_refused(
