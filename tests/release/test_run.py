@@ -506,7 +506,7 @@ def test_a_wrong_level_of_the_log_is_an_error_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DESI_LOGLEVEL", "loud")
-    assert main(["status", str(tmp_path)]) == 2
+    assert main(["status", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("outcrop: error: DESI_LOGLEVEL is 'loud'; expected one of debug")
