@@ -57,8 +57,8 @@ export OMP_NUM_THREADS=1
 mkdir -p $output
 
 # A rank that is killed ends all of them, with a status above 128. What is scored is not scored
-# again, and a petal that kills its rank three times is set apart.
-for _ in 1 2 3 4; do
+# again, and a petal that kills its rank each time is set apart before the last step.
+for _ in 1 2 3 4 5 6; do
     status=0
     srun --kill-on-bad-exit=1 --cpu-bind=cores $container \\
         python -m mpi4py.futures -m release run \\

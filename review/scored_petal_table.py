@@ -12,6 +12,7 @@ from outcrop import InputError, ModelIdentity
 from outcrop._fits import FitsFile, FitsTable
 from outcrop.columns import EXPLANATION_COLUMNS
 from outcrop.fingerprint import FileFingerprint
+from outcrop.remote import is_remote
 from outcrop.table import NOISE
 
 _INTEGERS: Final = ("ZWARN", "STATUS", "TILEID", "PETAL_LOC", "FIBER")
@@ -90,6 +91,11 @@ class ScoredPetalTable:
     def inputs(self) -> tuple[str, str]:
         """Names of the coadd and its redrock file."""
         names = tuple(str(self.cards.get(f"INFIL{number:03d}", "")) for number in range(2))
+        if is_remote(names[0]):
+            raise InputError(
+                f"{names[0]} was scored where it is, and this page reads coadds from folders only: "
+                "copy it and its redrock file into one, and score them there"
+            )
         # A name from a file never leads out of the folder.
         if not all(name and Path(name).name == name for name in names):
             raise InputError(f"{self.path} does not name its coadd and redrock file; {_REMEDY}")

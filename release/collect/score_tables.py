@@ -49,6 +49,8 @@ class TableDescription:
     widths : mapping of str to int
         Of its strings, and of LATENT.
     rows : int
+    written : tuple of int
+        Inode, bytes, and time in ns of the file: others where another takes its place.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class TableDescription:
     explained: bool
     widths: Mapping[str, int]
     rows: int
+    written: tuple[int, int, int]
 
     @property
     def of_tile(self) -> bool:
@@ -76,6 +79,11 @@ class TableDescription:
     def partition(self) -> tuple[str, str]:
         """Survey and program."""
         return self.survey, self.program
+
+    @property
+    def current(self) -> bool:
+        """Whether the file is still the one that was read."""
+        return _written(self.path) == self.written
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +106,7 @@ class ScoreTable:
     @staticmethod
     def read(path: Path) -> "ScoreTable":
         """Read a score table; InputError where it cannot be read, or is none."""
+        written = _written(path)
         with FitsFile(path) as file:
             primary, cards = file.header("PRIMARY"), file.header("OUTLIERS")
             rows = file.table("OUTLIERS")
@@ -124,6 +133,7 @@ class ScoreTable:
             explained="CAUSE" in rows,
             widths=_widths(cards),
             rows=len(rows),
+            written=written,
         )
         return ScoreTable(description, cards, rows)
 
@@ -164,6 +174,14 @@ def find_tables(folder: Path) -> list[Path]:
 
 def _raise_input_error(error: OSError) -> None:
     raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _written(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _name(path: Path, cards: Mapping[str, Any], *keywords: str) -> str:

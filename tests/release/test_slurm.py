@@ -70,7 +70,7 @@ def test_script_scores_a_plan_where_srun_starts_three_ranks(
 
 
 @pytest.mark.parametrize(
-    ("statuses", "calls"), [((0,), 1), ((1,), 1), ((137, 0), 2), ((9,), 1), ((137,) * 4, 4)]
+    ("statuses", "calls"), [((0,), 1), ((1,), 1), ((137, 0), 2), ((9,), 1), ((137,) * 6, 6)]
 )
 def test_killed_ranks_and_nothing_else_are_started_again(
     statuses: tuple[int, ...],
