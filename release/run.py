@@ -149,13 +149,17 @@ def score_release(
     Raises
     ------
     InputError
-        Where `output` cannot be used.
+        Where `output` cannot be used, or the root of the plan is not there.
     FolderInUse
         Where another run works on `output`.
     OutcropError
         Where the run cannot continue: the disk is full, the model cannot be opened, or the
         executor begins no petal.
     """
+    if not is_remote(plan.root) and not Path(plan.root).is_dir():
+        raise InputError(
+            f"{plan.root}, the root of the plan, is no folder of this machine; --root names another"
+        )
     folder = Path(output).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -192,6 +192,15 @@ def test_a_folder_in_which_a_run_works_is_refused(
     assert tables(tmp_path) == {}
 
 
+def test_a_root_that_is_not_there_is_named_once(
+    plan: Plan, options: ScoringOptions, score: Score, tmp_path: Path
+) -> None:
+    # As of a file system that is not mounted.
+    with pytest.raises(InputError, match=r"/nowhere, the root of the plan, .*; --root names"):
+        score(replace(plan, root="/nowhere"), tmp_path / "out", options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_output_that_is_a_file_is_named(
     plan: Plan, options: ScoringOptions, score: Score, tmp_path: Path
 ) -> None:
@@ -348,16 +357,16 @@ class Job(Executor):
                 future.set_result(PetalResult(name, SCORED, 1))
 
 
-def large_plan(petals: int) -> Plan:
+def large_plan(petals: int, root: Path) -> Plan:
     names = (f"{number}-thru20210324.fits" for number in range(petals))
-    return Plan("/release", tuple(PlannedPetal(f"coadd-{n}", f"redrock-{n}") for n in names))
+    return Plan(str(root), tuple(PlannedPetal(f"coadd-{n}", f"redrock-{n}") for n in names))
 
 
 def test_petals_that_were_lost_with_two_nodes_do_not_wait_for_each_other(
     options: ScoringOptions, tmp_path: Path
 ) -> None:
     job = Job(tmp_path, lost=(1, 2))
-    totals = score_release(large_plan(36), job, tmp_path, options, window=36)
+    totals = score_release(large_plan(36, tmp_path), job, tmp_path, options, window=36)
     assert totals.scored == 36
     assert job.rounds[:2] == [36, 36]
     # In six rounds where this process is not held up; at most six petals in each.
@@ -370,7 +379,7 @@ def test_petals_that_were_lost_with_two_nodes_do_not_wait_for_each_other(
 def test_a_petal_that_ends_every_job_takes_two_others_with_it_at_the_most(
     options: ScoringOptions, tmp_path: Path, ends: bool, windows: list[int]
 ) -> None:
-    plan, losses = large_plan(64), 0
+    plan, losses = large_plan(64, tmp_path), 0
     deadly = plan.petals[17].coadd
     for window in (*windows, *[windows[-1]] * 10):
         job = Job(tmp_path, deadly, ends=ends)
