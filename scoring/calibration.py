@@ -30,7 +30,12 @@ CLASSES = ("GALAXY", "QSO", "STAR")
 LEAST = 500
 """Fewer spectra do not determine the tail beyond 1 %."""
 # As calibration.npz names them; "coherence" is its word for boxcar significance.
-SCORES = ("wmse", "nof", *(f"coherence_{width}" for width in WIDTHS), "offset")
+SCORES = (
+    *("wmse", "nof"),
+    *(f"coherence_{width}" for width in WIDTHS),
+    *(f"power_{width}" for width in WIDTHS),
+    *("offset", "galaxy_distance"),
+)
 _FOLDS = 5
 TRUSTED = 0.95
 """Share of a calibration sample, its least anomalous part, that determines a score's tail."""
@@ -54,8 +59,8 @@ class PValueInputs:
     Attributes
     ----------
     snr, coverage, wmse, nof : (N,) float32
-    boxcar_significance : (N, W) float32
-    camera_offset : (N,) float32
+    boxcar_significance, boxcar_power : (N, W) float32
+    camera_offset, galaxy_distance : (N,) float32
         As in `scoring.raw_scorer.RawScores`.
     spectype : (N,) str
         redrock's class; empty where unknown.
@@ -66,7 +71,9 @@ class PValueInputs:
     wmse: NDArray[np.float32]
     nof: NDArray[np.float32]
     boxcar_significance: NDArray[np.float32]
+    boxcar_power: NDArray[np.float32]
     camera_offset: NDArray[np.float32]
+    galaxy_distance: NDArray[np.float32]
     spectype: NDArray[np.str_]
 
     def __len__(self) -> int:
@@ -92,11 +99,14 @@ class PValueInputs:
         """(S, N) float64: logarithms in the order of `SCORES`; larger is more anomalous.
 
         wmse is taken per good bin, so that masked bins do not make a spectrum less anomalous.
+        Spectra of other classes than GALAXY count as typical galaxies in the distance from them:
+        it is no anomaly of a star.
         """
         wmse = self.wmse.astype(np.float64) / self.coverage
-        scores = np.vstack(
-            [wmse, -self.nof.astype(np.float64), self.boxcar_significance.T, self.camera_offset]
-        )
+        distance = np.where(self.spectype == "GALAXY", self.galaxy_distance, 1.0)
+        boxcars = self.boxcar_significance.T, self.boxcar_power.T
+        nof = -self.nof.astype(np.float64)
+        scores = np.vstack([wmse, nof, *boxcars, self.camera_offset, distance])
         # In this order, so that each score is contiguous whatever the number of spectra.
         return np.ascontiguousarray(np.log(np.maximum(scores, np.finfo(np.float64).tiny)))
 
@@ -348,8 +358,9 @@ def _harmonic_mean(
     tails = np.stack([score(log_snr, value) for score, value in zip(scores, values, strict=True)])
     # Factoring out the largest prevents an overflow of the exponential.
     largest = tails.max(axis=0)
-    # Not a matrix product: BLAS rounds a row by its place in the batch, this sum does not.
-    return largest + np.log(np.exp(tails - largest).sum(axis=0) / len(tails))
+    # One score after the other: NumPy and BLAS round a sum by the number of spectra.
+    total = sum(np.exp(tails - largest), np.zeros(len(largest)))
+    return largest + np.log(total / len(tails))
 
 
 def _p_value(rank: Rank, tail: NDArray[np.float64]) -> NDArray[np.float64]:

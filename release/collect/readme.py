@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from outcrop import Status
 from outcrop._constants import Q_LEVEL
-from outcrop._fits_packed import PackedFits
+from outcrop._fits import FitsFile
 from outcrop.columns import Column
 from outcrop.errors import InputError
 
@@ -251,7 +251,8 @@ def earlier_versions(output: Path, version: str) -> list[CatalogueVersion]:
         if catalogue is None or path.name == f"v{version}":
             continue
         try:
-            cards: Mapping[str, Any] = PackedFits(catalogue).header("PRIMARY")
+            with FitsFile(catalogue) as file:
+                cards = file.header("PRIMARY")
             model = f"{cards['MODEL']} {cards['MODELVER']} (sha256 {str(cards['MODELSHA'])[:8]})"
             named = (str(cards["VERSION"]), str(cards["DATE"]), model, str(cards.get("NOTE", "")))
         except (InputError, KeyError):

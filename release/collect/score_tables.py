@@ -10,7 +10,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from outcrop import InputError, ModelIdentity
-from outcrop._fits_packed import PackedFits, PackedTable
+from outcrop._fits import FitsFile, FitsTable
 from outcrop.columns import COLUMNS, EXPLANATION_COLUMNS, Column
 
 from .columns import native, unknown
@@ -95,27 +95,27 @@ class ScoreTable:
     description : TableDescription
     cards : mapping
         The header of OUTLIERS: model, thresholds, packages.
-    rows : PackedTable
+    rows : FitsTable
         OUTLIERS.
     """
 
     description: TableDescription
     cards: Mapping[str, Any]
-    rows: PackedTable
+    rows: FitsTable
 
     @staticmethod
     def read(path: Path) -> "ScoreTable":
         """Read a score table; InputError where it cannot be read, or is none."""
         written = _written(path)
-        file = PackedFits(path)
-        primary, cards = file.header("PRIMARY"), file.header("OUTLIERS")
+        with FitsFile(path) as file:
+            primary, cards = file.header("PRIMARY"), file.header("OUTLIERS")
+            rows = file.table("OUTLIERS")
         missing = [name for name in _NEEDED if name not in cards]
         if missing:
             raise InputError(f"{path} has no {missing[0]} in the header of OUTLIERS; {_REMEDY}")
         if "INFIL000" not in primary:
             raise InputError(f"{path} does not name its coadd in INFIL000; {_REMEDY}")
 
-        rows = file.table("OUTLIERS")
         healpix = _integer(path, primary, "HEALPIX", "HPXPIXEL")
         description = TableDescription(
             path=path,

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from model_store.bundle import Bundle, Content, write_bundle
 from outcrop import FolderInUse, InputError, OutcropError
 from outcrop.night.folder_lock import locked
 from outcrop.plan import Plan, PlannedPetal
@@ -414,6 +415,20 @@ def test_a_model_that_was_replaced_ends_the_run(
     with pytest.raises(OutcropError, match=r"cannot be opened on .*the run began with abababab"):
         score(plan, tmp_path, other)
     assert tables(tmp_path) == {}
+
+
+def test_a_machine_that_does_not_reproduce_the_canary_ends_the_run(
+    plan: Plan, tmp_path: Path, bundle: Path, score: Score
+) -> None:
+    source = Bundle.open(bundle)
+    files: dict[str, Content] = {name: source.bytes(name) for name in source.manifest.files}
+    arrays = source.arrays("canary.npz")
+    files["canary.npz"] = {**arrays, "wmse": 1.01 * arrays["wmse"]}
+    other = write_bundle(tmp_path / "other", source.manifest, files)
+
+    with pytest.raises(OutcropError, match=r"cannot be opened on .*canary \(wmse or nof differ by"):
+        score(plan, tmp_path / "outliers", ScoringOptions(str(other.path), other.sha256))
+    assert not list((tmp_path / "outliers").rglob("outliers-*.fits"))
 
 
 def test_a_log_of_each_petal_says_what_happened(
