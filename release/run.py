@@ -36,6 +36,7 @@ from .flagged_rows import FlaggedRows
 from .journal import (
     AGAIN,
     CURRENT,
+    ENDED,
     FAILED,
     LOCK,
     PLAN,
@@ -169,7 +170,13 @@ def score_release(
         raise InputError(f"{folder} cannot be written to; choose another folder")
 
     with locked(folder, LOCK):
-        return _Run(plan, executor, folder, options, window, again, stop).run()
+        (folder / ENDED).unlink(missing_ok=True)
+        try:
+            return _Run(plan, executor, folder, options, window, again, stop).run()
+        finally:
+            # The disk may be full.
+            with contextlib.suppress(OSError):
+                (folder / ENDED).touch()
 
 
 class _Run:

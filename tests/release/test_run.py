@@ -29,7 +29,16 @@ from outcrop import FolderInUse, InputError, OutcropError
 from outcrop.night.folder_lock import locked
 from outcrop.plan import Plan, PlannedPetal
 from release.__main__ import main
-from release.journal import BEGUN, SCORED, SET_APART, Event, Journal, read_events, read_records
+from release.journal import (
+    BEGUN,
+    ENDED,
+    SCORED,
+    SET_APART,
+    Event,
+    Journal,
+    read_events,
+    read_records,
+)
 from release.petal import PetalResult, PetalTask, ScoringOptions
 from release.run import Totals, score_release
 from tests.outcrop_sdk.file_server import FileServer
@@ -53,6 +62,7 @@ def test_every_petal_has_a_table_below_the_output(
     assert sorted(tables(output)) == [
         f"{TILE}/outliers-{number}-80613-thru20210324.fits" for number in range(6)
     ]
+    assert (output / ENDED).exists()
     for number, petal in enumerate(plan.petals):
         rows: Any = fits.getdata(output / sorted(tables(output))[number], "OUTLIERS")
         redrock: Any = fits.getdata(plan.address(petal.redrock), "REDSHIFTS")

@@ -94,7 +94,6 @@ def test_a_whole_night_is_read(made: Path, night: ReviewNight, tmp_path: Path) -
     assert not by_row[~explained].any()
 
 
-
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_a_table_that_is_cut_off_is_refused(made: Path, tmp_path: Path, share: float) -> None:
     content = table_of(made).read_bytes()
