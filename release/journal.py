@@ -31,6 +31,8 @@ LOCK: Final = "run"
 """Work that the release's folder is locked for."""
 PLAN: Final = "run/plan.ecsv"
 """The last run's plan, below the release's folder."""
+ENDED: Final = "run/ended"
+"""A file that is there once a run has ended by itself, whatever its result."""
 
 _FOLDER: Final = "run/journal"
 

@@ -36,6 +36,7 @@ from .flagged_rows import FlaggedRows
 from .journal import (
     AGAIN,
     CURRENT,
+    ENDED,
     FAILED,
     LOCK,
     PLAN,
@@ -149,13 +150,17 @@ def score_release(
     Raises
     ------
     InputError
-        Where `output` cannot be used.
+        Where `output` cannot be used, or the root of the plan is not there.
     FolderInUse
         Where another run works on `output`.
     OutcropError
         Where the run cannot continue: the disk is full, the model cannot be opened, or the
         executor begins no petal.
     """
+    if not is_remote(plan.root) and not Path(plan.root).is_dir():
+        raise InputError(
+            f"{plan.root}, the root of the plan, is no folder of this machine; --root names another"
+        )
     folder = Path(output).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +170,13 @@ def score_release(
         raise InputError(f"{folder} cannot be written to; choose another folder")
 
     with locked(folder, LOCK):
-        return _Run(plan, executor, folder, options, window, again, stop).run()
+        (folder / ENDED).unlink(missing_ok=True)
+        try:
+            return _Run(plan, executor, folder, options, window, again, stop).run()
+        finally:
+            # The disk may be full.
+            with contextlib.suppress(OSError):
+                (folder / ENDED).touch()
 
 
 class _Run:

@@ -30,11 +30,11 @@ _PRIMARY: Final = {
     "eligible, then highest SNR": "There was no zcatalog. PRIMARY is, of the rows of a TARGETID, "
     "the eligible one of the highest SNR; where none is eligible, the one of the highest SNR.",
 }
+# Where there is no discovery, there is none.
 _BASES: Final = {
     "rank": "ranks in the calibration sample",
     "tail": "the extrapolated tail of the calibration sample",
     "unknown": "ranks or an extrapolated tail, which this model does not tell",
-    "none": "nothing: there is no discovery",
 }
 
 
@@ -95,12 +95,13 @@ class Readme:
     def summary(self) -> str:
         """Return the counts in a few lines."""
         total, level = self.total, float(self.provenance.cards["PLEVEL"])
+        basis = _BASES.get(self.discoveries.basis)
+        rest = f"; they rest on {basis}" if basis else ""
         lines = [
             f"{total.rows:,} rows of {total.tables:,} tables, {total.primary:,} targets",
             FlaggedRows(total.flagged, total.eligible, level).text(),
             f"discoveries at a false discovery rate of {Q_LEVEL:g}: {total.discoveries:,} of "
-            f"{self.discoveries.tested:,} targets tested; they rest on "
-            f"{_BASES[self.discoveries.basis]}",
+            f"{self.discoveries.tested:,} targets tested{rest}",
         ]
         left_out = (
             (sum(each.rows for each in self.discoveries.set_apart), "rows not tested"),
@@ -204,7 +205,8 @@ class Readme:
             f"{total.discoveries:,}, of which that share at most is expected to be inliers. Other "
             "rows have NaN."
         )
-        yield f"- They rest on {_BASES[self.discoveries.basis]} (FDRBASIS)."
+        if self.discoveries.basis in _BASES:
+            yield f"- They rest on {_BASES[self.discoveries.basis]} (FDRBASIS)."
         yield f"- ANOMALY is P_VALUE below {cards['PLEVEL']:g}, for each row by itself."
         if total.unplaced:
             yield f"- {total.unplaced:,} rows have no position: `_healpix_29` is -1."

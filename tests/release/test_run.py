@@ -29,7 +29,16 @@ from outcrop import FolderInUse, InputError, OutcropError
 from outcrop.night.folder_lock import locked
 from outcrop.plan import Plan, PlannedPetal
 from release.__main__ import main
-from release.journal import BEGUN, SCORED, SET_APART, Event, Journal, read_events, read_records
+from release.journal import (
+    BEGUN,
+    ENDED,
+    SCORED,
+    SET_APART,
+    Event,
+    Journal,
+    read_events,
+    read_records,
+)
 from release.petal import PetalResult, PetalTask, ScoringOptions
 from release.run import Totals, score_release
 from tests.outcrop_sdk.file_server import FileServer
@@ -53,6 +62,7 @@ def test_every_petal_has_a_table_below_the_output(
     assert sorted(tables(output)) == [
         f"{TILE}/outliers-{number}-80613-thru20210324.fits" for number in range(6)
     ]
+    assert (output / ENDED).exists()
     for number, petal in enumerate(plan.petals):
         rows: Any = fits.getdata(output / sorted(tables(output))[number], "OUTLIERS")
         redrock: Any = fits.getdata(plan.address(petal.redrock), "REDSHIFTS")
@@ -191,6 +201,15 @@ def test_a_folder_in_which_a_run_works_is_refused(
     ):
         score(plan, tmp_path, options)
     assert tables(tmp_path) == {}
+
+
+def test_a_root_that_is_not_there_is_named_once(
+    plan: Plan, options: ScoringOptions, score: Score, tmp_path: Path
+) -> None:
+    # As of a file system that is not mounted.
+    with pytest.raises(InputError, match=r"/nowhere, the root of the plan, .*; --root names"):
+        score(replace(plan, root="/nowhere"), tmp_path / "out", options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_output_that_is_a_file_is_named(
@@ -349,16 +368,16 @@ class Job(Executor):
                 future.set_result(PetalResult(name, SCORED, 1))
 
 
-def large_plan(petals: int) -> Plan:
+def large_plan(petals: int, root: Path) -> Plan:
     names = (f"{number}-thru20210324.fits" for number in range(petals))
-    return Plan("/release", tuple(PlannedPetal(f"coadd-{n}", f"redrock-{n}") for n in names))
+    return Plan(str(root), tuple(PlannedPetal(f"coadd-{n}", f"redrock-{n}") for n in names))
 
 
 def test_petals_that_were_lost_with_two_nodes_do_not_wait_for_each_other(
     options: ScoringOptions, tmp_path: Path
 ) -> None:
     job = Job(tmp_path, lost=(1, 2))
-    totals = score_release(large_plan(36), job, tmp_path, options, window=36)
+    totals = score_release(large_plan(36, tmp_path), job, tmp_path, options, window=36)
     assert totals.scored == 36
     assert job.rounds[:2] == [36, 36]
     # In six rounds where this process is not held up; at most six petals in each.
@@ -371,7 +390,7 @@ def test_petals_that_were_lost_with_two_nodes_do_not_wait_for_each_other(
 def test_a_petal_that_ends_every_job_takes_two_others_with_it_at_the_most(
     options: ScoringOptions, tmp_path: Path, ends: bool, windows: list[int]
 ) -> None:
-    plan, losses = large_plan(64), 0
+    plan, losses = large_plan(64, tmp_path), 0
     deadly = plan.petals[17].coadd
     for window in (*windows, *[windows[-1]] * 10):
         job = Job(tmp_path, deadly, ends=ends)

@@ -150,9 +150,7 @@ class Plan:
     def write(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the table, ``.ecsv``; InputError where it exists or cannot be written."""
         target = Path(path)
-        if target.suffix != ".ecsv":
-            raise InputError(f"{target} is no name of a plan; end it with .ecsv")
-        check_output(target, overwrite)
+        Plan.check_name(target, overwrite)
 
         columns = {
             each.name: np.array(
@@ -169,6 +167,13 @@ class Plan:
         content = text.getvalue().encode()
         _parse(target, content, None)
         write_atomically(target, content, overwrite)
+
+    @staticmethod
+    def check_name(path: Path, overwrite: bool = False) -> None:
+        """Raise InputError where a plan cannot be written, before any work is done for it."""
+        if path.suffix != ".ecsv":
+            raise InputError(f"{path} is no name of a plan; end it with .ecsv")
+        check_output(path, overwrite)
 
     @staticmethod
     def read(path: str | os.PathLike[str], root: str | None = None) -> "Plan":
