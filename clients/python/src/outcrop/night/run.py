@@ -134,6 +134,7 @@ class Night:
         self._failures: dict[Petal, str] = {}
         self._faults: dict[Path, str] = {}
         self._warned = False
+        self._without_metrics = False
         self._lock = threading.Lock()
 
     def table(self, petal: Petal) -> Path:
@@ -349,7 +350,24 @@ class Night:
 
         self.summary = summary
         self.text = summary.write(self.output)
+        self._write_metrics(summary)
         self._warn_of_faults(summary)
+
+    def _write_metrics(self, summary: Summary) -> None:
+        """Write the night for Prometheus; where prometheus_client is missing, say so once."""
+        try:
+            from .metrics import NightMetrics
+        except ImportError as error:
+            if not self._without_metrics:
+                logger.warning(
+                    "no metrics.prom: it needs prometheus_client (%s); "
+                    "pip install prometheus-client",
+                    error,
+                )
+            self._without_metrics = True
+            return
+        path = NightMetrics(summary.entries, summary.model).write(self.output)
+        self.text = f"{self.text}, {path}"
 
     def _write_report(self, petals: Sequence[Petal]) -> None:
         if self._report:
