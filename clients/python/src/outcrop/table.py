@@ -43,6 +43,7 @@ from .explanations import Explanations
 from .fingerprint import header_cards
 from .inputs import Inputs
 from .model import Model
+from .noise import warn_of_other_noise
 from .scores import Scores, Status
 from .spectra import Spectra
 
@@ -144,6 +145,7 @@ def write_scores(
                 "spectra: their TARGETIDs differ; explain the spectra that are written"
             )
 
+    warn_of_other_noise(model.identity, model.noise_correction, bool(spectra.inputs.noise))
     try:
         primary, images = _primary(spectra.inputs, explanations), list(_images(scores, model))
         tables = [_outliers(spectra, scores, model, explanations)]

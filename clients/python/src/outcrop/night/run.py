@@ -35,6 +35,7 @@ from ..desi import warn_if_simulated
 from ..errors import InputError, ModelChanged, OutcropError, Unauthorized
 from ..fingerprint import FileFingerprint
 from ..model import Model
+from ..noise import warn_of_other_noise
 from ..petals import Petal, find_coadds_without_redrock, find_petals, require_petals
 from .folder_lock import locked
 from .report import check_report, write_report
@@ -246,6 +247,7 @@ class Night:
 
     def _score_due(self, petals: Sequence[Petal], model: Model) -> None:
         """Score the petals without a current table; OutcropError where the night cannot go on."""
+        warn_of_other_noise(model.identity, model.noise_correction, self._noise_correction)
         due = [petal for petal in petals if not self._is_current(petal, model)]
         fatal: OutcropError | None = None
 
