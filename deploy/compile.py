@@ -23,6 +23,7 @@ from outcrop.spectra import CAMERAS, WAVE
 from scoring import scorer
 from scoring.calibration import LEAST, Calibration, PValueInputs
 from scoring.density import LocalOutlierFactor
+from scoring.galaxy_shapes import GalaxyShapes
 from scoring.infill import Eigenspectra
 from scoring.training_targetids import TrainingTargetids
 from service.interfaces.number_lists import read_floats
@@ -79,7 +80,8 @@ def _bundle() -> Any:
     density = LocalOutlierFactor(latents, some, some, _NEIGHBOURS, axes)
     many = np.linspace(1, 2, LEAST, dtype=np.float32)
     boxcar = np.stack([many] * 3, axis=1)
-    inputs = PValueInputs(many, many, many, -many, boxcar, many, np.full(LEAST, "GALAXY"))
+    classes = np.full(LEAST, "GALAXY")
+    inputs = PValueInputs(many, many, many, -many, boxcar, boxcar, many, many, classes)
     calibration = Calibration.fit(inputs)
 
     reference = Reference(
@@ -94,6 +96,7 @@ def _bundle() -> Any:
     arrays = {
         "eigenspectra.npz": Eigenspectra(flat, flat[None, :]).to_arrays(),
         "density.npz": density.to_arrays(),
+        "galaxies.npz": GalaxyShapes(flat, flat[:, None], 1.0).to_arrays(),
         "training_targetids.npz": TrainingTargetids(np.arange(_REFERENCE)).to_arrays(),
         "calibration.npz": calibration.to_arrays(),
         "explanation.npz": reference.to_arrays() | scan.to_arrays(),

@@ -10,17 +10,18 @@ import numpy as np
 
 from scoring.calibration import PValueInputs
 from scoring.raw_scorer import RawScores
-from scoring.residual import boxcar_significance, weighted_mse
+from scoring.residual import boxcar_scores, weighted_mse
 from scoring.scorer import Scorer
 
 from .case import Case, Reconstructor
 from .competition import Candidates
 from .hypotheses.proposal import Proposal
 
-INLIER_NOF, INLIER_OFFSET = -1.0, 1.0
+INLIER_NOF, INLIER_OFFSET, INLIER_DISTANCE = -1.0, 1.0, 1.0
 """In place of those of a spectrum that no latent describes."""
 _RARE = 10.0
-"""How many times larger the p-value of a rare spectrum would be with the NOF of an inlier."""
+"""How many times larger the p-value of a rare spectrum would be with an inlier's NOF and distance
+from galaxies."""
 
 
 class Rescoring:
@@ -33,7 +34,8 @@ class Rescoring:
     def __call__(self, case: Case, proposals: Sequence[Proposal]) -> Candidates:
         """Return the candidates of a competition, in the order of the proposals.
 
-        ``rare`` follows where the p-value would be much larger with the NOF of an inlier.
+        ``rare`` follows where the p-value would be much larger with the NOF of an inlier, and its
+        distance from galaxies.
         """
         flux = np.stack([case.flux, *(one.flux for one in proposals)])
         ivar = np.stack([case.ivar, *(one.ivar for one in proposals)])
@@ -56,13 +58,16 @@ class Rescoring:
         spectype = [case.spectype, *(one.spectype or case.spectype for one in proposals)]
         rows = [*range(len(flux)), 0]
         nof = np.append(raw.nof, INLIER_NOF).astype(np.float32)
+        distance = np.append(raw.galaxy_distance, INLIER_DISTANCE).astype(np.float32)
         inputs = PValueInputs(
             np.full(len(rows), np.clip(case.snr, *self._scorer.calibration.snr_range), np.float32),
             (good / bins)[rows].astype(np.float32),
             raw.wmse[rows],
             nof,
             raw.boxcar_significance[rows],
+            raw.boxcar_power[rows],
             raw.camera_offset[rows],
+            distance,
             np.array([*spectype, case.spectype]),
         )
         p_value = self._scorer.calibration.p_values(inputs).within_class
@@ -85,8 +90,10 @@ class Rescoring:
         flux, ivar = proposal.flux[None], proposal.ivar[None]
         model = np.asarray(proposal.model, np.float32)[None]
         raw.wmse[k] = weighted_mse(flux, ivar, model)[0]
-        raw.boxcar_significance[k] = boxcar_significance(flux, ivar, model)[0]
+        significance, power = boxcar_scores(flux, ivar, model)
+        raw.boxcar_significance[k], raw.boxcar_power[k] = significance[0], power[0]
         raw.camera_offset[k] = INLIER_OFFSET
+        raw.galaxy_distance[k] = INLIER_DISTANCE
         raw.nof[k] = INLIER_NOF
 
 

@@ -31,13 +31,14 @@ FILES = (
     "decoder.onnx",
     "eigenspectra.npz",
     "density.npz",
+    "galaxies.npz",
     "training_targetids.npz",
     "calibration.npz",
     "explanation.npz",
     "drift.npz",
     "canary.npz",
 )
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """The version that is written and read."""
 
 
@@ -86,7 +87,7 @@ class FileEntry(_ManifestSection):
 class Manifest(_ManifestSection):
     """manifest.json: what scoring needs to know of a model, and its provenance."""
 
-    format_version: Literal[4] = FORMAT_VERSION
+    format_version: Literal[5] = FORMAT_VERSION
     name: str = Field(default="outcrop", pattern=r"^[a-z0-9][a-z0-9_-]*$")
     version: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     created: datetime

@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from outcrop._log_level import log_level
 from outcrop.errors import FolderInUse, OutcropError
 
 from . import collect, compare, plan, run, slurm, status
 
 _COMMANDS = (plan, run, status, slurm, collect, compare)
-_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _EXAMPLE = """example:
   python -m release plan --tree redux/iron/tiles/cumulative --output plan.ecsv
@@ -30,18 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         another run works on the folder, or 128 plus the signal that interrupted it.
     """
     options = _parser().parse_args(arguments)
-    level = os.environ.get("DESI_LOGLEVEL", "info")
-    if level.lower() not in _LEVELS:
-        print(
-            f"outcrop: error: DESI_LOGLEVEL is {level!r}; expected one of {', '.join(_LEVELS)}",
-            file=sys.stderr,
-        )
-        return 2
-    logging.basicConfig(level=level.upper(), format="outcrop: %(levelname)s: %(message)s")
-
     from model_store.bundle import BundleError
 
     try:
+        logging.basicConfig(level=log_level(), format="outcrop: %(levelname)s: %(message)s")
         return options.run(options)
     except (OutcropError, BundleError, OSError, MemoryError) as error:
         print(f"outcrop: error: {str(error) or type(error).__name__}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Compare: two catalogues, of two models or of two releases, target by target."""
 
 import argparse
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +9,8 @@ from outcrop import InputError
 
 from .comparison import CatalogueComparison, read_ranking
 from .folder import publishing
+
+logger = logging.getLogger(__name__)
 
 TABLE: Final = "comparison.ecsv"
 TEXT: Final = "comparison.txt"
@@ -25,7 +28,7 @@ def add_parser(commands: Any) -> None:
         help="rank changes, new and lost between two catalogues",
         description="Compare two catalogues that release collect made, of two models or of two "
         "releases: rank changes, new and lost among the top, flagged in one and not in the other. "
-        f"Writes {TABLE}, {TEXT} and {PICTURE}.",
+        f"Writes {TABLE}, {TEXT} and, with matplotlib, {PICTURE}.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -72,16 +75,16 @@ def compare(
     """
     if top < 1:
         raise InputError(f"--top is {top}; give a number from 1")
-    try:
-        from .comparison_picture import ComparisonPicture
-    except ImportError as error:
-        raise InputError(
-            f"a comparison needs matplotlib ({error}); install it: pip install matplotlib"
-        ) from error
-
     with publishing(output, TABLE, overwrite) as folder:
         comparison = CatalogueComparison.of(read_ranking(a), read_ranking(b), top)
         comparison.table().write(folder / TABLE, format="ascii.ecsv")
         (folder / TEXT).write_text(comparison.text(), encoding="utf-8", errors="backslashreplace")
-        (folder / PICTURE).write_bytes(ComparisonPicture(comparison).png())
+        try:
+            from .comparison_picture import ComparisonPicture
+        except ImportError as error:
+            logger.warning(
+                "no %s: it needs matplotlib (%s); pip install matplotlib", PICTURE, error
+            )
+        else:
+            (folder / PICTURE).write_bytes(ComparisonPicture(comparison).png())
     return comparison

@@ -13,7 +13,7 @@ _RATIO: Final = 3.0
 _REMEDY: Final = (
     "the model does not know such spectra, most often because their noise is not corrected, as in "
     "healpix coadds; calibrate it on the same kind (python -m training calibrate BUNDLE PLAN "
-    "--output BUNDLE2), or plan tiles"
+    "--output BUNDLE2), or score the kind of coadds that it is calibrated on"
 )
 
 

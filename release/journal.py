@@ -31,8 +31,15 @@ LOCK: Final = "run"
 """Work that the release's folder is locked for."""
 PLAN: Final = "run/plan.ecsv"
 """The last run's plan, below the release's folder."""
+ENDED: Final = "run/ended"
+"""A file that is there once a run has ended by itself, whatever its result."""
 
 _FOLDER: Final = "run/journal"
+
+
+def own_name() -> str:
+    """Return the name of this process in the journal: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Event:
         Most memory that its process has had, MB; 0 where that is unknown.
     message : str
         Why it failed or is set apart; or what runs.
+    window : int
+        Petals that a run submits at a time.
     process : str
         Host and process id.
     time : float
@@ -67,7 +76,8 @@ class Event:
     seconds: float = 0.0
     memory: int = 0
     message: str = ""
-    process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    window: int = 0
+    process: str = field(default_factory=own_name)
     time: float = field(default_factory=time.time)
 
 
@@ -109,10 +119,13 @@ class Record:
     last : Event
     begun : int
         How often it has been begun since it last ended.
+    window : int
+        Of the run that last began it.
     """
 
     last: Event
     begun: int = 0
+    window: int = 0
 
 
 def read_events(output: Path) -> list[Event]:
@@ -123,12 +136,16 @@ def read_events(output: Path) -> list[Event]:
 def read_records(events: list[Event]) -> Mapping[str, Record]:
     """Return what events say of each petal, by the path of its coadd."""
     records: dict[str, Record] = {}
+    window = 0
     for event in events:
+        if event.state == RUN:
+            window = event.window
         if event.petal:
             record = records.setdefault(event.petal, Record(event))
             record.last = event
             if event.state == BEGUN:
                 record.begun += 1
+                record.window = window
             elif event.state != SET_APART:
                 record.begun = 0
     return records

@@ -4,24 +4,40 @@ import functools
 from pathlib import Path
 
 from explanation.explainer import Explainer
-from model_store.bundle import Bundle
+from model_store.bundle import Bundle, BundleError
 from outcrop import Scores, Spectra
 from outcrop.desi import warn_if_simulated
 from outcrop.explanations import Explanations
+from scoring.canary import Canary
 from scoring.scorer import Scorer
 
 
 class ReleaseModel:
     """The model that scores a release, open in this process; it uses one thread.
 
+    Parameters
+    ----------
+    bundle : Bundle
+
     Attributes
     ----------
     model : outcrop.Model
+
+    Raises
+    ------
+    BundleError
+        Where this machine does not reproduce the scores of the bundle's canary.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._scorer = Scorer(bundle, threads=1)
+        found = Canary.from_arrays(bundle.arrays("canary.npz")).check(self._scorer)
+        if found:
+            raise BundleError(
+                f"{bundle.path}: this machine does not reproduce the scores of the canary "
+                f"({found}); check its libraries, memory and processor, and score on others"
+            )
         self.model = self._scorer.model
         self._warned = False
 

@@ -29,7 +29,7 @@ from outcrop._fits import FitsFile
 from outcrop.night.tables import is_table_of, make_table
 from outcrop.remote import fetch, fingerprint
 
-from .journal import AGAIN, BEGUN, CURRENT, FAILED, SCORED, Event, Journal
+from .journal import AGAIN, BEGUN, CURRENT, FAILED, SCORED, Event, Journal, own_name, read_events
 
 if TYPE_CHECKING:
     from .model import ReleaseModel
@@ -174,7 +174,7 @@ def score_planned(task: PetalTask) -> PetalResult:
 
 def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
     try:
-        _remove_remains(task.table)
+        _remove_remains(task)
         with fetch(task.redrock) as redrock, fetch(task.coadd) as coadd:
             foreign = model.warn_once(coadd)
             scores = make_table(
@@ -186,7 +186,7 @@ def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
     except (OutcropError, OSError, MemoryError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         if isinstance(cause, OSError) and cause.errno in _FULL:
-            return _unusable(task, cause)
+            return _unusable(task, error)
         return PetalResult(task.name, FAILED, message=str(error) or type(error).__name__)
     except Exception as error:
         logger.exception("unexpected")
@@ -262,19 +262,40 @@ def _journal(output: str) -> Journal:
     return Journal(Path(output))
 
 
-def _unusable(task: PetalTask, error: OSError) -> PetalResult:
-    where = f" ({error.filename})" if error.filename else ""
-    message = (
-        f"{task.output} cannot be written to on {socket.gethostname()}: "
-        f"{error.strerror or error}{where}; free space or raise the quota, and run again"
-    )
+def _unusable(task: PetalTask, error: Exception) -> PetalResult:
+    # Ours name the file, which may be in the cache of remote files.
+    own = isinstance(error, OutcropError)
+    text = str(error) if own else f"{task.output} cannot be written to: {error}"
+    message = f"on {socket.gethostname()}: {text}; free space or raise the quota, and run again"
     return PetalResult(task.name, UNUSABLE, message=message)
 
 
-def _remove_remains(table: Path) -> None:
-    """Remove what a process that was killed has left of a table."""
-    for remains in table.parent.glob(f".{table.name}.*.tmp"):
-        remains.unlink(missing_ok=True)
+def _remove_remains(task: PetalTask) -> None:
+    """Remove what processes that were killed have left of a table.
+
+    Dask begins a petal anew where it has lost sight of a worker, which may be writing the table.
+    """
+    found = list(task.table.parent.glob(f".{task.table.name}.*.tmp"))
+    if not found:
+        return
+    begun = {e.process for e in read_events(Path(task.output)) if e.petal == task.name}
+    if not any(map(_may_live, begun - {own_name()})):
+        for remains in found:
+            remains.unlink(missing_ok=True)
+
+
+def _may_live(process: str) -> bool:
+    """Return whether a process of the journal may be running, here or on another host."""
+    host, _, number = process.rpartition(":")
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 @contextmanager

@@ -5,18 +5,20 @@ stopped, killed or lost continues when it is run again: petals with a current ta
 again. A petal that cannot be scored is recorded and the run continues; where no petal can be
 scored, because the disk is full, the run stops.
 
-A petal whose process is killed is tried again after the others; if that happens twice, alone, so
-that it takes no other petal with it; and if it happens three times, it is set apart. The journal
-counts, so that it does not matter whether the run was killed too.
+A petal whose process is killed is tried again after the others; if that happens again, with ever
+fewer others at a time, since in an MPI job one petal ends the processes of all; and it is set apart
+when it was lost three times or more, the last time with two others at the most. The journal counts,
+so that it does not matter whether the run was killed too.
 """
 
 import argparse
 import contextlib
 import logging
+import math
 import os
 import queue
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
@@ -36,6 +38,7 @@ from .flagged_rows import FlaggedRows
 from .journal import (
     AGAIN,
     CURRENT,
+    ENDED,
     FAILED,
     LOCK,
     PLAN,
@@ -56,7 +59,8 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 logger = logging.getLogger(__name__)
 
 KILLS: Final = 3
-"""A petal that kills so many processes is set apart."""
+"""A petal that kills so many processes is set apart, unless too many others were lost with it."""
+_COMPANY: Final = 3  # petals that may be set apart after one loss
 _WINDOW: Final = 64  # petals submitted at a time, where it is not given
 _BARREN: Final = 3  # losses without a petal begun, after which the executor is given up
 _POLL: Final = 0.5  # s, between looks whether the run is to stop
@@ -148,13 +152,17 @@ def score_release(
     Raises
     ------
     InputError
-        Where `output` cannot be used.
+        Where `output` cannot be used, or the root of the plan is not there.
     FolderInUse
         Where another run works on `output`.
     OutcropError
         Where the run cannot continue: the disk is full, the model cannot be opened, or the
         executor begins no petal.
     """
+    if not is_remote(plan.root) and not Path(plan.root).is_dir():
+        raise InputError(
+            f"{plan.root}, the root of the plan, is no folder of this machine; --root names another"
+        )
     folder = Path(output).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +172,13 @@ def score_release(
         raise InputError(f"{folder} cannot be written to; choose another folder")
 
     with locked(folder, LOCK):
-        return _Run(plan, executor, folder, options, window, again, stop).run()
+        (folder / ENDED).unlink(missing_ok=True)
+        try:
+            return _Run(plan, executor, folder, options, window, again, stop).run()
+        finally:
+            # The disk may be full.
+            with contextlib.suppress(OSError):
+                (folder / ENDED).touch()
 
 
 class _Run:
@@ -187,15 +201,16 @@ class _Run:
         self.totals = Totals(len(plan.petals))
         self._progress = Progress(plan)
 
-        # Petals that killed no process, one, and more of them.
-        self._fresh, self._second, self._alone = (deque[PetalTask]() for _ in range(3))
+        # By the number of processes that they killed.
+        self._waiting: defaultdict[int, deque[PetalTask]] = defaultdict(deque)
         self._in_progress: dict[Future[PetalResult], PetalTask] = {}
         self._ended: queue.SimpleQueue[Future[PetalResult]] = queue.SimpleQueue()
         self._barren = 0
         self._warned = False
 
         self._plan, self._options = plan, options
-        self._write(Event(RUN, message=f"{len(plan.petals)} petals of {plan.root}"))
+        what = f"{len(plan.petals)} petals of {plan.root}"
+        self._write(Event(RUN, message=what, window=window))
         plan.write(folder / PLAN, overwrite=True)
         self._records = read_records(read_events(folder))
         if again:
@@ -229,13 +244,10 @@ class _Run:
 
     def _submit(self) -> None:
         """Submit as many petals as fit into the window, those that killed processes last."""
-        while len(self._in_progress) < self._window:
-            if self._fresh or self._second:
-                task = (self._fresh or self._second).popleft()
-            elif self._alone and not self._in_progress:
-                task = self._alone.popleft()
-            else:
+        while kills := sorted(number for number, tasks in self._waiting.items() if tasks):
+            if len(self._in_progress) >= _at_a_time(kills[0], self._window):
                 return
+            task = self._waiting[kills[0]].popleft()
             try:
                 future = self._executor.submit(score_planned, task)
             except BrokenExecutor as error:
@@ -243,8 +255,6 @@ class _Run:
                 return
             self._in_progress[future] = task
             future.add_done_callback(self._ended.put)
-            if self._kills(task) >= KILLS - 1:
-                return
 
     def _record(self) -> None:
         """Record what has ended, after waiting for it."""
@@ -317,13 +327,13 @@ class _Run:
             if self._kills(task):
                 self._enqueue(task)
             else:
-                self._fresh.appendleft(task)
+                self._waiting[0].appendleft(task)
 
     def _enqueue(self, task: PetalTask) -> None:
         """Let a petal wait, or set it apart."""
         kills = self._kills(task)
-        if kills < KILLS:
-            (self._fresh, self._second, self._alone)[kills].append(task)
+        if kills < KILLS or _at_a_time(kills - 1, self._records[task.name].window) > _COMPANY:
+            self._waiting[kills].append(task)
             return
 
         message = f"{kills} processes have ended in its midst; see {task.log}"
@@ -445,3 +455,13 @@ def _run(options: argparse.Namespace) -> int:
 def _absolute(address: str) -> str:
     """Return an address for processes in any folder."""
     return address if is_remote(address) else os.path.abspath(address)  # noqa: PTH100
+
+
+def _at_a_time(kills: int, window: int) -> int:
+    """Return how many petals may be in progress with one that has killed processes.
+
+    The window of the run for the first two tries, then its square root, the square root of that...
+    Of a window of 2,500 these are 50, 7 and 2: petals that were lost with a node do not wait for
+    each other, and one that kills is found after five losses.
+    """
+    return math.isqrt(_at_a_time(kills - 1, window)) if kills > 1 else window

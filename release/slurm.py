@@ -19,6 +19,7 @@ from outcrop.plan import Plan
 from outcrop.remote import is_remote
 
 from . import run
+from .journal import ENDED
 from .plan.cost import CORES, Cost, measured_rate
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -57,14 +58,20 @@ export OMP_NUM_THREADS=1
 mkdir -p $output
 
 # A rank that is killed ends all of them, with a status above 128. What is scored is not scored
-# again, and a petal that kills its rank three times is set apart.
-for _ in 1 2 3 4; do
+# again, and a petal that kills its rank each time is set apart before the last step. A run that
+# ended by itself says so, since MPI may kill the other ranks where its status is not 0. The lock of
+# a node that failed may be held for a while: status 75.
+for _ in 1 2 3 4 5 6; do
     status=0
+    rm -f $ended
     srun --kill-on-bad-exit=1 --cpu-bind=cores $container \\
         python -m mpi4py.futures -m release run \\
         $arguments --executor=mpi || status=$$?
-    if ((status <= 128)); then
+    if [[ -e $ended ]] || ((status <= 128 && status != 75)); then
         break
+    fi
+    if ((status == 75)); then
+        sleep 60
     fi
 done
 exit "$$status"
@@ -168,6 +175,7 @@ def script(
         time=_clock(needed.seconds),
         here=shlex.quote(str(here)),
         output=shlex.quote(str(output)),
+        ended=shlex.quote(str(output / ENDED)),
         directives=directives,
         container=container,
         arguments=shlex.join(arguments),

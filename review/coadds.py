@@ -124,13 +124,14 @@ class Coadds:
 
     def files(self, table: ScoredPetalTable) -> tuple[Path, Path]:
         """Return the coadd and the redrock file of a table; InputError where they changed."""
+        inputs = table.inputs
         if self.root is None:
             raise InputError(
                 "the summary of the night does not say where its coadds are; name their folder "
                 "with --coadds"
             )
         folder = self.root / table.path.parent.relative_to(self._night.folder)
-        coadd, redrock = (folder / name for name in table.inputs)
+        coadd, redrock = (folder / name for name in inputs)
         for path in (coadd, redrock):
             if not path.is_file():
                 raise InputError(

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcrop import InputError, ModelIdentity
-from outcrop._fits import FitsFile
-from outcrop._fits_packed import PackedFits, PackedTable
+from outcrop._fits import FitsFile, FitsTable
 from outcrop.columns import EXPLANATION_COLUMNS
 from outcrop.fingerprint import FileFingerprint
+from outcrop.remote import is_remote
 from outcrop.table import NOISE
 
 _INTEGERS: Final = ("ZWARN", "STATUS", "TILEID", "PETAL_LOC", "FIBER")
@@ -57,23 +57,23 @@ class ScoredPetalTable:
     def read(path: Path) -> "ScoredPetalTable":
         """Read a score table; InputError where it cannot be read or lacks a column."""
         fingerprint = FileFingerprint.of(path)
-        file = PackedFits(path)
-        primary, header = file.header("PRIMARY"), file.header("OUTLIERS")
-        missing = [
-            name for name in ("MODEL", "MODELVER", "MODELSHA", "PLEVEL") if name not in header
-        ]
-        if missing:
-            raise InputError(f"{path} has no {missing[0]} in the header of OUTLIERS; {_REMEDY}")
-        return ScoredPetalTable(
-            path,
-            fingerprint,
-            ModelIdentity(*(str(header[name]) for name in ("MODEL", "MODELVER", "MODELSHA"))),
-            float(header["PLEVEL"]),
-            float(header["PFINEST"]) if "PFINEST" in header else None,
-            {name: primary[name] for name in primary if name.startswith("IN") or name in NOISE},
-            _columns(file.table("OUTLIERS")),
-            all(name in file for name in _IMAGES),
-        )
+        with FitsFile(path) as file:
+            primary, header = file.header("PRIMARY"), file.header("OUTLIERS")
+            missing = [
+                name for name in ("MODEL", "MODELVER", "MODELSHA", "PLEVEL") if name not in header
+            ]
+            if missing:
+                raise InputError(f"{path} has no {missing[0]} in the header of OUTLIERS; {_REMEDY}")
+            return ScoredPetalTable(
+                path,
+                fingerprint,
+                ModelIdentity(*(str(header[name]) for name in ("MODEL", "MODELVER", "MODELSHA"))),
+                float(header["PLEVEL"]),
+                float(header["PFINEST"]) if "PFINEST" in header else None,
+                {name: primary[name] for name in primary if name.startswith("IN") or name in NOISE},
+                _columns(file.table("OUTLIERS")),
+                all(name in file for name in _IMAGES),
+            )
 
     def __len__(self) -> int:
         return len(self.columns["TARGETID"])
@@ -91,6 +91,11 @@ class ScoredPetalTable:
     def inputs(self) -> tuple[str, str]:
         """Names of the coadd and its redrock file."""
         names = tuple(str(self.cards.get(f"INFIL{number:03d}", "")) for number in range(2))
+        if is_remote(names[0]):
+            raise InputError(
+                f"{names[0]} was scored where it is, and this page reads coadds from folders only: "
+                "copy it and its redrock file into one, and score them there"
+            )
         # A name from a file never leads out of the folder.
         if not all(name and Path(name).name == name for name in names):
             raise InputError(f"{self.path} does not name its coadd and redrock file; {_REMEDY}")
@@ -99,21 +104,21 @@ class ScoredPetalTable:
     def details(self, row: int) -> dict[str, Any]:
         """Return sentence, evidence and segments of a row, as JSON."""
         self._check_unchanged()
-        file = PackedFits(self.path)
-        one = file.table("OUTLIERS")[np.array([row])]
-        return {
-            "sentence": str(one.strings("SENTENCE")[0]) if "SENTENCE" in one else "",
-            "evidence": list(_rows(file, "EXPLANATIONS", row, _EVIDENCE)),
-            "segments": list(_rows(file, "SEGMENTS", row, _SEGMENT)),
-        }
+        with FitsFile(self.path) as file:
+            one = file.table("OUTLIERS")[np.array([row])]
+            return {
+                "sentence": str(one.strings("SENTENCE")[0]) if "SENTENCE" in one else "",
+                "evidence": list(_rows(file, "EXPLANATIONS", row, _EVIDENCE)),
+                "segments": list(_rows(file, "SEGMENTS", row, _SEGMENT)),
+            }
 
     def causes(self) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float64]]:
         """Return row, cause and probability of each row of EXPLANATIONS."""
         self._check_unchanged()
-        file = PackedFits(self.path)
-        if "EXPLANATIONS" not in file:
-            return np.zeros(0, np.int64), np.zeros(0, np.str_), np.zeros(0)
-        table = file.table("EXPLANATIONS")
+        with FitsFile(self.path) as file:
+            if "EXPLANATIONS" not in file:
+                return np.zeros(0, np.int64), np.zeros(0, np.str_), np.zeros(0)
+            table = file.table("EXPLANATIONS")
         return table.integers("ROW"), table.strings("CAUSE"), table.floats("PROBABILITY")
 
     def images(self, row: int) -> dict[str, NDArray[np.float32]] | None:
@@ -148,7 +153,7 @@ _SEGMENT: Final = {
 _TEXTS: Final = ("CAUSE", "SENTENCE", "TAGS", "REPEATS")
 
 
-def _columns(table: PackedTable) -> dict[str, NDArray[Any]]:
+def _columns(table: FitsTable) -> dict[str, NDArray[Any]]:
     rows = len(table)
     explained = all(column.name in table for column in EXPLANATION_COLUMNS)
     unknown, empty = np.full(rows, np.nan), np.full(rows, "")
@@ -165,7 +170,7 @@ def _columns(table: PackedTable) -> dict[str, NDArray[Any]]:
     }
 
 
-def _rows(file: PackedFits, name: str, row: int, names: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _rows(file: FitsFile, name: str, row: int, names: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of EXPLANATIONS or SEGMENTS that are of a row of OUTLIERS."""
     if name not in file:
         return

@@ -30,7 +30,12 @@ CLASSES = ("GALAXY", "QSO", "STAR")
 LEAST = 500
 """Fewer spectra do not determine the tail beyond 1 %."""
 # As calibration.npz names them; "coherence" is its word for boxcar significance.
-SCORES = ("wmse", "nof", *(f"coherence_{width}" for width in WIDTHS), "offset")
+SCORES = (
+    *("wmse", "nof"),
+    *(f"coherence_{width}" for width in WIDTHS),
+    *(f"power_{width}" for width in WIDTHS),
+    *("offset", "galaxy_distance"),
+)
 _FOLDS = 5
 TRUSTED = 0.95
 """Share of a calibration sample, its least anomalous part, that determines a score's tail."""
@@ -54,8 +59,8 @@ class PValueInputs:
     Attributes
     ----------
     snr, coverage, wmse, nof : (N,) float32
-    boxcar_significance : (N, W) float32
-    camera_offset : (N,) float32
+    boxcar_significance, boxcar_power : (N, W) float32
+    camera_offset, galaxy_distance : (N,) float32
         As in `scoring.raw_scorer.RawScores`.
     spectype : (N,) str
         redrock's class; empty where unknown.
@@ -66,7 +71,9 @@ class PValueInputs:
     wmse: NDArray[np.float32]
     nof: NDArray[np.float32]
     boxcar_significance: NDArray[np.float32]
+    boxcar_power: NDArray[np.float32]
     camera_offset: NDArray[np.float32]
+    galaxy_distance: NDArray[np.float32]
     spectype: NDArray[np.str_]
 
     def __len__(self) -> int:
@@ -92,11 +99,14 @@ class PValueInputs:
         """(S, N) float64: logarithms in the order of `SCORES`; larger is more anomalous.
 
         wmse is taken per good bin, so that masked bins do not make a spectrum less anomalous.
+        Spectra of other classes than GALAXY count as typical galaxies in the distance from them:
+        it is no anomaly of a star.
         """
         wmse = self.wmse.astype(np.float64) / self.coverage
-        scores = np.vstack(
-            [wmse, -self.nof.astype(np.float64), self.boxcar_significance.T, self.camera_offset]
-        )
+        distance = np.where(self.spectype == "GALAXY", self.galaxy_distance, 1.0)
+        boxcars = self.boxcar_significance.T, self.boxcar_power.T
+        nof = -self.nof.astype(np.float64)
+        scores = np.vstack([wmse, nof, *boxcars, self.camera_offset, distance])
         # In this order, so that each score is contiguous whatever the number of spectra.
         return np.ascontiguousarray(np.log(np.maximum(scores, np.finfo(np.float64).tiny)))
 
@@ -145,7 +155,7 @@ class _Tails:
         means, pooled = np.empty(size), np.empty(size)
         for kept, left in _folds(size):
             without = _fit_scores(log_snr[kept], values[:, kept])
-            means[left] = _harmonic_mean(without, log_snr[left], values[:, left])
+            means[left] = _harmonic_mean(_tails_of(without, log_snr[left], values[:, left]))
         for kept, left in _folds(size):
             tail = ConditionalTail.fit(log_snr[kept], means[kept], trusted)
             pooled[left] = tail(log_snr[left], means[left])
@@ -160,20 +170,20 @@ class _Tails:
         mean = ConditionalTail.fit(log_snr, means, trusted)
         return _Tails(_fit_scores(log_snr, values), mean, classes)
 
-    def pooled(self, inputs: PValueInputs) -> NDArray[np.float64]:
-        """Return −log of the tail probability (N,) among all classes."""
-        mean = _harmonic_mean(self.scores, inputs.log_snr, inputs.anomaly_scores)
-        return self.mean(inputs.log_snr, mean)
+    def __call__(self, inputs: PValueInputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return −log of the tail probabilities (N,), within the class and pooled.
 
-    def within_class(
-        self, inputs: PValueInputs, pooled: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return −log of the tail probability (N,) within the class; pooled where unknown."""
-        within = pooled.copy()
+        Where the class is unknown, the one within it is among all.
+        """
+        log_snr = inputs.log_snr
+        tails = _tails_of(self.scores, log_snr, inputs.anomaly_scores)
+        within = self.mean(log_snr, _harmonic_mean(tails))
         for name, tail in self.classes.items():
             chosen = inputs.spectype == name
-            within[chosen] = tail(inputs.log_snr[chosen], pooled[chosen])
-        return within
+            within[chosen] = tail(log_snr[chosen], within[chosen])
+
+        # The last score, the distance from galaxies, depends on the class.
+        return within, self.mean(log_snr, _harmonic_mean(tails[:-1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,8 +260,7 @@ class Calibration:
 
     def p_values(self, inputs: PValueInputs) -> PValues:
         """Return the p-values of eligible spectra."""
-        pooled = self._tails.pooled(inputs)
-        within = self._tails.within_class(inputs, pooled)
+        within, pooled = self._tails(inputs)
         return PValues(_p_value(self._within_class, within), _p_value(self._pooled, pooled))
 
     def too_good(self, inputs: PValueInputs) -> NDArray[np.bool_]:
@@ -310,9 +319,8 @@ def _out_of_fold(
     """Return −log of the tail probabilities (C,), within the class and pooled."""
     within, pooled = np.empty(len(sample.own)), np.empty(len(sample.own))
     for kept, left in _folds(len(sample.own)):
-        tails, new = _Tails.fit(sample.rows(kept), trusted), sample.inputs.rows(left)
-        pooled[left] = tails.pooled(new)
-        within[left] = tails.within_class(new, pooled[left])
+        tails = _Tails.fit(sample.rows(kept), trusted)
+        within[left], pooled[left] = tails(sample.inputs.rows(left))
     return within, pooled
 
 
@@ -339,17 +347,22 @@ def _without_outliers(sample: _Sample) -> _Sample:
     return sample.rows(kept)
 
 
-def _harmonic_mean(
+def _tails_of(
     scores: tuple[ConditionalTail, ...],
     log_snr: NDArray[np.float64],
     values: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return −log of the harmonic mean (N,) of the scores' tail probabilities."""
-    tails = np.stack([score(log_snr, value) for score, value in zip(scores, values, strict=True)])
+    """Return −log of the tail probabilities (S, N) of scores (S, N)."""
+    return np.stack([score(log_snr, value) for score, value in zip(scores, values, strict=True)])
+
+
+def _harmonic_mean(tails: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return −log of the harmonic mean (N,) of tail probabilities, given −log of them (S, N)."""
     # Factoring out the largest prevents an overflow of the exponential.
     largest = tails.max(axis=0)
-    # Not a matrix product: BLAS rounds a row by its place in the batch, this sum does not.
-    return largest + np.log(np.exp(tails - largest).sum(axis=0) / len(tails))
+    # One score after the other: NumPy and BLAS round a sum by the number of spectra.
+    total = sum(np.exp(tails - largest), np.zeros(len(largest)))
+    return largest + np.log(total / len(tails))
 
 
 def _p_value(rank: Rank, tail: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .density import LocalOutlierFactor
+from .galaxy_shapes import GalaxyShapes
 from .network import OnnxVAE
-from .residual import boxcar_significance, camera_offset, weighted_mse
+from .residual import boxcar_scores, camera_offset, weighted_mse
 from .stage_timer import StageTimer
 
 
@@ -30,8 +31,12 @@ class RawScores:
         Smaller is more anomalous; inliers have about −1.
     boxcar_significance : (N, W) float32
         For each width; larger is more anomalous, noise alone gives about 3 to 4.
+    boxcar_power : (N, W) float32
+        For each width; larger is more anomalous, noise alone gives 1.
     camera_offset : (N,) float32
         Larger is more anomalous, noise alone gives about 1.
+    galaxy_distance : (N,) float32
+        Of the reconstruction from those of galaxies; these have about 1.
     """
 
     latent: NDArray[np.float32]
@@ -39,19 +44,22 @@ class RawScores:
     wmse: NDArray[np.float32]
     nof: NDArray[np.float32]
     boxcar_significance: NDArray[np.float32]
+    boxcar_power: NDArray[np.float32]
     camera_offset: NDArray[np.float32]
+    galaxy_distance: NDArray[np.float32]
 
     @property
     def finite(self) -> NDArray[np.bool_]:
         """(N,) bool: the rows whose latent and scores all are finite."""
-        scores = np.stack([self.wmse, self.nof, self.camera_offset], axis=1)
-        columns = self.latent, self.boxcar_significance, scores
+        scores = self.wmse, self.nof, self.camera_offset, self.galaxy_distance
+        boxcars = self.boxcar_significance, self.boxcar_power
+        columns = self.latent, *boxcars, np.stack(scores, axis=1)
         return np.all(np.isfinite(np.hstack(columns)), axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class RawScorer:
-    """The networks and the density of a model.
+    """The networks, the density and the galaxy shapes of a model.
 
     Attributes
     ----------
@@ -60,11 +68,14 @@ class RawScorer:
         Centres of the rest-frame bins, Å.
     density : LocalOutlierFactor, optional
         None while a model is fitted and its density is not known yet: nof is then NaN.
+    galaxies : GalaxyShapes, optional
+        None while they are not known yet: galaxy_distance is then NaN.
     """
 
     vae: OnnxVAE
     wave: NDArray[np.float64]
     density: LocalOutlierFactor | None
+    galaxies: GalaxyShapes | None
 
     def score(
         self,
@@ -92,14 +103,13 @@ class RawScorer:
         timer.lap("decode")
 
         wmse = weighted_mse(flux, ivar, reconstruction)
-        boxcar = boxcar_significance(flux, ivar, reconstruction)
+        boxcars = boxcar_scores(flux, ivar, reconstruction)
         offset = camera_offset(flux, ivar, reconstruction, z, self.wave)
+        unknown = np.full(len(flux), np.nan, np.float32)
+        distance = unknown if self.galaxies is None else self.galaxies.distance(reconstruction)
         timer.lap("residual")
 
-        if self.density is None:
-            nof = np.full(len(flux), np.nan, np.float32)
-        else:
-            nof = self.density.nof(latent)
+        nof = unknown if self.density is None else self.density.nof(latent)
         timer.lap("neighbours")
 
-        return RawScores(latent, reconstruction, wmse, nof, boxcar, offset)
+        return RawScores(latent, reconstruction, wmse, nof, *boxcars, offset, distance)

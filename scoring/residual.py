@@ -3,7 +3,8 @@
 The weighted mean squared error averages over all bins, so that a strong residual in a few bins, or
 a weak one over many neighbouring bins, is lost in the noise of the rest. The boxcar significance
 measures those: the largest mean residual in a window of neighbouring bins, in units of its noise.
-The camera offset measures what is shared by all bins of a camera.
+Many weak residuals, such as the lines of a second galaxy, show in the boxcar power: the mean square
+of the significance of all windows. The camera offset measures what all bins of a camera share.
 """
 
 import numpy as np
@@ -43,14 +44,15 @@ def weighted_mse(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _boxcar_significance(
+def _boxcar_scores(
     flux: NDArray[np.float32],
     ivar: NDArray[np.float32],
     reconstruction: NDArray[np.float32],
     widths: tuple[int, ...],
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     rows, bins = flux.shape
     largest = np.zeros((rows, len(widths)), np.float32)
+    power = np.zeros((rows, len(widths)), np.float32)
     residual = np.zeros(bins + 1)
     good = np.zeros(bins + 1)
     for row in range(rows):
@@ -62,33 +64,42 @@ def _boxcar_significance(
 
         for i in range(len(widths)):
             width = min(widths[i], bins)
-            square = _largest_square(
-                residual[:-width], residual[width:], good[:-width], good[width:]
+            square, mean = _squares(
+                residual[:-width], residual[width:], good[:-width], good[width:], width
             )
             largest[row, i] = min(np.sqrt(square), _LARGEST)
-    return largest
+            power[row, i] = min(mean, _LARGEST)
+    return largest, power
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _largest_square(
+def _squares(
     residual_before: NDArray[np.float64],
     residual_after: NDArray[np.float64],
     good_before: NDArray[np.float64],
     good_after: NDArray[np.float64],
-) -> float:
-    """Return the largest squared significance of all windows of one width."""
+    width: int,
+) -> tuple[float, float]:
+    """Return the largest and the mean squared significance of all windows of one width."""
     squares = np.empty(len(good_after))
     for j in range(len(squares)):
         total = residual_after[j] - residual_before[j]
         # A window without a good bin has a total of 0.
         squares[j] = total * total / max(good_after[j] - good_before[j], 1.0)
-    return squares.max()
+
+    # Windows at every half of their width hold what those between them do.
+    total, count = 0.0, 0
+    for j in range(0, len(squares), max(width // 2, 1)):
+        if good_after[j] > good_before[j]:
+            total += squares[j]
+            count += 1
+    return squares.max(), total / max(count, 1)
 
 
-def boxcar_significance(
+def boxcar_scores(
     flux: NDArray[np.float32], ivar: NDArray[np.float32], reconstruction: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the significance of the largest mean residual in a window, for each of `WIDTHS`.
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return boxcar significance and boxcar power, for each of `WIDTHS`.
 
     Parameters
     ----------
@@ -97,11 +108,14 @@ def boxcar_significance(
 
     Returns
     -------
-    (N, 3) float32
+    significance : (N, 3) float32
         |Σ (x − x̂) √ivar| / √n over the n good bins of a window, the largest of all windows; larger
         is more anomalous. Noise alone gives about 3 to 4.
+    power : (N, 3) float32
+        The mean of its square over the windows that have a good bin, each half a window from the
+        next; larger is more anomalous. Noise alone gives 1.
     """
-    return _boxcar_significance(flux, ivar, reconstruction, WIDTHS)
+    return _boxcar_scores(flux, ivar, reconstruction, WIDTHS)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -20,6 +20,7 @@ from outcrop.spectra import repeated
 
 from .calibration import Calibration, PValueInputs
 from .density import LocalOutlierFactor
+from .galaxy_shapes import GalaxyShapes
 from .infill import Eigenspectra
 from .network import OnnxVAE
 from .preprocess import LOW_SNR, Prepared, Preprocessor, RestFrame
@@ -57,9 +58,10 @@ class Scorer:
     preprocessor : Preprocessor
     vae : OnnxVAE
     density : LocalOutlierFactor
+    galaxies : GalaxyShapes
     calibration : Calibration
     raw_scorer : RawScorer
-        Of vae and density.
+        Of vae, density and galaxies.
     threads : int
     """
 
@@ -77,7 +79,8 @@ class Scorer:
         self.density = LocalOutlierFactor.from_arrays(
             bundle.arrays("density.npz"), manifest.neighbours
         )
-        self.raw_scorer = RawScorer(self.vae, manifest.grid.wave, self.density)
+        self.galaxies = GalaxyShapes.from_arrays(bundle.arrays("galaxies.npz"))
+        self.raw_scorer = RawScorer(self.vae, manifest.grid.wave, self.density, self.galaxies)
         self.calibration = Calibration.from_arrays(bundle.arrays("calibration.npz"))
         self.model = _model(bundle)
 
@@ -186,7 +189,9 @@ class Scorer:
             wmse,
             nof,
             scattered(raw.boxcar_significance),
+            scattered(raw.boxcar_power),
             scattered(raw.camera_offset),
+            scattered(raw.galaxy_distance),
             np.full(len(rest), "") if spectra.spectype is None else spectra.spectype,
         ).rows(counted)
         found = self.calibration.p_values(inputs)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from outcrop import Spectra, read_spectra
+from outcrop._remote import http_source
 from outcrop.desi import Petal, find_petals
+from tests.outcrop_sdk.file_server import FileServer
 from training.sky.petals import simulate
 
 ROOT = Path(__file__).parents[1]
@@ -124,6 +128,39 @@ def bundle(once: Callable[..., Path], sky: Path) -> Path:
         assert done.returncode == 0, done.stderr
 
     return once("model", fit) / "bundle"
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def certificate(authority: trustme.CA, tmp_path: Path) -> ssl.SSLContext:
+    """That of a server on this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def trusted(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Make clients trust the certificate."""
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    http_source._trusted.cache_clear()
+    yield path
+    http_source._trusted.cache_clear()
+
+
+@pytest.fixture
+def secure(certificate: ssl.SSLContext, trusted: Path) -> Iterator[FileServer]:
+    """A server over HTTPS, which clients trust."""
+    with FileServer(certificate) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

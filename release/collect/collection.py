@@ -268,7 +268,7 @@ class _Collection:
         index, rows = self.scanned.index, self.scanned.index.rows_of(number)
         description = index.tables[number]
         columns = ScoreTable.read(description.path).columns()
-        if not np.array_equal(columns["TARGETID"], index.targetid[rows]):
+        if not description.current:
             raise InputError(
                 f"{description.path} changed while it was collected; wait until the release has "
                 "been scored, and run again"

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from outcrop import Status
 from outcrop._constants import Q_LEVEL
-from outcrop._fits_packed import PackedFits
+from outcrop._fits import FitsFile
 from outcrop.columns import Column
 from outcrop.errors import InputError
 
@@ -30,11 +30,11 @@ _PRIMARY: Final = {
     "eligible, then highest SNR": "There was no zcatalog. PRIMARY is, of the rows of a TARGETID, "
     "the eligible one of the highest SNR; where none is eligible, the one of the highest SNR.",
 }
+# Where there is no discovery, there is none.
 _BASES: Final = {
     "rank": "ranks in the calibration sample",
     "tail": "the extrapolated tail of the calibration sample",
     "unknown": "ranks or an extrapolated tail, which this model does not tell",
-    "none": "nothing: there is no discovery",
 }
 
 
@@ -95,12 +95,13 @@ class Readme:
     def summary(self) -> str:
         """Return the counts in a few lines."""
         total, level = self.total, float(self.provenance.cards["PLEVEL"])
+        basis = _BASES.get(self.discoveries.basis)
+        rest = f"; they rest on {basis}" if basis else ""
         lines = [
             f"{total.rows:,} rows of {total.tables:,} tables, {total.primary:,} targets",
             FlaggedRows(total.flagged, total.eligible, level).text(),
             f"discoveries at a false discovery rate of {Q_LEVEL:g}: {total.discoveries:,} of "
-            f"{self.discoveries.tested:,} targets tested; they rest on "
-            f"{_BASES[self.discoveries.basis]}",
+            f"{self.discoveries.tested:,} targets tested{rest}",
         ]
         left_out = (
             (sum(each.rows for each in self.discoveries.set_apart), "rows not tested"),
@@ -204,7 +205,8 @@ class Readme:
             f"{total.discoveries:,}, of which that share at most is expected to be inliers. Other "
             "rows have NaN."
         )
-        yield f"- They rest on {_BASES[self.discoveries.basis]} (FDRBASIS)."
+        if self.discoveries.basis in _BASES:
+            yield f"- They rest on {_BASES[self.discoveries.basis]} (FDRBASIS)."
         yield f"- ANOMALY is P_VALUE below {cards['PLEVEL']:g}, for each row by itself."
         if total.unplaced:
             yield f"- {total.unplaced:,} rows have no position: `_healpix_29` is -1."
@@ -249,7 +251,8 @@ def earlier_versions(output: Path, version: str) -> list[CatalogueVersion]:
         if catalogue is None or path.name == f"v{version}":
             continue
         try:
-            cards: Mapping[str, Any] = PackedFits(catalogue).header("PRIMARY")
+            with FitsFile(catalogue) as file:
+                cards = file.header("PRIMARY")
             model = f"{cards['MODEL']} {cards['MODELVER']} (sha256 {str(cards['MODELSHA'])[:8]})"
             named = (str(cards["VERSION"]), str(cards["DATE"]), model, str(cards.get("NOTE", "")))
         except (InputError, KeyError):

@@ -10,7 +10,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from outcrop import InputError, ModelIdentity
-from outcrop._fits_packed import PackedFits, PackedTable
+from outcrop._fits import FitsFile, FitsTable
 from outcrop.columns import COLUMNS, EXPLANATION_COLUMNS, Column
 
 from .columns import native, unknown
@@ -49,6 +49,8 @@ class TableDescription:
     widths : mapping of str to int
         Of its strings, and of LATENT.
     rows : int
+    written : tuple of int
+        Inode, bytes, and time in ns of the file: others where another takes its place.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class TableDescription:
     explained: bool
     widths: Mapping[str, int]
     rows: int
+    written: tuple[int, int, int]
 
     @property
     def of_tile(self) -> bool:
@@ -77,6 +80,11 @@ class TableDescription:
         """Survey and program."""
         return self.survey, self.program
 
+    @property
+    def current(self) -> bool:
+        """Whether the file is still the one that was read."""
+        return _written(self.path) == self.written
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
@@ -87,26 +95,27 @@ class ScoreTable:
     description : TableDescription
     cards : mapping
         The header of OUTLIERS: model, thresholds, packages.
-    rows : PackedTable
+    rows : FitsTable
         OUTLIERS.
     """
 
     description: TableDescription
     cards: Mapping[str, Any]
-    rows: PackedTable
+    rows: FitsTable
 
     @staticmethod
     def read(path: Path) -> "ScoreTable":
         """Read a score table; InputError where it cannot be read, or is none."""
-        file = PackedFits(path)
-        primary, cards = file.header("PRIMARY"), file.header("OUTLIERS")
+        written = _written(path)
+        with FitsFile(path) as file:
+            primary, cards = file.header("PRIMARY"), file.header("OUTLIERS")
+            rows = file.table("OUTLIERS")
         missing = [name for name in _NEEDED if name not in cards]
         if missing:
             raise InputError(f"{path} has no {missing[0]} in the header of OUTLIERS; {_REMEDY}")
         if "INFIL000" not in primary:
             raise InputError(f"{path} does not name its coadd in INFIL000; {_REMEDY}")
 
-        rows = file.table("OUTLIERS")
         healpix = _integer(path, primary, "HEALPIX", "HPXPIXEL")
         description = TableDescription(
             path=path,
@@ -124,6 +133,7 @@ class ScoreTable:
             explained="CAUSE" in rows,
             widths=_widths(cards),
             rows=len(rows),
+            written=written,
         )
         return ScoreTable(description, cards, rows)
 
@@ -164,6 +174,14 @@ def find_tables(folder: Path) -> list[Path]:
 
 def _raise_input_error(error: OSError) -> None:
     raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _written(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _name(path: Path, cards: Mapping[str, Any], *keywords: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from outcrop import InputError, check_output
+from outcrop import InputError
 from outcrop.plan import Plan, PlannedPetal
 from outcrop.remote import is_remote
 
@@ -84,13 +84,15 @@ def add_parser(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     _check(options)
-    check_output(options.output, options.overwrite)
+    Plan.check_name(options.output, options.overwrite)
     selection = _selection(options)
     rate = options.rate if options.rate_of is None else measured_rate(options.rate_of)
     source: Path = options.tree or options.zcatalog
     root = str(source if options.root is None else options.root)
     if not is_remote(root):
         root = str(Path(root).absolute())
+    # A wrong root is an error before a catalogue is read for minutes.
+    Plan(root, ())
 
     if options.tree is not None:
         found = find_tree(source, selection)
@@ -102,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
     missing = [*found.missing, *(f"{one}\tno such TARGETID" for one in selection.not_found)]
     _write_missing(options.output, sorted(missing))
     if not found.petals:
-        raise InputError(f"no plan is made of {source}: none of the coadds is selected and there")
+        raise InputError(f"no plan is made of {source}: no coadd is selected and exists")
     plan = Plan(root, tuple(found.petals), _meta(source, options, found, len(missing)))
     plan.write(options.output, options.overwrite)
 

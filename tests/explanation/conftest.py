@@ -25,9 +25,10 @@ def reconstruct(explainer: Explainer) -> Reconstructor:
 def galaxy(explainer: Explainer, spectra: Spectra) -> Spectra:
     """An inlier that noise, not the small model, limits; its [O III] lies in camera r."""
     scores = explainer.scorer.score(spectra)
-    possible = scores.eligible & (scores.p_value > 0.2) & (spectra.z > 0.17) & (spectra.z < 0.25)
-    rows = np.flatnonzero(possible & (scores.snr < 25))
-    return spectra[int(rows[np.argmax(scores.snr[rows])])]
+    possible = scores.eligible & (spectra.spectype == "GALAXY")
+    possible &= (spectra.z > 0.17) & (spectra.z < 0.25) & (scores.snr > 20) & (scores.snr < 25)
+    rows = np.flatnonzero(possible)
+    return spectra[int(rows[np.argmin(scores.wmse[rows])])]
 
 
 @pytest.fixture

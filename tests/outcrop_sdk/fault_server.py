@@ -3,21 +3,20 @@
 import contextlib
 import json
 import socket
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from outcrop.explanation_json import encode_explanations
 from outcrop.wire import HEADER_LENGTH, decode_request, encode_response
+from tests.outcrop_sdk.loopback_server import LoopbackServer
 from tests.outcrop_sdk.sample import some_explanations, some_model, some_scores
 
 Fault = Callable[[BaseHTTPRequestHandler, bytes], bool]
 """Called with a request and its body; True where it has answered, or broken, the request."""
 
 
-class FaultInjectingServer:
+class FaultInjectingServer(LoopbackServer):
     """A service on a loopback port, which first injects faults; a context manager.
 
     Parameters
@@ -27,18 +26,16 @@ class FaultInjectingServer:
 
     Attributes
     ----------
-    url : str
     model : Model
         The served one.
     faults : list of Fault
         One for each request, in turn.
     paths, request_ids, tokens, sizes, explained : list
         Of the requests that arrived; sizes in spectra, of those that were scored, and explained.
-    closing : Event
-        Set at the end of the test: faults that never answer wait for it.
     """
 
     def __init__(self, port: int = 0) -> None:
+        super().__init__(_handler(self), port)
         self.model = some_model()
         self.faults: list[Fault] = []
         self.paths: list[str] = []
@@ -46,28 +43,6 @@ class FaultInjectingServer:
         self.tokens: list[str | None] = []
         self.sizes: list[int] = []
         self.explained: list[int] = []
-        self.closing = threading.Event()
-        # It listens once the constructor returns.
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.01}
-        )
-
-    def __enter__(self) -> "FaultInjectingServer":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
 
     def answer(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         self.paths.append(handler.path)

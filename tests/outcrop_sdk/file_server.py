@@ -9,9 +9,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.outcrop_sdk.loopback_server import LoopbackServer
 
 FileFault = Callable[[BaseHTTPRequestHandler], bool]
 """Called with a request; True where it has answered, or broken, the request."""
@@ -20,7 +21,7 @@ MODIFIED = 1616500000
 """Time of all files, s since 1970."""
 
 
-class FileServer:
+class FileServer(LoopbackServer):
     """A server on a loopback port; a context manager.
 
     Parameters
@@ -30,7 +31,6 @@ class FileServer:
 
     Attributes
     ----------
-    url : str
     files : dict of str to bytes
         By path.
     faults : list of FileFault
@@ -43,46 +43,17 @@ class FileServer:
         Seconds that each answer takes.
     on_connect : function
         Called with a request to be a proxy.
-    closing : Event
-        Set at the end of the test: faults that never answer wait for it.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(_handler(self), context=context)
         self.files: dict[str, bytes] = {}
         self.faults: list[FileFault] = []
         self.ranges: list[tuple[str, int, int]] = []
         self.most = self._now = 0
         self.delay = 0.0
         self.on_connect: Callable[[BaseHTTPRequestHandler], None] | None = None
-        self.closing = threading.Event()
         self._count = threading.Lock()
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
-        if context is not None:
-            self._http.socket = context.wrap_socket(
-                self._http.socket, server_side=True, do_handshake_on_connect=False
-            )
-        scheme = "http" if context is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.01}
-        )
-
-    def __enter__(self) -> "FileServer":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
 
     def add(self, path: str, content: bytes) -> str:
         """Serve a file; return its address."""

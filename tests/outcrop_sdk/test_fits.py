@@ -4,9 +4,11 @@ import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from outcrop import InputError
 from outcrop._fits import FitsFile
@@ -115,20 +117,26 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (with_card(b"TFIELDS ", b"TFIELDS =            999999999"), "TFIELDS is 999999999; expected"),
     (with_card(b"BITPIX  ", b"BITPIX  =                   12"), "BITPIX is 12; expected one of"),
     (with_card(b"EXTEND  ", b"EXTEND  = T\xf8"), "byte b'.xf8', which is not printable ASCII"),
-    (with_card(b"EXTEND  ", b"NIGHT   = 2021'03"), "the header of HDU PRIMARY cannot be read"),
     (with_card(b"END     ", b""), "it has no END|not FITS|is damaged"),
 ]
 
 
 @pytest.mark.parametrize(("damage", "reason"), DAMAGES, ids=range(len(DAMAGES)))
-# astropy warns of some damage before the file is refused.
-@pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyUserWarning")
 def test_a_damaged_file_is_refused_when_it_is_opened(
     path: Path, damage: Callable[[Path], None], reason: str
 ) -> None:
     damage(path)
     with pytest.raises(InputError, match=rf"some\.fits.*({reason})|({reason}).*some\.fits"):
         FitsFile(path)
+
+
+def test_a_damaged_value_is_refused_when_it_is_read(path: Path) -> None:
+    with_card(b"EXTEND  ", b"NIGHT   = 2021'03")(path)
+    with FitsFile(path) as file:
+        header = file.header("PRIMARY")
+        with pytest.raises(InputError, match=r"some\.fits: NIGHT in the header of HDU PRIM"):
+            header["NIGHT"]
+        assert header["NAXIS"] == 0
 
 
 def test_a_string_that_is_not_ascii_is_refused_when_it_is_read(path: Path) -> None:
@@ -153,3 +161,101 @@ def test_two_hdus_of_one_name_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "twice.fits", [image(np.zeros(3), "FLUX"), image(np.ones(3), "FLUX")])
     with pytest.raises(InputError, match=r"twice\.fits has two HDUs named FLUX; expected one"):
         FitsFile(path)
+
+
+def every_column() -> list[fits.Column]:
+    """Columns of all kinds that can be read, and some that only must be passed over."""
+    return [
+        fits.Column("TARGETID", "K", array=np.array([2**63 - 1, -1, 0])),
+        fits.Column("STATUS", "J", array=np.array([1, 2, 3])),
+        fits.Column("BITS", "11X", array=np.ones((3, 11), np.bool_)),
+        fits.Column("SHORT", "I", array=np.array([-(2**15), 0, 2**15 - 1])),
+        fits.Column("BYTE", "B", array=np.array([0, 1, 255])),
+        fits.Column("SIGNED", "B", bzero=-128, array=np.array([-128, 0, 127])),
+        fits.Column("UINT", "J", bzero=2**31, array=np.array([0, 1, 2**32 - 1], np.uint32)),
+        fits.Column("P_VALUE", "D", array=np.array([1e-300, np.nan, 0.5])),
+        fits.Column("SCALED", "E", bscale=0.5, bzero=10.0, array=np.array([10.0, 10.5, -3.0])),
+        fits.Column("LATENT", "4E", array=np.arange(12, dtype=np.float32).reshape(3, 4)),
+        fits.Column("ANOMALY", "L", array=np.array([True, False, True])),
+        fits.Column("MANY", "PJ()", array=np.array([[1], [1, 2], []], np.object_)),
+        fits.Column("CAUSE", "18A", array=np.array(["cosmic_ray", "", " rare"])),
+    ]
+
+
+@pytest.fixture
+def columns(tmp_path: Path) -> Path:
+    """A file with columns of all kinds."""
+    made = fits.BinTableHDU.from_columns(every_column(), name="ROWS")
+    made.header["MODEL"], made.header["PLEVEL"], made.header["OLD"] = "it's", 0.01, True
+    made.header["INFIL000"] = "https://example.org/" + "long/" * 30 + "coadd.fits"
+    made.writeto(tmp_path / "columns.fits")
+    return tmp_path / "columns.fits"
+
+
+def test_columns_are_those_of_astropy(columns: Path) -> None:
+    with FitsFile(columns) as file:
+        rows = file.table("ROWS")
+    expected: Any = fits.getdata(columns, "ROWS")
+
+    for name in ("TARGETID", "STATUS", "SHORT", "BYTE", "SIGNED", "UINT"):
+        np.testing.assert_array_equal(rows.integers(name), expected[name])
+    for name in ("P_VALUE", "SCALED", "UINT"):
+        np.testing.assert_array_equal(rows.floats(name), expected[name])
+    np.testing.assert_array_equal(rows.vectors("LATENT"), expected["LATENT"])
+    np.testing.assert_array_equal(rows.booleans("ANOMALY"), expected["ANOMALY"])
+    assert rows.strings("CAUSE").tolist() == ["cosmic_ray", "", "rare"]
+    assert rows[np.array([2, 0])].integers("STATUS").tolist() == [3, 1]
+
+
+def test_a_header_has_the_values_of_astropy(columns: Path) -> None:
+    with FitsFile(columns) as file:
+        header = file.header("ROWS")
+    expected = fits.getheader(columns, "ROWS")
+    assert {name: header[name] for name in header} == dict(expected)
+    assert "OTHER" not in header
+    assert header.get("OTHER") is None
+
+
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [
+        (b"TFORM1  = 'Z       '", "TFORM1 is Z"),
+        (b"TFORM1  = '999999999999999999K'", "does not fit"),
+        (b"TFORM1  = '9999999K'", "its columns do not fill its rows"),
+        (b"TTYPE1  = 'STATUS  '", "STATUS"),
+    ],
+)
+def test_a_damaged_column_is_refused_when_its_table_is_read(
+    columns: Path, card: bytes, reason: str
+) -> None:
+    with_card(card[:8], card)(columns)
+    with FitsFile(columns) as file, pytest.raises(InputError, match=f"HDU ROWS cannot.*{reason}"):
+        file.table("ROWS")
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, np.int16, np.uint16, np.uint32, np.uint8]
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_images_are_those_of_astropy(tmp_path: Path, dtype: str, compressed: bool) -> None:
+    data = np.arange(7 * 5).reshape(7, 5).astype(dtype)
+    kind = fits.CompImageHDU if compressed else fits.ImageHDU
+    fits.HDUList([fits.PrimaryHDU(), kind(data, name="MASK")]).writeto(tmp_path / "image.fits")
+    with FitsFile(tmp_path / "image.fits") as file:
+        whole = file.image("MASK", "fiu", np.float64, 2)
+        some = file.image("MASK", "fiu", np.float64, 2, np.array([6, 0]))
+    np.testing.assert_array_equal(whole, data)
+    np.testing.assert_array_equal(some, data[[6, 0]])
+
+
+@pytest.mark.parametrize("blank", [False, True])
+def test_scaled_images_are_those_of_astropy(tmp_path: Path, blank: bool) -> None:
+    scaled = fits.ImageHDU(np.array([[1.5, 2.0], [-3.0, 2.5]]), name="FLUX")
+    scaled.scale("int16", bscale=0.5, bzero=1.0)
+    if blank:
+        scaled.header["BLANK"] = 2
+    fits.HDUList([fits.PrimaryHDU(), scaled]).writeto(tmp_path / "image.fits")
+    with FitsFile(tmp_path / "image.fits") as file:
+        flux = file.image("FLUX", "f", np.float32, 2)
+    np.testing.assert_array_equal(flux, fits.getdata(tmp_path / "image.fits", "FLUX"))
+    assert np.isnan(flux).any() == blank

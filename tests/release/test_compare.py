@@ -1,5 +1,6 @@
 """Two catalogues are compared target by target."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,21 @@ def test_the_files_are_written_together(a: Path, b: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="comparison exists"):
         compare(a, b, output)
     compare(a, b, output, top=1, overwrite=True)
+
+
+def test_without_matplotlib_there_is_no_picture(
+    a: Path,
+    b: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.delitem(sys.modules, "release.comparison_picture", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    compare(a, b, tmp_path / "comparison")
+    names = sorted(path.name for path in (tmp_path / "comparison").iterdir())
+    assert names == ["comparison.ecsv", "comparison.txt"]
+    assert "no comparison.png: it needs matplotlib" in caplog.text
 
 
 def test_a_catalogue_is_equal_to_itself(a: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from outcrop import Petal
 from outcrop.plan import Plan
-from release.journal import BEGUN, SCORED, Record, read_events, read_records
+from release.journal import BEGUN, ENDED, SCORED, Record, read_events, read_records
 from release.petal import ScoringOptions
 from release.run import Totals
 from tests.conftest import ROOT
@@ -133,6 +133,7 @@ def test_a_run_that_is_killed_goes_on_and_scores_nothing_twice(
     process.communicate()
     # None of its processes is left.
     assert psutil.wait_procs(workers, timeout=30)[1] == []
+    assert not (output / ENDED).exists()
     before = tables(output)
     assert 2 <= len(before) < 7
     status = command("-m", "release", "status", output)

@@ -1,11 +1,20 @@
 """A run scores every petal once, whatever happens to files, disk and folder."""
 
+import contextlib
 import os
 import resource
 import shutil
+import socket
+import subprocess
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Collection
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,13 +24,24 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from model_store.bundle import Bundle, Content, write_bundle
 from outcrop import FolderInUse, InputError, OutcropError
 from outcrop.night.folder_lock import locked
-from outcrop.plan import Plan
+from outcrop.plan import Plan, PlannedPetal
 from release.__main__ import main
-from release.journal import BEGUN, SET_APART, Event, Journal, read_events, read_records
-from release.petal import PetalTask, ScoringOptions
+from release.journal import (
+    BEGUN,
+    ENDED,
+    SCORED,
+    SET_APART,
+    Event,
+    Journal,
+    read_events,
+    read_records,
+)
+from release.petal import PetalResult, PetalTask, ScoringOptions
 from release.run import Totals, score_release
+from tests.outcrop_sdk.file_server import FileServer
 from tests.release.conftest import SPECTRA, TILE, content, tables
 
 Score = Callable[..., Totals]
@@ -42,6 +62,7 @@ def test_every_petal_has_a_table_below_the_output(
     assert sorted(tables(output)) == [
         f"{TILE}/outliers-{number}-80613-thru20210324.fits" for number in range(6)
     ]
+    assert (output / ENDED).exists()
     for number, petal in enumerate(plan.petals):
         rows: Any = fits.getdata(output / sorted(tables(output))[number], "OUTLIERS")
         redrock: Any = fits.getdata(plan.address(petal.redrock), "REDSHIFTS")
@@ -129,8 +150,8 @@ def test_a_full_disk_stops_the_run_with_one_sentence(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     message = str(caught.value)
-    assert message.startswith(f"{output} cannot be written to on ")
-    assert "File too large" in message
+    assert message.startswith(f"on {socket.gethostname()}: {output}/{TILE}/outliers-")
+    assert "cannot be written: [Errno 27] File too large" in message
     assert message.endswith("free space or raise the quota, and run again")
     assert message.count("\n") == 0
     assert tables(output) == {}
@@ -142,6 +163,35 @@ def test_a_full_disk_stops_the_run_with_one_sentence(
     assert score(plan, output, options).complete
 
 
+def test_a_full_disk_of_the_cache_is_named(
+    plan: Plan,
+    options: ScoringOptions,
+    score: Score,
+    secure: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OUTCROP_REMOTE_CACHE", str(tmp_path / "cache"))
+    for petal in plan.petals:
+        for name in (petal.coadd, petal.redrock):
+            secure.add(f"/iron/{name}", Path(plan.address(name)).read_bytes())
+    afar = Plan(f"{secure.url}/iron", plan.petals)
+    # Tables would be smaller.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(OutcropError) as caught:
+            score(afar, tmp_path / "out", options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    message = str(caught.value)
+    assert message.startswith(f"on {socket.gethostname()}: {tmp_path}/cache/")
+    assert "OUTCROP_REMOTE_CACHE names another folder for the cache" in message
+    assert str(tmp_path / "out") not in message
+    assert score(afar, tmp_path / "out", options).complete
+
+
 def test_a_folder_in_which_a_run_works_is_refused(
     plan: Plan, options: ScoringOptions, score: Score, tmp_path: Path
 ) -> None:
@@ -151,6 +201,15 @@ def test_a_folder_in_which_a_run_works_is_refused(
     ):
         score(plan, tmp_path, options)
     assert tables(tmp_path) == {}
+
+
+def test_a_root_that_is_not_there_is_named_once(
+    plan: Plan, options: ScoringOptions, score: Score, tmp_path: Path
+) -> None:
+    # As of a file system that is not mounted.
+    with pytest.raises(InputError, match=r"/nowhere, the root of the plan, .*; --root names"):
+        score(replace(plan, root="/nowhere"), tmp_path / "out", options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_output_that_is_a_file_is_named(
@@ -238,7 +297,7 @@ def test_petals_that_ended_two_processes_are_scored_alone_and_last(
     for name in (once, *twice, *twice):
         Journal(tmp_path).write(Event(BEGUN, name))
     with ThreadPoolExecutor(2) as executor:
-        score_release(plan, executor, tmp_path, options, window=4)
+        score_release(plan, executor, tmp_path, options, window=3)
 
     events = [event for event in read_events(tmp_path) if event.petal][5:]
     begun = [event.petal for event in events if event.state == BEGUN]
@@ -247,6 +306,105 @@ def test_petals_that_ended_two_processes_are_scored_alone_and_last(
     assert once in begun[-4:-2]
     # One ends before the other begins, and after all others.
     assert [event.state for event in events[-4:]] == [BEGUN, "scored"] * 2
+
+
+class Job(Executor):
+    """An engine of which all processes end where one does, as an MPI job; without files.
+
+    Parameters
+    ----------
+    output : Path
+    deadly : str
+        A petal that ends its process.
+    lost : collection of int
+        Rounds in which a node is lost.
+    ends : bool
+        Whether the job is over then, as the run of an MPI job is too.
+
+    Attributes
+    ----------
+    rounds : list of int
+        Petals that were in progress at a time.
+    losses : int
+    """
+
+    def __init__(
+        self, output: Path, deadly: str = "", lost: Collection[int] = (), ends: bool = False
+    ) -> None:
+        self._journal, self._deadly, self._lost, self._ends = Journal(output), deadly, lost, ends
+        self._waiting: dict[str, Future[PetalResult]] = {}
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(0, self._round)
+        self.rounds: list[int] = []
+        self.losses = 0
+
+    def submit(self, fn: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        if self._ends and self.losses:
+            raise BrokenExecutor("the job is over")
+        (task,) = arguments
+        future: Future[Any] = Future()
+        with self._lock:
+            self._waiting[task.name] = future
+            # Once the run submits no more.
+            self._timer.cancel()
+            self._timer = threading.Timer(0.1, self._round)
+            self._timer.start()
+        return future
+
+    def _round(self) -> None:
+        with self._lock:
+            tasks, self._waiting = self._waiting, {}
+        for name in tasks:
+            self._journal.write(Event(BEGUN, name))
+
+        self.rounds.append(len(tasks))
+        lost = self._deadly in tasks or len(self.rounds) in self._lost
+        self.losses += lost
+        for name, future in tasks.items():
+            if lost:
+                future.set_exception(BrokenExecutor("a rank was killed"))
+            else:
+                self._journal.write(Event(SCORED, name))
+                future.set_result(PetalResult(name, SCORED, 1))
+
+
+def large_plan(petals: int, root: Path) -> Plan:
+    names = (f"{number}-thru20210324.fits" for number in range(petals))
+    return Plan(str(root), tuple(PlannedPetal(f"coadd-{n}", f"redrock-{n}") for n in names))
+
+
+def test_petals_that_were_lost_with_two_nodes_do_not_wait_for_each_other(
+    options: ScoringOptions, tmp_path: Path
+) -> None:
+    job = Job(tmp_path, lost=(1, 2))
+    totals = score_release(large_plan(36, tmp_path), job, tmp_path, options, window=36)
+    assert totals.scored == 36
+    assert job.rounds[:2] == [36, 36]
+    # In six rounds where this process is not held up; at most six petals in each.
+    assert len(job.rounds) <= 2 + 18
+    assert max(job.rounds[2:]) <= 6
+
+
+@pytest.mark.parametrize("windows", [[64], [64, 4, 2], [4, 64, 64, 9]])
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_petal_that_ends_every_job_takes_two_others_with_it_at_the_most(
+    options: ScoringOptions, tmp_path: Path, ends: bool, windows: list[int]
+) -> None:
+    plan, losses = large_plan(64, tmp_path), 0
+    deadly = plan.petals[17].coadd
+    for window in (*windows, *[windows[-1]] * 10):
+        job = Job(tmp_path, deadly, ends=ends)
+        with contextlib.suppress(OutcropError):
+            totals = score_release(plan, job, tmp_path, options, window=window)
+            break
+        losses += job.losses
+    else:
+        pytest.fail("it was never found")
+
+    assert deadly in totals.set_apart
+    assert len(totals.set_apart) <= 3
+    assert totals.waiting == 0
+    assert losses + job.losses <= 5
 
 
 def test_a_pool_that_is_broken_ends_the_run_with_the_reason(
@@ -267,6 +425,20 @@ def test_a_model_that_was_replaced_ends_the_run(
     with pytest.raises(OutcropError, match=r"cannot be opened on .*the run began with abababab"):
         score(plan, tmp_path, other)
     assert tables(tmp_path) == {}
+
+
+def test_a_machine_that_does_not_reproduce_the_canary_ends_the_run(
+    plan: Plan, tmp_path: Path, bundle: Path, score: Score
+) -> None:
+    source = Bundle.open(bundle)
+    files: dict[str, Content] = {name: source.bytes(name) for name in source.manifest.files}
+    arrays = source.arrays("canary.npz")
+    files["canary.npz"] = {**arrays, "wmse": 1.01 * arrays["wmse"]}
+    other = write_bundle(tmp_path / "other", source.manifest, files)
+
+    with pytest.raises(OutcropError, match=r"cannot be opened on .*canary \(wmse or nof differ by"):
+        score(plan, tmp_path / "outliers", ScoringOptions(str(other.path), other.sha256))
+    assert not list((tmp_path / "outliers").rglob("outliers-*.fits"))
 
 
 def test_a_log_of_each_petal_says_what_happened(
@@ -290,8 +462,31 @@ def test_what_a_killed_process_left_of_a_table_is_removed(
     table.parent.mkdir(parents=True)
     remains = table.with_name(f".{table.name}.0123.tmp")
     remains.write_bytes(b"half a table")
+    Journal(tmp_path).write(Event(BEGUN, plan.petals[0].coadd, process=killed_process()))
     assert score(plan, tmp_path, options).complete
     assert not remains.exists()
+
+
+@pytest.mark.parametrize("host", [socket.gethostname(), "another.host"])
+def test_what_a_process_that_may_live_is_writing_is_kept(
+    plan: Plan, options: ScoringOptions, score: Score, tmp_path: Path, host: str
+) -> None:
+    table = PetalTask(plan.petals[0].coadd, "", "", str(tmp_path), options).table
+    table.parent.mkdir(parents=True)
+    written = table.with_name(f".{table.name}.0123.tmp")
+    written.write_bytes(b"half a table")
+    # As of a worker of dask that was only lost from sight: the parent of this process lives.
+    living = Event(BEGUN, plan.petals[0].coadd, process=f"{host}:{os.getppid()}")
+    Journal(tmp_path).write(living)
+    assert score(plan, tmp_path, options).complete
+    assert written.read_bytes() == b"half a table"
+
+
+def killed_process() -> str:
+    """A process of this host that has ended."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    return f"{socket.gethostname()}:{ended.pid}"
 
 
 @pytest.mark.parametrize(
@@ -345,7 +540,7 @@ def test_a_wrong_level_of_the_log_is_an_error_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DESI_LOGLEVEL", "loud")
-    assert main(["status", str(tmp_path)]) == 2
+    assert main(["status", str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("outcrop: error: DESI_LOGLEVEL is 'loud'; expected one of debug")

@@ -10,6 +10,7 @@ from benchmarks.engines import ROOT
 from outcrop import InputError
 from outcrop.plan import Plan, PlannedPetal
 from release import __main__
+from release.journal import ENDED
 from release.slurm import Estimate, estimate
 from tests.release.conftest import plan_of
 from tests.release.engines import tables
@@ -70,7 +71,8 @@ def test_script_scores_a_plan_where_srun_starts_three_ranks(
 
 
 @pytest.mark.parametrize(
-    ("statuses", "calls"), [((0,), 1), ((1,), 1), ((137, 0), 2), ((9,), 1), ((137,) * 4, 4)]
+    ("statuses", "calls"),
+    [((0,), 1), ((1,), 1), ((137, 0), 2), ((9,), 1), ((137,) * 6, 6), ((75, 0), 2)],
 )
 def test_killed_ranks_and_nothing_else_are_started_again(
     statuses: tuple[int, ...],
@@ -89,6 +91,7 @@ def test_killed_ranks_and_nothing_else_are_started_again(
         "srun",
         f'echo >> {place}/calls; s=({answers}); exit "${{s[$(wc -l < {place}/calls) - 1]}}"',
     )
+    stand_in(place, "sleep", "")
 
     done = subprocess.run(
         ["bash", "-c", script], env={"PATH": f"{place}:/usr/bin:/bin"}, check=False
@@ -96,6 +99,25 @@ def test_killed_ranks_and_nothing_else_are_started_again(
 
     assert done.returncode == statuses[-1]
     assert (place / "calls").read_text().count("\n") == calls
+
+
+def test_a_run_that_ended_by_itself_is_not_started_again(
+    planned: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, place = tmp_path / "out", tmp_path / "bin"
+    script = write(capsys, *SHIFTER, "--", planned, "--model", bundle, "--output", output)
+    place.mkdir()
+    (output / "run").mkdir(parents=True)
+    # Of an earlier run
+    (output / ENDED).touch()
+    # At first a rank is killed, then a petal fails: MPI kills the others.
+    second = f"test $(wc -l < {place}/calls) = 2 && touch {output / ENDED}"
+    stand_in(place, "srun", f"echo >> {place}/calls; {second}; exit 137")
+
+    environment = {"PATH": f"{place}:/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", script], env=environment, check=False)
+    assert done.returncode == 137
+    assert (place / "calls").read_text().count("\n") == 2
 
 
 def test_directives_are_those_of_a_cpu_node(

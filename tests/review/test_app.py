@@ -515,6 +515,13 @@ def test_the_summary_says_where_the_coadds_are(night: ReviewNight, tmp_path: Pat
     assert Coadds(moved).root == root
 
 
+def test_spectra_that_were_scored_elsewhere_are_said_to_be_there(night: ReviewNight) -> None:
+    address = "https://data.example/iron/tiles/coadd-1.fits"
+    table = replace(night.tables[0], cards=night.tables[0].cards | {"INFIL000": address})
+    with pytest.raises(InputError, match=f"{address} was scored where it is, .* copy it"):
+        Coadds(night).files(table)
+
+
 def test_a_service_that_is_away_is_said_and_labels_are_kept(
     made: Path, night: ReviewNight, labels: LabelStore
 ) -> None:

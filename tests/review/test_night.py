@@ -12,8 +12,6 @@ from astropy.io import fits
 from astropy.table import Table
 
 from outcrop import CAUSES, InputError
-from outcrop._fits import FitsFile
-from outcrop._fits_packed import PackedFits
 from outcrop.night.discoveries import q_values
 from review.night import CAUSE_NAMES, ReviewNight
 from tests.review.conftest import LARGEST
@@ -94,24 +92,6 @@ def test_a_whole_night_is_read(made: Path, night: ReviewNight, tmp_path: Path) -
     assert explained.any()
     np.testing.assert_allclose(by_row[explained], 1)
     assert not by_row[~explained].any()
-
-
-def test_packed_tables_are_those_that_astropy_reads(made: Path) -> None:
-    path = table_of(made)
-    packed = PackedFits(path)
-    readers = {"i": "integers", "f": "floats", "S": "strings", "U": "strings", "b": "booleans"}
-    with FitsFile(path) as file:
-        for name in ("OUTLIERS", "EXPLANATIONS", "SEGMENTS"):
-            expected, found = file.table(name), packed.table(name)
-            assert len(expected) == len(found)
-            for column in Table.read(path, hdu=name).columns.values():
-                if column.ndim == 1:
-                    read = readers[column.dtype.kind]
-                    wanted = getattr(expected, read)(column.name)
-                    np.testing.assert_array_equal(wanted, getattr(found, read)(column.name))
-
-        header, expected = packed.header("OUTLIERS"), file.header("OUTLIERS")
-        assert dict(header) == {name: expected[name] for name in header}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])

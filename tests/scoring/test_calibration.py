@@ -23,9 +23,15 @@ def inliers(count: int, seed: int) -> PValueInputs:
     )
     nof = -(1 + np.exp(rng.normal(-2.5, 0.5, count)) * (1 + 3 / snr))
     boxcar = 3.5 + 0.3 * rng.gumbel(size=(count, 3)) + 1e-3 * snr[:, None]
-    columns = (snr, coverage, misfit * coverage, nof, boxcar, rng.rayleigh(size=count))
-    snr, coverage, wmse, nof, boxcar, offset = (x.astype(np.float32) for x in columns)
-    return PValueInputs(snr, coverage, wmse, nof, boxcar, offset, spectype)
+    # The distance of other classes from galaxies says nothing, however large it is.
+    power, distance = 1 + 0.1 * boxcar, rng.lognormal(0, 0.3, count)
+    distance[spectype != "GALAXY"] *= 20
+    boxcars, offset = (boxcar, power), rng.rayleigh(size=count)
+    columns = (snr, coverage, misfit * coverage, nof, *boxcars, offset, distance)
+    snr, coverage, wmse, nof, boxcar, power, offset, distance = (
+        x.astype(np.float32) for x in columns
+    )
+    return PValueInputs(snr, coverage, wmse, nof, boxcar, power, offset, distance, spectype)
 
 
 def anomalies(count: int, seed: int) -> PValueInputs:
@@ -82,10 +88,16 @@ def test_the_pooled_p_value_flags_the_class_that_fits_worse(calibration: Calibra
 
 def test_an_unknown_class_is_pooled(calibration: Calibration) -> None:
     sample = replace(inliers(500, 5), spectype=np.full(500, ""))
-    known = replace(sample, spectype=np.full(500, "GALAXY"))
-    pooled, within = calibration.p_values(sample), calibration.p_values(known)
-    np.testing.assert_allclose(pooled.within_class, pooled.pooled, rtol=0.3, atol=0.02)
-    np.testing.assert_array_equal(pooled.pooled, within.pooled)
+    found = calibration.p_values(sample)
+    np.testing.assert_allclose(found.within_class, found.pooled, rtol=0.3, atol=0.02)
+
+
+def test_the_pooled_p_value_does_not_depend_on_the_class(calibration: Calibration) -> None:
+    sample = inliers(500, 5)
+    expected = calibration.p_values(sample).pooled
+    for name in ("GALAXY", "STAR", ""):
+        other = replace(sample, spectype=np.full(500, name))
+        np.testing.assert_array_equal(calibration.p_values(other).pooled, expected)
 
 
 def test_p_is_uniform(calibration: Calibration) -> None:
@@ -111,8 +123,22 @@ def test_faint_spectra_that_are_added_change_no_bright_one() -> None:
 def one(count: int, **values: float) -> PValueInputs:
     default = {"snr": 12.0, "coverage": 1.0, "wmse": 1.0, "nof": -1.05} | values
     snr, coverage, wmse, nof = (np.full(count, v, np.float32) for v in default.values())
-    boxcar, offset = np.full((count, 3), 3.5, np.float32), np.ones(count, np.float32)
-    return PValueInputs(snr, coverage, wmse, nof, boxcar, offset, np.full(count, "GALAXY"))
+    boxcar, one = np.full((count, 3), 3.5, np.float32), np.ones(count, np.float32)
+    power, spectype = np.full((count, 3), 1.35, np.float32), np.full(count, "GALAXY")
+    return PValueInputs(snr, coverage, wmse, nof, boxcar, power, one, one, spectype)
+
+
+def test_only_a_galaxy_is_anomalous_because_it_is_unlike_galaxies(
+    calibration: Calibration,
+) -> None:
+    near = one(3)
+    near = replace(near, spectype=np.array(["GALAXY", "STAR", "QSO"]))
+    far = replace(near, galaxy_distance=np.full(3, 30, np.float32))
+    before, after = calibration.p_values(near), calibration.p_values(far)
+    assert before.within_class[0] > 0.1
+    assert after.within_class[0] < 0.001
+    np.testing.assert_array_equal(before.within_class[1:], after.within_class[1:])
+    np.testing.assert_array_equal(before.pooled[1:], after.pooled[1:])
 
 
 def test_p_falls_strictly_with_every_score_and_never_reaches_zero(
@@ -122,13 +148,19 @@ def test_p_falls_strictly_with_every_score_and_never_reaches_zero(
     rising = np.geomspace(1.2, 1e30, 400).astype(np.float32)
     longer = same.boxcar_significance.copy()
     longer[:, 1] = np.geomspace(4, 1e30, 400)
+    stronger = same.boxcar_power.copy()
+    stronger[:, 0] = rising
     for changed in (
         replace(same, wmse=rising),
         replace(same, nof=-rising),
         replace(same, boxcar_significance=longer),
+        replace(same, boxcar_power=stronger),
+        replace(same, galaxy_distance=rising),
     ):
         found = calibration.p_values(changed)
-        for values in (found.within_class, found.pooled):
+        # The pooled one does not use the distance from galaxies.
+        pooled = [] if changed.galaxy_distance is rising else [found.pooled]
+        for values in (found.within_class, *pooled):
             assert (np.diff(values) < 0).all()
             assert (values > 0).all()
             assert (values < 1).all()

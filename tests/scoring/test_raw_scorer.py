@@ -6,7 +6,7 @@ import pytest
 from outcrop import Spectra
 from scoring.preprocess import Prepared
 from scoring.raw_scorer import RawScorer
-from scoring.residual import boxcar_significance, camera_offset, weighted_mse
+from scoring.residual import boxcar_scores, camera_offset, weighted_mse
 from scoring.scorer import MIN_COVERAGE, Scorer
 
 
@@ -25,20 +25,24 @@ def test_each_score_is_that_of_its_part(scorer: Scorer, prepared: Prepared) -> N
     np.testing.assert_array_equal(raw.reconstruction, decoded)
     np.testing.assert_array_equal(raw.wmse, weighted_mse(prepared.flux, prepared.ivar, decoded))
     np.testing.assert_array_equal(raw.nof, scorer.density.nof(latent))
-    np.testing.assert_array_equal(
-        raw.boxcar_significance, boxcar_significance(prepared.flux, prepared.ivar, decoded)
-    )
+    np.testing.assert_array_equal(raw.galaxy_distance, scorer.galaxies.distance(decoded))
+    significance, power = boxcar_scores(prepared.flux, prepared.ivar, decoded)
+    np.testing.assert_array_equal(raw.boxcar_significance, significance)
+    np.testing.assert_array_equal(raw.boxcar_power, power)
     np.testing.assert_array_equal(
         raw.camera_offset,
         camera_offset(prepared.flux, prepared.ivar, decoded, z, scorer.model.wave),
     )
 
 
-def test_without_a_density_only_nof_is_nan(scorer: Scorer, prepared: Prepared) -> None:
+def test_what_is_not_known_yet_gives_nan_and_nothing_else_changes(
+    scorer: Scorer, prepared: Prepared
+) -> None:
     z, wave = np.zeros(len(prepared.flux)), scorer.model.wave
     whole = scorer.raw_scorer.score(prepared.flux, prepared.ivar, z)
-    raw = RawScorer(scorer.vae, wave, None).score(prepared.flux, prepared.ivar, z)
+    raw = RawScorer(scorer.vae, wave, None, None).score(prepared.flux, prepared.ivar, z)
     assert np.isnan(raw.nof).all()
+    assert np.isnan(raw.galaxy_distance).all()
     np.testing.assert_array_equal(raw.wmse, whole.wmse)
 
 

@@ -1,9 +1,9 @@
-"""wmse and boxcar significance against plain definitions, and for noise alone."""
+"""wmse and boxcar scores against plain definitions, and for noise alone."""
 
 import numpy as np
 import pytest
 
-from scoring.residual import WIDTHS, boxcar_significance, camera_offset, weighted_mse
+from scoring.residual import WIDTHS, boxcar_scores, camera_offset, weighted_mse
 
 
 def plain_significance(residual: np.ndarray, good: np.ndarray, width: int) -> float:
@@ -22,11 +22,45 @@ def test_boxcar_significance_is_that_of_the_largest_mean_in_a_window() -> None:
     ivar[rng.random((5, 200)) < 0.3] = 0
     ivar[4] = 0
     model = rng.normal(size=(5, 200)).astype(np.float32)
-    got = boxcar_significance(flux, ivar, model)
+    got, _ = boxcar_scores(flux, ivar, model)
     for row in range(5):
         residual = (flux[row].astype(float) - model[row]) * np.sqrt(ivar[row])
         expected = [plain_significance(residual, ivar[row] > 0, width) for width in WIDTHS]
         np.testing.assert_allclose(got[row], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_boxcar_power_is_the_mean_square_of_windows_half_a_width_apart() -> None:
+    rng = np.random.default_rng(3)
+    flux, model = rng.normal(size=(2, 4, 200)).astype(np.float32)
+    ivar = rng.gamma(2, 1, (4, 200)).astype(np.float32)
+    ivar[rng.random((4, 200)) < 0.3] = 0
+    ivar[2, :90] = 0
+    ivar[3] = 0
+    _, got = boxcar_scores(flux, ivar, model)
+    for row in range(4):
+        residual = (flux[row].astype(float) - model[row]) * np.sqrt(ivar[row])
+        for i, width in enumerate(WIDTHS):
+            squares: list[float] = []
+            for start in range(0, 200 - width + 1, width // 2):
+                inside = slice(start, start + width)
+                if count := np.count_nonzero(ivar[row, inside]):
+                    squares.append(residual[inside].sum() ** 2 / count)
+            expected = np.mean(squares) if squares else 0
+            assert got[row, i] == pytest.approx(expected, rel=1e-4)
+
+
+def test_many_weak_features_show_in_the_power_and_not_in_the_largest() -> None:
+    rng = np.random.default_rng(4)
+    noise = rng.normal(size=(200, 1000)).astype(np.float32)
+    many = noise.copy()
+    many[:, np.arange(1000) % 40 < 4] += 0.9
+    one, zero = np.ones_like(noise), np.zeros_like(noise)
+
+    def found(scores: np.ndarray, weak: np.ndarray) -> np.float64:
+        return np.mean(weak[:, 0] > np.quantile(scores[:, 0], 0.99))
+
+    before, after = boxcar_scores(noise, one, zero), boxcar_scores(many, one, zero)
+    assert found(before[1], after[1]) > found(before[0], after[0]) + 0.2
 
 
 def test_each_width_finds_its_own_feature_best() -> None:
@@ -34,7 +68,7 @@ def test_each_width_finds_its_own_feature_best() -> None:
     flux = zero.copy()
     for row, width in enumerate(WIDTHS):
         flux[row, 300 : 300 + width] = 6 / np.sqrt(width)
-    got = boxcar_significance(flux, np.ones_like(flux), zero)
+    got, _ = boxcar_scores(flux, np.ones_like(flux), zero)
     np.testing.assert_array_equal(got.argmax(axis=1), np.arange(3))
     np.testing.assert_allclose(np.diagonal(got), 6, rtol=1e-5)
 
@@ -42,8 +76,10 @@ def test_each_width_finds_its_own_feature_best() -> None:
 def test_noise_alone_gives_three_to_four_sigma_and_a_wmse_of_one() -> None:
     noise = np.random.default_rng(2).normal(size=(500, 1000)).astype(np.float32)
     one, zero = np.ones_like(noise), np.zeros_like(noise)
-    assert (np.median(boxcar_significance(noise, one, zero), axis=0) > 2.5).all()
-    assert (np.median(boxcar_significance(noise, one, zero), axis=0) < 4).all()
+    significance, power = boxcar_scores(noise, one, zero)
+    assert (np.median(significance, axis=0) > 2.5).all()
+    assert (np.median(significance, axis=0) < 4).all()
+    np.testing.assert_allclose(power.mean(axis=0), 1, atol=0.03)
     assert weighted_mse(noise, one, zero).mean() == pytest.approx(1, abs=0.01)
 
 
@@ -57,8 +93,9 @@ def test_wmse_is_a_mean_over_all_bins_with_weight_0_in_bad_ones() -> None:
 
 def test_fewer_bins_than_a_window_are_one_window() -> None:
     flux = np.ones((1, 2), np.float32)
-    got = boxcar_significance(flux, flux, np.zeros_like(flux))
-    np.testing.assert_allclose(got, [[np.sqrt(2)] * 3], rtol=1e-6)
+    significance, power = boxcar_scores(flux, flux, np.zeros_like(flux))
+    np.testing.assert_allclose(significance, [[np.sqrt(2)] * 3], rtol=1e-6)
+    np.testing.assert_allclose(power, [[2] * 3], rtol=1e-6)
 
 
 def test_camera_offset_is_that_of_the_camera_that_is_off() -> None:

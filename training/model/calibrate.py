@@ -230,6 +230,7 @@ def calibrate_bundle(
         "decoder.onnx": source.bytes("decoder.onnx"),
         "eigenspectra.npz": scorer.preprocessor.eigenspectra.to_arrays(),
         "density.npz": scorer.density.to_arrays(),
+        "galaxies.npz": scorer.galaxies.to_arrays(),
         "training_targetids.npz": targetids.to_arrays(),
         "explanation.npz": reference.to_arrays() | scan.to_arrays(),
         **calibrated.files(),

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from explanation.reference import Reference
 from model_store.bundle import Content, Manifest, SampleEntry
 from scoring.density import LocalOutlierFactor
+from scoring.galaxy_shapes import GalaxyShapes
 from scoring.infill import Eigenspectra
 from scoring.network import OnnxVAE
 from scoring.raw_scorer import RawScorer
@@ -48,6 +49,7 @@ from .density import (
 from .eigenspectra import iterative_pca, noise_weighted_pca
 from .export import export
 from .fit import Epoch, Rows, fit
+from .galaxy_shapes import fit_galaxy_shapes
 from .inliers import percentiles_of_nearest, scan_of_segments
 from .latent_map import latent_map
 from .memory import give_back
@@ -140,9 +142,10 @@ def fit_sample(sample: RestSample, output: str | Path, config: Config) -> Path:
 
     networks = fit_networks(sample, parts, config, work)
     density, training, members = fit_density(networks, sample, parts, config)
+    galaxies = fit_galaxy_shapes(networks.vae, training)
     give_back()
     edges = decile_edges(training.latent)
-    calibrated, held_out = calibrate(networks, density, edges, sample, parts, config)
+    calibrated, held_out = calibrate(networks, density, galaxies, edges, sample, parts, config)
     calibrating = held_out.choose(np.isin(held_out.index, parts.calibration))
     reference = describe_reference(density, members, calibrating)
     scan = scan_of_segments(networks.vae, config.grid, networks.prepared, calibrating)
@@ -154,6 +157,7 @@ def fit_sample(sample: RestSample, output: str | Path, config: Config) -> Path:
         "decoder.onnx": networks.decoder,
         "eigenspectra.npz": networks.eigenspectra.to_arrays(),
         "density.npz": density.to_arrays(),
+        "galaxies.npz": galaxies.to_arrays(),
         "training_targetids.npz": targetids.to_arrays(),
         "explanation.npz": reference.to_arrays() | scan.to_arrays(),
         **calibrated.files(),
@@ -227,7 +231,7 @@ def fit_density(
         Rows of the sample that are the reference points, in their order.
     """
     scored = score_rows(
-        RawScorer(networks.vae, config.grid.wave, None),
+        RawScorer(networks.vae, config.grid.wave, None, None),
         networks.prepared,
         sample.rows,
         parts.training,
@@ -259,6 +263,7 @@ def describe_reference(
 def calibrate(
     networks: FittedNetworks,
     density: LocalOutlierFactor,
+    galaxies: GalaxyShapes,
     edges: NDArray[np.float32],
     sample: RestSample,
     parts: Split,
@@ -271,7 +276,7 @@ def calibrate(
     edges : (L, 9) float32
         Edges of the training sample's deciles.
     """
-    scorer = RawScorer(networks.vae, config.grid.wave, density)
+    scorer = RawScorer(networks.vae, config.grid.wave, density, galaxies)
     rows = np.union1d(parts.validation, parts.calibration)
     held_out = score_rows(scorer, networks.prepared, sample.rows, rows)
     faint = score_rows(scorer, networks.prepared, sample.rows, parts.faint)

@@ -1,6 +1,6 @@
 """Scored: rows of a sample with the raw scores that an exported model gives them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ class Scored:
         As in `training.model.dataset.RestSample`.
     latent : (n, L) float32
     nof, wmse : (n,) float32
-    boxcar_significance : (n, 3) float32
-    camera_offset : (n,) float32
+    boxcar_significance, boxcar_power : (n, 3) float32
+    camera_offset, galaxy_distance : (n,) float32
     """
 
     index: NDArray[np.intp]
@@ -34,7 +34,9 @@ class Scored:
     nof: NDArray[np.float32]
     wmse: NDArray[np.float32]
     boxcar_significance: NDArray[np.float32]
+    boxcar_power: NDArray[np.float32]
     camera_offset: NDArray[np.float32]
+    galaxy_distance: NDArray[np.float32]
 
     def inputs(self) -> PValueInputs:
         """Return what the p-values follow from."""
@@ -44,7 +46,9 @@ class Scored:
             self.wmse,
             self.nof,
             self.boxcar_significance,
+            self.boxcar_power,
             self.camera_offset,
+            self.galaxy_distance,
             self.rows["spectype"],
         )
 
@@ -57,15 +61,7 @@ class Scored:
 
     def choose(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":
         """Return the chosen rows."""
-        return Scored(
-            self.index[which],
-            self.rows[which],
-            self.latent[which],
-            self.nof[which],
-            self.wmse[which],
-            self.boxcar_significance[which],
-            self.camera_offset[which],
-        )
+        return Scored(*(getattr(self, one.name)[which] for one in fields(self)))
 
 
 def score_rows(
@@ -79,7 +75,7 @@ def score_rows(
     Parameters
     ----------
     scorer : RawScorer
-        Without a density, nof is NaN.
+        Without a density, nof is NaN; without galaxies, galaxy_distance.
     prepared : (flux, ivar)
         (N, M) float32 each, as the encoder takes them; may be memory-mapped.
     rows : (N,) structured
@@ -92,7 +88,9 @@ def score_rows(
         block = index[start : start + _BLOCK]
         raw = scorer.score(flux[block], ivar[block], rows["z"][block])
         # Not the reconstructions, which would fill the memory.
-        found.append((raw.latent, raw.nof, raw.wmse, raw.boxcar_significance, raw.camera_offset))
+        boxcars = raw.boxcar_significance, raw.boxcar_power
+        columns = raw.latent, raw.nof, raw.wmse, *boxcars, raw.camera_offset, raw.galaxy_distance
+        found.append(columns)
 
     return Scored(index, rows[index], *map(np.concatenate, zip(*found, strict=True)))
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from outcrop.remote import is_remote
+
 from ..plots.style import number, redshift
 from ..templates import render
 from .agreement import (
@@ -36,7 +38,11 @@ _CUTS = {
 
 
 def write_report(
-    output: Path, recipes: Mapping[str, RecipeScores], agreement: Agreement, summary: str
+    output: Path,
+    recipes: Mapping[str, RecipeScores],
+    agreement: Agreement,
+    summary: str,
+    root: str,
 ) -> Path:
     """Write the report into a folder and return its path.
 
@@ -46,9 +52,12 @@ def write_report(
         By name; the paper's first.
     summary : str
         Of the scored plan.
+    root : str
+        Of the plan.
     """
     samples = [scores.sample for scores in recipes.values()]
     counts = [scores.counts() for scores in recipes.values()]
+
     text = render(
         TEMPLATE,
         names=list(recipes),
@@ -66,8 +75,10 @@ def write_report(
         snr_within=f"{100 * SNR_WITHIN:g} %",
         listed=LISTED,
         output=output,
+        address=root if is_remote(root) else "",
         summary=summary.partition("\nthe most anomalous")[0],
     )
+
     path = output / REPORT
     path.write_text(text, encoding="utf-8")
     return path

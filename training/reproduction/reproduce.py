@@ -69,7 +69,7 @@ def reproduce(plan: Path, output: Path, recipes: Sequence[str] = RECIPES) -> Pat
     agreement = Agreement.of(published(), list(fitted.values()))
     numbers = json.dumps(_json(agreement, list(fitted)), indent=1, allow_nan=False)
     (output / "reproduction.json").write_text(numbers + "\n", encoding="utf-8")
-    return write_report(output, fitted, agreement, summary)
+    return write_report(output, fitted, agreement, summary, planned.root)
 
 
 def _configs(recipes: Sequence[str]) -> dict[str, Config]:

@@ -17,7 +17,7 @@ from outcrop.flagged import explain_flagged
 from outcrop.night.selection import Selection
 from outcrop.night.summary import Summary
 from outcrop.plan import Plan
-from outcrop.remote import fetch_petal
+from outcrop.remote import fetch_petal, is_remote
 from outcrop.table import write_scores
 
 from ..model.config import Cuts
@@ -66,7 +66,10 @@ def write_top(plan: Plan, recipe: RecipeScores, limits: Cuts, output: Path) -> s
             _log.warning("petal left out: %s", error)
             tables[root / path] = str(error)
 
-    summary = Summary(root, recipe.scorer.model, now, Selection(max_p=1.0, number=LISTED))
+    selection = Selection(max_p=1.0, number=LISTED)
+    summary = Summary(root, recipe.scorer.model, now, selection)
+    if is_remote(plan.root):
+        summary.address = plan.root
     for coadd, table in tables.items():
         if isinstance(table, str):
             summary.failed(coadd, table)

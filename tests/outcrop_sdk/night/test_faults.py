@@ -1,10 +1,12 @@
 """Faulty petals and bundles of fibers are set apart, and faultless ones very rarely."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from outcrop.night.faults import PetalPValues, binomial_tail, find_faults
+from outcrop.night.faults import PetalPValues, _usual_shares, binomial_tail, find_faults
 
 LEVEL = 0.01
 
@@ -40,6 +42,33 @@ def test_the_tail_is_that_of_scipy(count: int, of: int, share: float) -> None:
     assert binomial_tail(count, of, share) == pytest.approx(
         float(stats.binom.sf(count - 1, of, share))
     )
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 6, 7, 40])
+def test_the_usual_share_is_the_quantile_of_the_others(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, quantile = list[float](), np.quantile
+
+    def counted(values: Any, share: float) -> Any:
+        taken.append(share)
+        return quantile(values, share)
+
+    monkeypatch.setattr("outcrop.night.faults.np.quantile", counted)
+    rng = np.random.default_rng(count)
+    for _ in range(20):
+        # Some with equal shares, some without a spectrum.
+        petals = night(count, rows=int(rng.integers(1, 20)), share=0.3, seed=int(rng.integers(999)))
+        for petal in petals[1::5]:
+            petal.p_value[:] = np.nan
+
+        shares = [petal.flagged.mean() if petal.tested.any() else np.nan for petal in petals]
+        taken.clear()
+        found = _usual_shares(petals, LEVEL)
+        assert len(taken) <= 4
+        for number, usual in enumerate(found):
+            others = [one for one in np.delete(shares, number) if one >= 0]
+            assert usual == max(LEVEL, quantile(others, 0.75) if others else 0.0)
 
 
 @pytest.mark.parametrize("share", [LEVEL, 0.05])

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,43 @@ def test_other_text_in_the_file_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "night.lock").write_bytes(b"\xff" * 9999)
     with locked(tmp_path):
         assert (tmp_path / "night.lock").read_text().startswith(f"process {os.getpid()} on ")
+
+
+def test_who_looks_for_the_holder_makes_no_work_fail(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        pass
+    # As `find_holder` does, for longer.
+    looking = (tmp_path / "night.lock").open("rb")
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    ends = threading.Timer(0.2, looking.close)
+    ends.start()
+    with locked(tmp_path):
+        assert looking.closed
+    ends.join()
+
+
+def test_of_two_that_begin_at_once_one_works(tmp_path: Path) -> None:
+    begun, refused = threading.Barrier(2), list[bool]()
+
+    def work() -> None:
+        for _ in range(200):
+            begun.wait(20)
+            found = False
+            try:
+                with locked(tmp_path):
+                    # Both have tried before the lock is released.
+                    begun.wait(20)
+            except FolderInUse:
+                found = True
+                begun.wait(20)
+            refused.append(found)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused.count(True) == refused.count(False) == 200
 
 
 def test_a_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
-from outcrop import InputError
+from outcrop import InputError, ModelIdentity
 from outcrop.night.discoveries import q_values
 from release.__main__ import main
 from release.collect.collection import CollectOptions, collect
@@ -252,8 +252,11 @@ def test_zcatalog_names_targets_and_says_which_row_is_primary(tables: Path) -> N
     assert "zall-pix-iron.fits" in (folder / "README.md").read_text()
 
 
-def test_a_table_that_changes_meanwhile_is_noticed(
-    tables: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "other", [{}, {"p_value": 0.5}, {"model": ModelIdentity("m", "2", "ab" * 32)}]
+)
+def test_a_table_that_is_scored_again_meanwhile_is_refused(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
 ) -> None:
     from release.collect import collection
 
@@ -263,7 +266,7 @@ def test_a_table_that_changes_meanwhile_is_noticed(
         scanned = scan(folder, *rest)
         path = folder / HEALPIX / "outliers-main-bright-10000.fits"
         path.unlink()
-        write_table(path, [1, 2, 4, 12], healpix=10000)
+        write_table(path, [1, 2, 3, 12], healpix=10000, **other)
         return scanned
 
     monkeypatch.setattr(collection, "scan", scan_and_change)

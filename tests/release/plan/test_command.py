@@ -103,7 +103,7 @@ def test_where_nothing_is_there_no_plan_is_made(
     output = tmp_path / "plan.ecsv"
     arguments = ["plan", "--zcatalog", str(zcatalog), "--output", str(output)]
     assert main([*arguments, "--root", str(tmp_path)]) == 1
-    assert f"error: no plan is made of {zcatalog}: none of the" in capsys.readouterr().err
+    assert f"error: no plan is made of {zcatalog}: no coadd is" in capsys.readouterr().err
     assert (tmp_path / "plan.missing.txt").read_text().count("\n") == 2
     assert main([*arguments, "--root", "s3://desidata/dr1", "--survey", "sv1"]) == 1
     assert not output.exists()
@@ -136,6 +136,25 @@ def test_arguments_that_do_not_fit_are_refused(
     assert main(["plan", "--zcatalog", str(zcatalog), "-o", str(output), *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("root", "name", "message"),
+    [("http://a.b/c", "plan.ecsv", "root of the plan is"), (".", "plan.fits", "end it with .ecsv")],
+)
+def test_a_plan_that_cannot_be_is_refused_before_the_catalogue_is_read(
+    zcatalog: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    root: str,
+    name: str,
+    message: str,
+) -> None:
+    arguments = ["plan", "--zcatalog", str(zcatalog), "-o", str(tmp_path / name), "--root", root]
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert message in err
+    assert out == ""
 
 
 def test_an_earlier_plan_is_kept(

@@ -67,6 +67,7 @@ def test_networks_eigenspectra_and_density_are_the_same_files(bundle: Path, own:
         "decoder.onnx",
         "eigenspectra.npz",
         "density.npz",
+        "galaxies.npz",
         "training_targetids.npz",
     }
 
@@ -113,7 +114,7 @@ def test_flagged_shares_before_and_after_are_told_with_a_warning_of_contaminatio
 def test_a_clean_sample_gives_no_warning(
     bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    simulate(tmp_path / "sky", petals=2, seed=9)
+    simulate(tmp_path / "sky", petals=2, seed=10)
     caplog.set_level(logging.INFO)
     calibrate_bundle(bundle, [tmp_path / "sky"], tmp_path / "clean")
     (told,) = [one for one in caplog.records if "are flagged before" in one.getMessage()]
@@ -205,10 +206,10 @@ def test_a_bundle_of_an_earlier_format_is_refused_with_the_remedy(
 ) -> None:
     old = tmp_path / "old"
     shutil.copytree(bundle, old)
-    manifest = json.loads((old / "manifest.json").read_text()) | {"format_version": 3}
+    manifest = json.loads((old / "manifest.json").read_text()) | {"format_version": 4}
     (old / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(
-        BundleError, match=r"format_version 3; this software reads 4: .* train again"
+        BundleError, match=r"format_version 4; this software reads 5: .* train again"
     ):
         calibrate_bundle(old, [own_sky], tmp_path / "new")
     assert not (tmp_path / "new").exists()

@@ -36,7 +36,9 @@ def scored(spectype: list[str], wmse: list[float], snr: list[float]) -> Scored:
         nof=np.full(count, -1, np.float32),
         wmse=np.array(wmse, np.float32),
         boxcar_significance=np.zeros((count, 3), np.float32),
+        boxcar_power=np.ones((count, 3), np.float32),
         camera_offset=np.zeros(count, np.float32),
+        galaxy_distance=np.ones(count, np.float32),
     )
 
 

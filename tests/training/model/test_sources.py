@@ -213,23 +213,26 @@ def test_a_sample_is_calibrated_and_fitted_to_after_its_files_are_gone(
 
 
 def test_a_plan_with_an_address_is_read_from_there_once(
-    sky: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sky: Path,
+    tiny: Path,
+    secure: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OUTCROP_REMOTE_CACHE", str(tmp_path / "remote"))
     config = load_config(tiny)
     write_plan(sky, tmp_path / "here.ecsv")
-    with FileServer() as server:
-        for petal in find_petals(sky):
-            for file in (petal.coadd, petal.redrock):
-                server.add(f"/sky/{file.relative_to(sky)}", file.read_bytes())
-        plan = Plan.read(tmp_path / "here.ecsv", root=f"{server.url}/sky")
-        plan.write(tmp_path / "afar.ecsv")
+    for petal in find_petals(sky):
+        for file in (petal.coadd, petal.redrock):
+            secure.add(f"/sky/{file.relative_to(sky)}", file.read_bytes())
+    plan = Plan.read(tmp_path / "here.ecsv", root=f"{secure.url}/sky")
+    plan.write(tmp_path / "afar.ecsv")
 
-        first = read_sample([tmp_path / "afar.ecsv"], config, tmp_path / "cache")
-        requests = len(server.ranges)
-        again = read_sample([tmp_path / "afar.ecsv"], config, tmp_path / "cache")
-        assert requests > 0
-        assert len(server.ranges) == requests
+    first = read_sample([tmp_path / "afar.ecsv"], config, tmp_path / "cache")
+    requests = len(secure.ranges)
+    again = read_sample([tmp_path / "afar.ecsv"], config, tmp_path / "cache")
+    assert requests > 0
+    assert len(secure.ranges) == requests
 
     here = read_sample([sky], config, cache_root())
     assert (first.key, first.counts, first.tiles) == (again.key, here.counts, here.tiles)

@@ -16,12 +16,21 @@ from astropy.table import Table
 
 from model_store.bundle import Bundle
 from outcrop import Status, find_petals, read_spectra
+from outcrop.plan import Plan
 from outcrop.scores import INELIGIBLE
 from review.coadds import Coadds
 from review.night import ReviewNight
 from scoring.scorer import Scorer
 from tests.conftest import ROOT
 from training.evaluation.scale import write_plan
+from training.model.cache import cache_root
+from training.model.config import load_config
+from training.model.dataset import read_samples
+from training.reproduction.agreement import Agreement
+from training.reproduction.published import published
+from training.reproduction.recipe_scores import RecipeScores
+from training.reproduction.report import write_report
+from training.reproduction.top import write_top
 
 _LONGEST = 600
 pytestmark = pytest.mark.timeout(_LONGEST)
@@ -153,6 +162,26 @@ def test_what_is_there_is_not_made_again_and_needs_no_petal(
     assert {path: path.stat().st_mtime_ns for path in made} == before
     again = (output / "reproduction.md").read_text()
     assert again == report.replace("4 of them now", "0 of them now")
+
+
+def test_of_a_plan_that_is_elsewhere_the_report_says_how_to_see_the_spectra(
+    folder: Path, output: Path, tmp_path: Path
+) -> None:
+    config, plan = load_config(folder / "ours.toml"), folder / "plan.ecsv"
+    (sample,) = read_samples([plan], [config], cache_root())
+    recipe = RecipeScores.of(Bundle.open(output / "ours"), sample, config)
+    shutil.copytree(output / "top", tmp_path / "top")
+
+    # Its tables are there: nothing is fetched.
+    root = "https://data.example/iron"
+    summary = write_top(Plan.read(plan, root=root), recipe, config.sample, tmp_path / "top")
+    assert Table.read(tmp_path / "top" / "summary.ecsv").meta["root"] == root
+
+    found = Agreement.of(published(), [recipe])
+    for where in (root, str(folder)):
+        text = write_report(tmp_path, {"ours": recipe}, found, summary, where).read_text()
+        assert (f"The files are at {root}" in text) == (where == root)
+        assert ("--tree copied" in text) == (where == root)
 
 
 def test_another_plan_does_not_go_into_the_same_folder(

@@ -1,8 +1,11 @@
 """FITS files: HDUs by EXTNAME, native arrays, and an InputError for any damage.
 
-For a truncated or damaged file astropy gives a warning, or an array of arbitrary bytes. Here a
-file whose HDUs do not end exactly at the end of the file is refused before any of them is read,
-and all later errors name the file and the HDU. Pipes and devices are never opened.
+For a truncated or damaged file astropy gives a warning, or an array of arbitrary bytes, and its
+objects for the HDUs and columns of a coadd take as long as reading the spectra. Here the layout of
+a file is checked before any HDU is read: a file whose HDUs do not end exactly at its end is
+refused. Tables and images then are read from where the layout says they are; astropy reads headers
+and compressed images. All later errors name the file and the HDU. Pipes and devices are never
+opened.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -12,20 +15,23 @@ import io
 import stat
 import struct
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._fits_layout import BLOCK, check_layout
+from ._fits_columns import FitsColumn, number_of, read_columns, row_type, scaled
+from ._fits_layout import BLOCK, HduLayout, read_layout
 from .errors import InputError
 
 _BLOCK_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
+_PIXELS: Final = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
 def _damage() -> tuple[type[BaseException], ...]:
@@ -80,9 +86,6 @@ class FitsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        # astropy takes half a second to import, so it is imported only where files are read.
-        from astropy.io import fits
-
         self.path = path
         with reading(path, "the file"):
             if not stat.S_ISREG(path.stat().st_mode):
@@ -90,28 +93,18 @@ class FitsFile:
             self._stream = path.open("rb")
         try:
             with reading(path, "the file"):
-                source, size = self._source()
-                number = check_layout(path, source, size)
-                source.seek(0)
-                # No memory map: astropy refuses it for unsigned integers, and a file that shrinks
-                # under a map kills the process. Data are read per HDU, when needed.
-                self._hdus: Any = fits.open(source, memmap=False)
-            with reading(path, "the list of HDUs"):
-                self._by_name = self._index(number)
+                # No memory map: a file that shrinks under a map kills the process.
+                self._source, size = self._open()
+                self._layouts = _by_name(path, read_layout(path, self._source, size))
         except BaseException:
             self._stream.close()
             raise
 
-        try:
-            self.header("PRIMARY")
-        except BaseException:
-            self.close()
-            raise
-
-    def _source(self) -> tuple[BinaryIO, int]:
+    def _open(self) -> tuple[io.BufferedReader | io.BytesIO, int]:
         """Return the uncompressed file, and its size, whose start is that of FITS."""
         start = self._stream.read(6)
-        source, size = self._stream, self._stream.seek(0, io.SEEK_END)
+        source: io.BufferedReader | io.BytesIO = self._stream
+        size = source.seek(0, io.SEEK_END)
         if start.startswith(_GZIP):
             # Seeking in a gzip stream starts over each time, so it is read into memory.
             self._stream.seek(0)
@@ -130,24 +123,8 @@ class FitsFile:
             )
         return source, size
 
-    def _index(self, number: int) -> dict[str, Any]:
-        by_name: dict[str, Any] = {}
-        for hdu in self._hdus:
-            name = str(hdu.name).upper()
-            if name in by_name:
-                raise InputError(f"{self.path} has two HDUs named {name}; expected one")
-            by_name[name] = hdu
-
-        if len(by_name) != number:
-            raise InputError(
-                f"{self.path} is damaged: astropy reads {len(by_name)} of its {number} HDUs; "
-                "fetch or make it again"
-            )
-        return by_name
-
     def close(self) -> None:
         """Close the file."""
-        self._hdus.close()
         self._stream.close()
 
     def __enter__(self) -> "FitsFile":
@@ -162,22 +139,20 @@ class FitsFile:
         self.close()
 
     def __contains__(self, name: str) -> bool:
-        return name in self._by_name
+        return name in self._layouts
 
-    def _hdu(self, name: str) -> Any:
-        if name not in self._by_name:
+    def _layout(self, name: str) -> HduLayout:
+        if name not in self._layouts:
             raise InputError(
-                f"{self.path} has no HDU {name}; it has {', '.join(self._by_name)}: "
+                f"{self.path} has no HDU {name}; it has {', '.join(self._layouts)}: "
                 "is it the right file?"
             )
-        return self._by_name[name]
+        return self._layouts[name]
 
-    def header(self, name: str) -> Mapping[str, Any]:
-        """Return the values of an HDU's header; of a repeated keyword, the first."""
-        hdu = self._hdu(name)
-        # astropy parses a card only when its value is read.
-        with reading(self.path, f"the header of HDU {name}"):
-            return {card.keyword: card.value for card in reversed(hdu.header.cards)}
+    def header(self, name: str) -> "FitsHeader":
+        """Return the values of an HDU's header."""
+        layout = self._layout(name)
+        return FitsHeader(self.path, name, layout.header)
 
     def image(
         self,
@@ -194,18 +169,17 @@ class FitsFile:
         name : str
             EXTNAME.
         kinds : str
-            Kinds of numpy dtype the stored numbers may have.
+            Kinds of numpy dtype the numbers may have.
         dtype : numpy type
             To convert to.
         dimensions : int
         chosen : (n,) int, optional
             The rows to read, in this order; all by default.
         """
-        hdu = self._hdu(name)
+        layout = self._layout(name)
         with reading(self.path, f"HDU {name}"):
-            if not hdu.is_image:
-                raise InputError(f"{self.path}: HDU {name} is a table; expected an image")
-            shape = tuple(hdu.shape)
+            image = self._image(layout)
+            shape = image.shape
             if len(shape) != dimensions:
                 raise InputError(
                     f"{self.path}: HDU {name} has shape {shape}; expected {dimensions} dimensions"
@@ -224,7 +198,7 @@ class FitsFile:
             for at in range(0, len(native), rows):
                 block = native[at : at + rows]
                 start = at if chosen is None else int(chosen[at])
-                data = hdu.section[start : start + len(block)]
+                data = image.rows(start, len(block))
                 # Wider integers would lose bits; wider floats only digits.
                 narrowed = data.dtype.kind != "f" and data.dtype.itemsize > block.dtype.itemsize
                 if data.dtype.kind not in kinds or data.shape != block.shape or narrowed:
@@ -237,61 +211,154 @@ class FitsFile:
                     block[...] = data
             return native
 
+    def _image(self, layout: HduLayout) -> "_Image":
+        cards = layout.cards
+        if "ZIMAGE" in cards or "BLANK" in cards:
+            return self._image_of_astropy(layout)
+        if _kind(layout) != "IMAGE":
+            raise InputError(f"{self.path}: HDU {layout.name} is a table; expected an image")
+
+        stored = np.dtype(_PIXELS[int(cards["BITPIX"])])
+        axes = range(int(cards["NAXIS"]), 0, -1)
+        shape = tuple(int(cards[f"NAXIS{axis}"]) for axis in axes)
+        scale, zero = number_of(cards.get("BSCALE", "1")), number_of(cards.get("BZERO", "0"))
+
+        def rows(start: int, count: int) -> NDArray[Any]:
+            data = np.empty((count, *shape[1:]), stored)
+            self._read(layout.start + start * data[0].nbytes, data)
+            return scaled(data, scale, zero)
+
+        return _Image(shape, rows)
+
+    def _image_of_astropy(self, layout: HduLayout) -> "_Image":
+        from astropy.io import fits
+
+        self._source.seek(0)
+        hdus: Any = fits.open(self._source, memmap=False, lazy_load_hdus=False)
+        hdu = hdus[list(self._layouts).index(layout.name)]
+        if not hdu.is_image:
+            raise InputError(f"{self.path}: HDU {layout.name} is a table; expected an image")
+        return _Image(tuple(hdu.shape), lambda start, count: hdu.section[start : start + count])
+
+    def _read(self, start: int, values: NDArray[Any]) -> None:
+        """Read the bytes from a place of the file into an array."""
+        self._source.seek(start)
+        if self._source.readinto(values.reshape(-1).view(np.uint8).data) < values.nbytes:
+            raise EOFError("it has become shorter")
+
     def table(self, name: str) -> "FitsTable":
         """Return a binary table HDU."""
-        hdu = self._hdu(name)
+        layout = self._layout(name)
         with reading(self.path, f"HDU {name}"):
-            # The primary HDU is an image even where it is empty.
-            if hdu.is_image:
-                raise InputError(f"{self.path}: HDU {name} is an image; expected a table")
-            return FitsTable(self.path, name, hdu.data)
+            if (kind := _kind(layout)) != "BINTABLE":
+                found = "an image" if kind == "IMAGE" else f"of the kind {kind}"
+                raise InputError(f"{self.path}: HDU {name} is {found}; expected a table")
+            columns = read_columns(layout.cards)
+            rows = np.empty(int(layout.cards["NAXIS2"]), row_type(columns))
+            self._read(layout.start, rows)
+            return FitsTable(self.path, name, {column.name: column for column in columns}, rows)
+
+
+class FitsHeader(Mapping[str, Any]):
+    """The values of a header, each read when it is asked for; of a repeated keyword, the first."""
+
+    def __init__(self, path: Path, name: str, header: bytes) -> None:
+        # astropy takes half a second to import, so it is imported only where files are read.
+        from astropy.io import fits
+
+        self._path, self._name = path, name
+        with reading(path, f"the header of HDU {name}"):
+            self._header: Any = fits.Header.fromstring(header)
+
+    def __getitem__(self, keyword: str) -> Any:
+        if keyword not in self._header:
+            raise KeyError(keyword)
+        with reading(self._path, f"{keyword} in the header of HDU {self._name}"):
+            return self._header[keyword]
+
+    def __contains__(self, keyword: object) -> bool:
+        return keyword in self._header
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(self._header))
+
+    def __len__(self) -> int:
+        return len(set(self._header))
 
 
 class FitsTable:
-    """A binary table; its columns are returned as native one-dimensional arrays."""
+    """A binary table; its columns are returned as native arrays. An index chooses rows."""
 
-    def __init__(self, path: Path, name: str, data: Any) -> None:
-        self._path = path
-        self._name = name
-        self._data = data
-        self._names = [str(column).upper() for column in data.names]
+    def __init__(
+        self, path: Path, name: str, columns: Mapping[str, FitsColumn], rows: NDArray[Any]
+    ) -> None:
+        self._path, self._name, self._columns, self._rows = path, name, columns, rows
 
     def __contains__(self, column: str) -> bool:
-        return column in self._names
+        return column in self._columns
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._rows)
 
-    def _column(self, column: str, kinds: str, expected: str) -> NDArray[Any]:
+    def __getitem__(self, rows: NDArray[np.intp]) -> "FitsTable":
+        return FitsTable(self._path, self._name, self._columns, self._rows[rows])
+
+    def _column(self, column: str, kinds: str, expected: str, dimensions: int = 1) -> NDArray[Any]:
         if column not in self:
             raise InputError(
                 f"{self._path}: HDU {self._name} has no column {column}; "
-                f"it has {', '.join(self._names)}: is it the right file?"
+                f"it has {', '.join(self._columns)}: is it the right file?"
             )
         with reading(self._path, f"column {column} of HDU {self._name}"):
-            values = np.asarray(self._data[column])
-            if values.dtype.kind not in kinds or values.ndim != 1:
-                raise InputError(
-                    f"{self._path}: column {column} of HDU {self._name} holds {values.dtype} of "
-                    f"shape {values.shape}; expected one {expected} per row"
-                )
-            return values
+            values = self._columns[column].values(self._rows[column])
+        if values.dtype.kind not in kinds or values.ndim != dimensions:
+            raise InputError(
+                f"{self._path}: column {column} of HDU {self._name} holds {values.dtype} of "
+                f"shape {values.shape}; expected {expected} per row"
+            )
+        return values
 
     def integers(self, column: str) -> NDArray[np.int64]:
         """Return a column of integers of any width."""
-        return self._column(column, "iu", "integer").astype(np.int64)
+        return self._column(column, "iu", "one integer").astype(np.int64)
 
     def floats(self, column: str) -> NDArray[np.float64]:
         """Return a column of numbers."""
-        return self._column(column, "fiu", "number").astype(np.float64)
+        return self._column(column, "fiu", "one number").astype(np.float64)
+
+    def vectors(self, column: str) -> NDArray[np.float32]:
+        """Return a column that has several numbers per row, (rows, numbers)."""
+        return self._column(column, "f", "several numbers", dimensions=2).astype(np.float32)
 
     def booleans(self, column: str) -> NDArray[np.bool_]:
         """Return a column of logical values."""
-        return self._column(column, "b", "logical value").astype(np.bool_)
+        return self._column(column, "b", "one logical value")
 
     def strings(self, column: str) -> NDArray[np.str_]:
         """Return a column of strings without their padding."""
-        values = self._column(column, "SU", "string")
+        values = self._column(column, "S", "one string")
         # Bytes that are not ASCII cannot be decoded.
         with reading(self._path, f"column {column} of HDU {self._name}"):
             return np.char.strip(values.astype(np.str_))
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image: its shape, and a function that returns rows of it, from one on, as numbers."""
+
+    shape: tuple[int, ...]
+    rows: Callable[[int, int], NDArray[Any]]
+
+
+def _kind(layout: HduLayout) -> str:
+    """Return IMAGE, BINTABLE or TABLE, whose numbers are written as text."""
+    return layout.cards.get("XTENSION", "IMAGE").strip("' ")
+
+
+def _by_name(path: Path, layouts: Iterable[HduLayout]) -> dict[str, HduLayout]:
+    found: dict[str, HduLayout] = {}
+    for layout in layouts:
+        if layout.name in found:
+            raise InputError(f"{path} has two HDUs named {layout.name}; expected one")
+        found[layout.name] = layout
+    return found

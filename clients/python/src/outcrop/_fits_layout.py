@@ -44,19 +44,6 @@ class HduLayout:
     header: bytes
 
 
-def check_layout(path: Path, stream: BinaryIO, size: int) -> int:
-    """Check that the HDUs of a file follow each other up to its end.
-
-    Parameters and errors are those of `read_layout`.
-
-    Returns
-    -------
-    int
-        Number of HDUs.
-    """
-    return sum(1 for _ in read_layout(path, stream, size))
-
-
 def read_layout(path: Path | str, stream: BinaryIO, size: int) -> Iterator[HduLayout]:
     """Yield the HDUs of a file, which follow each other up to its end.
 
@@ -86,7 +73,7 @@ def read_layout(path: Path | str, stream: BinaryIO, size: int) -> Iterator[HduLa
             )
 
         try:
-            cards = _cards(header)
+            cards = read_cards(header)
             name = cards.get("EXTNAME", "").strip("' ").upper() or (
                 f"{hdus}" if hdus else "PRIMARY"
             )
@@ -115,7 +102,7 @@ def _read_header(stream: BinaryIO) -> bytes:
     return b"".join(blocks)
 
 
-def _cards(header: bytes) -> dict[str, str]:
+def read_cards(header: bytes) -> dict[str, str]:
     """Return the values of a header as they are written, without comments, by keyword."""
     foreign = header.translate(None, _PRINTABLE)
     if foreign:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ._constants import CHUNK, MODEL_TRIES, ROLLOUT_PAUSE, TIMEOUT, TOP, URL, WORKERS
 from ._files import check_output, write_atomically
+from ._log_level import log_level
 from ._signals import stopped_by_signals
 from ._version import __version__
 from .client import Client
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 _EXAMPLE: Final = """\
 examples:
@@ -110,7 +110,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     run = cast(Callable[[argparse.Namespace], int], options.run)
     try:
-        with _logging(os.environ.get("DESI_LOGLEVEL", "info")):
+        with _logging(log_level()):
             return run(options)
     except (OutcropError, OSError, MemoryError) as error:
         print(f"outcrop: error: {str(error) or type(error).__name__}", file=sys.stderr)
@@ -409,15 +409,12 @@ def _probability(text: str) -> float:
 @contextmanager
 def _logging(level: str) -> Generator[None]:
     """Send this package's log to stderr during a call, and restore the logging afterwards."""
-    if level.lower() not in _LEVELS:
-        raise InputError(f"DESI_LOGLEVEL is {level!r}; expected one of {', '.join(_LEVELS)}")
-
     package = logging.getLogger("outcrop")
     before = package.level
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("outcrop: %(levelname)s: %(message)s"))
     package.addHandler(handler)
-    package.setLevel(level.upper())
+    package.setLevel(level)
     try:
         yield
     finally:

@@ -228,6 +228,8 @@ def _petals(spectra: Spectra) -> NDArray[np.intp]:
     known = [column for column in (spectra.tileid, spectra.petal) if column is not None]
     if not known:
         return np.zeros(len(spectra), np.intp)
+    if all((column == column[:1]).all() for column in known):
+        return np.zeros(len(spectra), np.intp)
     numbers = np.unique(np.stack(known), axis=1, return_inverse=True)[1]
     return numbers.reshape(len(spectra))
 
@@ -299,8 +301,8 @@ def _expected(significance: NDArray[np.float64]) -> NDArray[np.float64]:
     for _ in range(_STEPS):
         kept = variance / (1 + variance)
         log_odds = (kept * summed - _NEIGHBOURHOOD * np.log1p(variance)) / 2
-        present = 1 / (1 + (1 - share) / share * np.exp(-np.clip(log_odds, -50, 50)))
-        share = np.clip(present.mean(), *_SHARES)
+        present = 1 / (1 + (1 - share) / share * np.exp(-log_odds))
+        share = min(max(present.mean(), _SHARES[0]), _SHARES[1])
         variance = max((present * square).sum() / present.sum() - 1, _LEAST_VARIANCE)
     return significance * present * variance / (1 + variance)
 
@@ -315,18 +317,20 @@ def _corrected(name: str, band: Band, noises: list[PetalNoise], petals: NDArray[
     variance, residual, offset = (
         np.array(each, np.float32) for each in (variance, residual, offset)
     )
+    factor = 1 + offset[:, None]
+    weight = factor**2 / variance[:, None]
     flux, ivar = np.empty_like(band.flux), np.empty_like(band.ivar)
 
     # Block by block, so that the numbers stay in the processor's cache.
     for start in range(0, len(flux), _BLOCK):
         block = slice(start, start + _BLOCK)
-        petal, before = petals[block], band.flux[block]
-        factor = 1 + offset[petal, None]
+        # Of one petal there is nothing to choose.
+        petal = petals[block] if len(noises) > 1 else slice(1)
+        before, after = band.flux[block], flux[block]
         with np.errstate(over="ignore", invalid="ignore"):
-            np.subtract(before, residual[petal], out=flux[block])
+            np.subtract(before, residual[petal], out=after)
             # A flux of 0 stays: it marks a pixel without information.
-            np.copyto(flux[block], before, where=before == 0)
-            flux[block] /= factor
-            np.divide(band.ivar[block], variance[petal, None], out=ivar[block])
-            ivar[block] *= factor**2
+            np.copyto(after, before, where=before == 0)
+            after /= factor[petal]
+            np.multiply(band.ivar[block], weight[petal], out=ivar[block])
     return Band(flux, ivar, band.mask)

@@ -34,7 +34,7 @@ _LARGEST_HEADER: Final = 1 << 16
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{0,20}")
 # Not of a name: what a shell, an address or another system reads as something else.
 _NOT_IN_PATH: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\?#%:]")
-_ROOT: Final = re.compile(r"(?:(?:https?|s3)://[^/]|(?![A-Za-z0-9+.-]*:/))[^\x00-\x1f\x7f]+")
+_ROOT: Final = re.compile(r"(?:(?:https|s3)://[^/]|(?![A-Za-z0-9+.-]*:/))[^\x00-\x1f\x7f]+")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,16}", re.ASCII)
 # Of YAML: anchors and aliases, with which a small header fills the memory, and tags.
 _NOT_PLAIN: Final = re.compile(r"(?:^|[\s\[{,:-])(?:[&*][\w-]|!(?!!omap$)\S)")
@@ -107,7 +107,7 @@ class Plan:
     Attributes
     ----------
     root : str
-        Folder or address of the release: a path, ``https://``, ``http://`` or ``s3://``.
+        Folder or address of the release: a path, ``https://`` or ``s3://``.
     petals : tuple of PlannedPetal
         In the order of their coadds' paths.
     meta : mapping
@@ -128,7 +128,7 @@ class Plan:
         if not _ROOT.fullmatch(self.root):
             raise InputError(
                 f"root of the plan is {_shown(self.root)}; expected a folder, or an address that "
-                "begins with https://, http:// or s3://"
+                "begins with https:// or s3://"
             )
 
         # A score table is named after its coadd, gzipped or not.
@@ -150,9 +150,7 @@ class Plan:
     def write(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the table, ``.ecsv``; InputError where it exists or cannot be written."""
         target = Path(path)
-        if target.suffix != ".ecsv":
-            raise InputError(f"{target} is no name of a plan; end it with .ecsv")
-        check_output(target, overwrite)
+        Plan.check_name(target, overwrite)
 
         columns = {
             each.name: np.array(
@@ -169,6 +167,13 @@ class Plan:
         content = text.getvalue().encode()
         _parse(target, content, None)
         write_atomically(target, content, overwrite)
+
+    @staticmethod
+    def check_name(path: Path, overwrite: bool = False) -> None:
+        """Raise InputError where a plan cannot be written, before any work is done for it."""
+        if path.suffix != ".ecsv":
+            raise InputError(f"{path} is no name of a plan; end it with .ecsv")
+        check_output(path, overwrite)
 
     @staticmethod
     def read(path: str | os.PathLike[str], root: str | None = None) -> "Plan":

@@ -15,6 +15,7 @@ one. Strings are ASCII, as FITS requires: Hα is Halpha.
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
+import functools
 import io
 import math
 import os
@@ -22,12 +23,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._files import check_output, write_atomically
+from ._fits_columns import read_columns, row_type
+from ._fits_layout import BLOCK, read_cards
 from ._version import __version__
 from .columns import (
     COLUMNS,
@@ -48,7 +51,7 @@ from .scores import Scores, Status
 from .spectra import Spectra
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    pass
 
 NOISE: Final = {
     "NOISE_B": "variance of sky fibers / reported, camera b",
@@ -66,6 +69,7 @@ _SPELT: Final = {
     **{"Å": "Angstrom", "λ": "lambda", "−": "-", "–": "-", "—": "-", "×": "x", "√": "sqrt"},
     **{"≤": "<=", "≥": ">=", "±": "+-", "→": "->"},
 }
+_Card: TypeAlias = tuple[str, Any, str]
 _ENDINGS: Final = (".fits", ".fits.gz")
 _LONGEST_COMMENTED: Final = 30
 """Longer strings get no comment: astropy would truncate it, with a warning."""
@@ -126,9 +130,6 @@ def write_scores(
     ModelChanged
         Where the scores or the explanations are of another model.
     """
-    # astropy takes half a second to import, so it is imported only where files are written.
-    from astropy.io import fits
-
     target = Path(path)
     check_score_table(target, overwrite)
     model.identity.check_same(scores.model)
@@ -147,10 +148,10 @@ def write_scores(
 
     warn_of_other_noise(model.identity, model.noise_correction, bool(spectra.inputs.noise))
     try:
-        primary, images = _primary(spectra.inputs, explanations), list(_images(scores, model))
-        tables = [_outliers(spectra, scores, model, explanations)]
+        parts = [_primary(spectra.inputs, explanations)]
+        parts.append(_outliers(spectra, scores, model, explanations))
         if explanations is not None:
-            tables += [
+            parts += [
                 _table_of_rows("EXPLANATIONS", EVIDENCE_COLUMNS, _evidence(explanations)),
                 _table_of_rows("SEGMENTS", SEGMENT_COLUMNS, _segments(explanations)),
             ]
@@ -161,18 +162,15 @@ def write_scores(
             f"model {model.name!r} or an input cannot be named in a FITS header: {error}"
         ) from error
 
-    for hdu in (primary, *images):
-        hdu.add_checksum()
-    content = io.BytesIO()
-    fits.HDUList([primary, *tables, *images]).writeto(content)
-    write_atomically(target, content.getbuffer(), overwrite)
+    parts.append(_images(scores, model))
+    write_atomically(target, b"".join(parts), overwrite)
 
 
-def _primary(inputs: Inputs, explanations: Explanations | None) -> "fits.PrimaryHDU":
+def _primary(inputs: Inputs, explanations: Explanations | None) -> bytes:
     from astropy.io import fits
 
     primary = fits.PrimaryHDU()
-    explained: list[tuple[str, Any, str]] = []
+    explained: list[_Card] = []
     if explanations is not None:
         number = sum(bool(one.cause) for one in explanations)
         explained = [(EXPLAINED, number, "rows with a CAUSE")]
@@ -188,12 +186,23 @@ def _primary(inputs: Inputs, explanations: Explanations | None) -> "fits.Primary
         ("DEPNAM00", "outcrop", ""),
         ("DEPVER00", __version__, ""),
     )
-    return primary
+    return _written([primary])
+
+
+def _written(hdus: list[Any]) -> bytes:
+    """Return HDUs, of which the first is primary, as they are in a file, with their checksums."""
+    from astropy.io import fits
+
+    for hdu in hdus:
+        hdu.add_checksum()
+    content = io.BytesIO()
+    fits.HDUList(hdus).writeto(content)
+    return content.getvalue()
 
 
 def _outliers(
     spectra: Spectra, scores: Scores, model: Model, explanations: Explanations | None
-) -> "fits.BinTableHDU":
+) -> bytes:
     columns, values = COLUMNS, [_values(column, spectra, scores) for column in COLUMNS]
     if explanations is not None:
         columns += EXPLANATION_COLUMNS
@@ -201,13 +210,9 @@ def _outliers(
             np.array([getattr(one, column.field) for one in explanations])
             for column in EXPLANATION_COLUMNS
         ]
-    table = _table("OUTLIERS", columns, values)
-
-    _add_cards(table, *_provenance(model))
-    for status in Status:
-        bit = f"STATUS bit {status.value.bit_length() - 1}: {status.name}"
-        cast(Any, table.header).add_comment(bit)
-    return table
+    bits = (f"STATUS bit {status.value.bit_length() - 1}: {status.name}" for status in Status)
+    comments = (("COMMENT", bit, "") for bit in bits)
+    return _table("OUTLIERS", columns, values, (*_provenance(model), *comments))
 
 
 def _evidence(explanations: Explanations) -> Iterator[tuple[Any, ...]]:
@@ -236,26 +241,57 @@ def _segments(explanations: Explanations) -> Iterator[tuple[Any, ...]]:
 
 
 def _table(
-    name: str, columns: Sequence[Column], values: Sequence[NDArray[Any]]
-) -> "fits.BinTableHDU":
+    name: str,
+    columns: Sequence[Column],
+    values: Sequence[NDArray[Any]],
+    cards: tuple[_Card, ...] = (),
+) -> bytes:
+    """Return a binary table as it is in a file."""
+    made = [_stored(*each) for each in zip(columns, values, strict=True)]
+    header = _header(name, tuple(columns), tuple(form for form, _ in made), cards)
+    stored = read_columns(read_cards(header))
+    rows = np.empty(len(values[0]), row_type(stored))
+    for column, (_, each) in zip(stored, made, strict=True):
+        rows[column.name] = np.where(each, b"T", b"F") if column.logical else each
+
+    content = header.replace(_rows_card(0), _rows_card(len(rows)), 1) + rows.tobytes()
+    return content.ljust(-(-len(content) // BLOCK) * BLOCK, b"\0")
+
+
+@functools.lru_cache(maxsize=64)
+def _header(
+    name: str, columns: tuple[Column, ...], forms: tuple[str, ...], cards: tuple[_Card, ...]
+) -> bytes:
+    """Return the header of a table without rows.
+
+    astropy takes longer to make it than a petal's rows are written, and those of a model's tables
+    are the same.
+    """
+    # It takes half a second to import, so it is imported only where files are written.
     from astropy.io import fits
 
-    made = [_fits_column(*each) for each in zip(columns, values, strict=True)]
-    table = fits.BinTableHDU.from_columns(made, name=name)
+    made = [
+        fits.Column(name=column.name, format=form, unit=column.unit)
+        for column, form in zip(columns, forms, strict=True)
+    ]
+    table = fits.BinTableHDU.from_columns(made, nrows=0, name=name)
     for number, column in enumerate(columns, start=1):
         cast(Any, table.header).comments[f"TTYPE{number}"] = column.description
-    return table
+    _add_cards(table, *cards)
+    return cast(Any, table.header).tostring().encode("ascii")
 
 
-def _table_of_rows(
-    name: str, columns: Sequence[Column], rows: Iterable[tuple[Any, ...]]
-) -> "fits.BinTableHDU":
+def _rows_card(rows: int) -> bytes:
+    return f"NAXIS2  = {rows:>20}".encode()
+
+
+def _table_of_rows(name: str, columns: Sequence[Column], rows: Iterable[tuple[Any, ...]]) -> bytes:
     """Return a table of rows that have the values of the columns in their order."""
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
     return _table(name, columns, [np.array(each) for each in values])
 
 
-def _add_cards(hdu: Any, *cards: tuple[str, Any, str]) -> None:
+def _add_cards(hdu: Any, *cards: _Card) -> None:
     """Append cards of keyword, value and comment to the header of an HDU."""
     for keyword, value, comment in cards:
         long = isinstance(value, str) and len(value) > _LONGEST_COMMENTED
@@ -270,16 +306,15 @@ def _values(column: Column, spectra: Spectra, scores: Scores) -> NDArray[Any]:
     return np.full(len(spectra), column.unknown) if known is None else known
 
 
-def _fits_column(column: Column, values: NDArray[Any]) -> "fits.Column":
-    from astropy.io import fits
-
+def _stored(column: Column, values: NDArray[Any]) -> tuple[str, NDArray[Any]]:
+    """Return the FITS format of a column, and its values, of which strings are in ASCII."""
     form = column.format
     if form.endswith("A"):
         values = np.array([_spelt(text) for text in values.tolist()], "S")
         form = f"{max(int(form[:-1]), values.itemsize)}A"
     elif values.ndim == 2:
         form = f"{values.shape[1]}{form}"
-    return fits.Column(name=column.name, format=form, array=values, unit=column.unit)
+    return form, values
 
 
 def _spelt(text: str) -> str:
@@ -298,7 +333,7 @@ def _spelt_letter(letter: str) -> str:
     return unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"
 
 
-def _provenance(model: Model) -> Iterator[tuple[str, Any, str]]:
+def _provenance(model: Model) -> Iterator[_Card]:
     yield "MODEL", model.name, "model of the scores"
     yield "MODELVER", model.version, "its version"
     yield "MODELSHA", model.sha256, "sha256 of its manifest"
@@ -317,22 +352,28 @@ def _provenance(model: Model) -> Iterator[tuple[str, Any, str]]:
         yield f"DEPVER{number:02d}", version, ""
 
 
-def _images(scores: Scores, model: Model) -> Iterator["fits.ImageHDU"]:
+def _images(scores: Scores, model: Model) -> bytes:
+    """Return the image HDUs as they are in a file; nothing where there are none."""
     from astropy.io import fits
 
     if scores.reconstruction is None or scores.rest_flux is None or scores.rest_ivar is None:
-        return
+        return b""
     if scores.reconstruction.shape[1] != len(model.wave):
         raise InputError(
             f"reconstructions have {scores.reconstruction.shape[1]} bins, model {model.name} "
             f"{model.version} has {len(model.wave)}; give the model of these scores"
         )
+    images: list[Any] = []
     for name, data, unit in (
         ("WAVELENGTH", model.wave, "Angstrom"),
         ("FLUX", scores.rest_flux, FLUX_UNIT),
         ("MODEL", scores.reconstruction, FLUX_UNIT),
         ("IVAR", scores.rest_ivar, IVAR_UNIT),
     ):
-        image = fits.ImageHDU(data, name=name)
-        cast(Any, image.header)["BUNIT"] = unit
-        yield image
+        image: Any = fits.ImageHDU(data, name=name)
+        image.header["BUNIT"] = unit
+        images.append(image)
+
+    # astropy writes images behind a primary HDU only.
+    primary = fits.PrimaryHDU()
+    return _written([primary, *images])[len(_written([primary])) :]

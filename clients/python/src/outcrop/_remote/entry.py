@@ -95,7 +95,10 @@ class CacheEntry:
                 os.fsync(out.fileno())
             self.room.rename(temporary, self.copy)
         except OSError as error:
-            raise InputError(f"{self.copy} cannot be written: {error}") from error
+            raise InputError(
+                f"{self.copy} cannot be written: {error}; OUTCROP_REMOTE_CACHE names another "
+                "folder for the cache"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         write_atomically(origin_of(self.copy), format_origin(self.origin), overwrite=True)

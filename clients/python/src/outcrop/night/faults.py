@@ -15,6 +15,7 @@ Rows are set apart for having too many small p-values, never too few: among thos
 the p-values of inliers are not smaller than before.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,9 +104,10 @@ def find_faults(petals: Sequence[PetalPValues], level: float) -> list[list[Fault
     for number, petal in enumerate(petals):
         for bundle, rows in _bundles(petal, left[number]).items():
             places[bundle].append((number, rows))
+    lowest = min(usual, default=level)
     for bundle, found in places.items():
         count = sum((_count(petals[number], rows) for number, rows in found), FlaggedCount(0, 0))
-        if len(found) > 1 and count.exceeds(min(usual), FAULT_CHANCE / _BUNDLES):
+        if len(found) > 1 and count.exceeds(lowest, FAULT_CHANCE / _BUNDLES):
             for number, rows in found:
                 reason = f"{_fibers(bundle)}: {count} in {len(found)} petals"
                 faults[number].append(Fault(FIBERS, reason, rows))
@@ -162,14 +164,22 @@ def _count(petal: PetalPValues, rows: NDArray[np.bool_]) -> FlaggedCount:
 def _usual_shares(petals: Sequence[PetalPValues], level: float) -> list[float]:
     """Return the share that is usually flagged, for each petal from the other ones."""
     counts = [_count(petal, petal.tested) for petal in petals]
-    shares = np.array([count.share if count.of else np.nan for count in counts])
-    usual: list[float] = []
-    for number in range(len(petals)):
-        others = np.delete(shares, number)
-        others = others[np.isfinite(others)]
+    known = np.sort([count.share for count in counts if count.of])
+
+    @functools.cache
+    def without(*places: int) -> float:
+        others = np.delete(known, places)
         quantile = float(np.quantile(others, 1 - _FAULTY)) if len(others) else 0.0
-        usual.append(max(level, quantile))
-    return usual
+        return max(level, quantile)
+
+    # The quantile lies between two neighbours of the others, and so among three of all: of one's
+    # own share it only matters whether it is below them, above them, or the middle one.
+    first = int((1 - _FAULTY) * max(len(known) - 2, 0))
+    places = np.searchsorted(known, [count.share for count in counts]).clip(first, first + 2)
+    return [
+        without(place) if count.of else without()
+        for place, count in zip(places.tolist(), counts, strict=True)
+    ]
 
 
 def _of_petal(petal: PetalPValues, usual: float) -> Iterator[Fault]:

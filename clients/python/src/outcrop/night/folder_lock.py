@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import socket
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 NIGHT: Final = "night"
 _LONGEST: Final = 200  # bytes that are read of it
+_PAUSE: Final = 0.01  # s, after which a lock that others share is tried again
 _UNSUPPORTED: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -50,7 +52,7 @@ def locked(folder: Path, work: str = NIGHT) -> Generator[None]:
         raise InputError(f"{path} cannot be opened: {error.strerror}; remove it") from error
 
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(lock)
     except BlockingIOError as error:
         holder = os.read(lock, _LONGEST).decode("ascii", "replace").strip()
         os.close(lock)
@@ -74,6 +76,22 @@ def locked(folder: Path, work: str = NIGHT) -> Generator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _lock(file: int) -> None:
+    """Lock an open file; BlockingIOError where another process works on the folder.
+
+    `find_holder` shares the lock for an instant, which is no reason to refuse the work.
+    """
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            # Refused where one works; allowed where others only look, too.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            time.sleep(_PAUSE)
 
 
 def find_holder(folder: Path, work: str) -> str:

@@ -170,6 +170,8 @@ class Summary:
         Of the entries that are scored, in the same order.
     segments : list of NightSegments
         Of those whose spectra are explained.
+    address : str
+        Of the tree, where it is not a folder; `root` then only stands for it.
     """
 
     root: Path
@@ -179,6 +181,7 @@ class Summary:
     entries: list[Entry] = field(default_factory=list[Entry])
     petals: list[ScoredPetal] = field(default_factory=list[ScoredPetal])
     segments: list[NightSegments] = field(default_factory=list[NightSegments])
+    address: str = ""
 
     def scored(self, coadd: Path, table: Path) -> None:
         """Add a petal that has its score table; InputError where that cannot be read."""
@@ -318,7 +321,7 @@ class Summary:
     def _provenance(self, found: Discoveries) -> dict[str, Any]:
         model = self.model
         return self.totals() | {
-            "root": str(self.root.absolute()),
+            "root": self.address or str(self.root.absolute()),
             "tested": found.tested,
             "set_apart": found.set_apart,
             "q_level": Q_LEVEL,
