@@ -114,6 +114,13 @@ class Manifest(_ManifestSection):
     packages: dict[str, str]
     files: dict[FileName, FileEntry] = Field(default_factory=dict)
 
+    @property
+    def noise_correction(self) -> bool | None:
+        """Whether the noise of the sample was corrected; None where the recipe does not tell."""
+        sample = self.configuration.get("sample")
+        value = sample.get("noise_correction") if isinstance(sample, dict) else None
+        return value if isinstance(value, bool) else None
+
 
 Content = bytes | Mapping[str, NDArray[np.generic]]
 """Content of a file: bytes, or the arrays of an .npz file."""

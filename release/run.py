@@ -27,7 +27,9 @@ from typing import Final, TypeAlias
 
 from outcrop import InputError, OutcropError
 from outcrop._signals import stopped_by_signals
+from outcrop.model import ModelIdentity
 from outcrop.night.folder_lock import locked
+from outcrop.noise import warn_of_other_noise
 from outcrop.plan import Plan
 from outcrop.remote import is_remote
 
@@ -417,6 +419,12 @@ def _run(options: argparse.Namespace) -> int:
     plan = Plan.read(options.plan, options.root)
     folder = resolve(options.model).absolute()
     bundle = Bundle.open(folder)
+    manifest = bundle.manifest
+    warn_of_other_noise(
+        ModelIdentity(manifest.name, manifest.version, bundle.sha256),
+        manifest.noise_correction,
+        options.noise_correction,
+    )
     scoring = ScoringOptions(
         str(folder),
         bundle.sha256,
@@ -437,7 +445,7 @@ def _run(options: argparse.Namespace) -> int:
         )
     print(totals)
     if totals.eligible:
-        print(FlaggedRows(totals.flagged, totals.eligible, bundle.manifest.p_level).text())
+        print(FlaggedRows(totals.flagged, totals.eligible, manifest.p_level).text())
     show_failures({FAILED: totals.failures, SET_APART: totals.set_apart})
     if caught:
         raise KeyboardInterrupt(caught[0])

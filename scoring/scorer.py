@@ -276,6 +276,7 @@ def _model(bundle: Bundle) -> Model:
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
         bundle_packages=manifest.packages,
         population=manifest.population.name,
+        noise_correction=manifest.noise_correction,
     )
 
 

@@ -1,7 +1,7 @@
 """Dashboard: the service's metrics in Grafana.
 
 ``make rules`` writes outcrop.json from this module. The rows are traffic, errors, latency,
-saturation, scores and model; a dashed line is the threshold of an alert.
+saturation, scores, the night and model; a dashed line is the threshold of an alert.
 """
 
 from dataclasses import dataclass
@@ -309,6 +309,77 @@ ROWS: dict[str, tuple[Chart, ...]] = {
             {"{{target_bits}}": _rate("target_bits", "outcrop_targets_total")},
         ),
     ),
+    "The night": (
+        Chart(
+            "Petals",
+            "Of the newest night that `outcrop night` has summarised, by state, and those of which "
+            "spectra are set apart.",
+            "short",
+            {
+                "{{state}}": "sum by (state) (outcrop_night_petals)",
+                "set apart": "sum(outcrop_night_set_apart_petals)",
+            },
+        ),
+        Chart(
+            "Set apart",
+            "Petals by the kind of their faults: their noise, a fiber bundle, or far too many "
+            "flagged.",
+            "short",
+            {"{{reason}}": "sum by (reason) (outcrop_night_faulty_petals)"},
+        ),
+        Chart(
+            "Noise by petal",
+            "Scored petals by whether their noise was corrected, or why not.",
+            "short",
+            {"{{correction}}": "sum by (correction) (outcrop_night_noise_petals)"},
+        ),
+        Chart(
+            "Noise not corrected",
+            f"Share of the petals, if there are at least {rules.MIN_PETALS}, whose sky fibers are "
+            "too few or show an implausible variance.",
+            "percentunit",
+            {"{{night}}": "outcrop:night_uncorrected:ratio"},
+            rules.UNCORRECTED_RATIO,
+        ),
+        Chart(
+            "Noise: variance",
+            "Over the reported one, of the petals with enough sky fibers, by camera.",
+            "short",
+            {"{{camera}} {{statistic}}": "outcrop_night_noise_variance_ratio"},
+            rules.NOISE_MEDIAN[1],
+        ),
+        Chart(
+            "Offsets of cameras",
+            "Relative to camera r, of the same petals.",
+            "percentunit",
+            {"{{camera}} {{statistic}}": "outcrop_night_camera_offset_ratio"},
+        ),
+        Chart(
+            "Flagged in the night",
+            "Share of the eligible spectra, and the model's level; an alert at twice the level.",
+            "percentunit",
+            {
+                "{{night}}": "outcrop_night_flagged_ratio",
+                "level": "max(outcrop_night_p_level_ratio)",
+            },
+        ),
+        Chart(
+            "Discoveries",
+            "Eligible spectra with q <= 10 %, and all that are flagged.",
+            "short",
+            {
+                "discoveries": "sum(outcrop_night_discovered_spectra)",
+                "flagged": "sum(outcrop_night_flagged_spectra)",
+            },
+        ),
+        Chart(
+            "Time since the summary",
+            "By night.",
+            "s",
+            {"{{night}}": "time() - outcrop_night_written_timestamp_seconds"},
+            rules.STALE_DAYS * rules.DAY,
+        ),
+    ),
     "Model": (
         Chart(
             "Canary: difference",
@@ -408,7 +479,7 @@ def dashboard() -> str:
         Dashboard("Outcrop")
         .uid("outcrop")
         .tags(["outcrop"])
-        .description("Traffic, errors, latency, saturation, scores and model.")
+        .description("Traffic, errors, latency, saturation, scores, the night and model.")
         .time("now-12h", "now")
         .timezone("utc")
         .refresh("1m")

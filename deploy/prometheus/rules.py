@@ -9,6 +9,9 @@ unusual spectra on a quiet day. The second ignores the dark programme where its 
 sent: its targets lie beyond the model's redshifts, so that the eligible tenth of its rows is
 standard stars and interlopers, which are another population. In bright time 70 % of the rows are
 eligible. Where target bits are sent, such rows have OUT_OF_POPULATION and count nowhere.
+
+The alerts on a night look at what `outcrop night` writes for node_exporter; without it they are
+silent.
 """
 
 from dataclasses import dataclass
@@ -38,6 +41,14 @@ OUTSIDE_RATIO = 0.99
 INSTRUMENTAL_RISE = 0.25
 MIN_EXPLAINED = 100
 MIN_EXPLAINED_BEFORE = 500
+# Of a night: one petal in ten is a spectrograph, whose petal of every tile has no corrected noise.
+MIN_PETALS = 20
+UNCORRECTED_RATIO = 0.1
+# Half of the petals are beyond it. Single petals of a usual night have 0.9 to 1.2.
+NOISE_MEDIAN = (0.8, 1.25)
+# 40 of 2,000 where 20 are expected: by chance once in 20,000 nights.
+NIGHT_FLAGGED_FACTOR = 2
+STALE_DAYS = 2
 ERROR_RATIO = 0.05
 MIN_ERRORS = 5
 OVERLOAD_RATIO = 0.05
@@ -97,6 +108,7 @@ class Rules:
             for name, rules in (
                 ("outcrop-service", [*self._service_records(), *self._service_alerts()]),
                 ("outcrop-science", [*self._score_records(), *self._score_alerts()]),
+                ("outcrop-night", [*self._night_records(), *self._night_alerts()]),
             )
         ]
 
@@ -342,6 +354,59 @@ class Rules:
         )
 
         return [anomaly_share, too_good, extrapolated, drift, unscored, outside, instrumental]
+
+    def _night_records(self) -> list[Rule]:
+        # In a tree without nights, of healpixels, no noise can be corrected.
+        petals = 'sum by (night) (outcrop_night_noise_petals{{night!=""{}}})'.format
+        uncorrected = petals(', correction=~"few_sky_fibers|implausible"')
+        ratio = f"{uncorrected}\n/ ({petals('')} >= {MIN_PETALS})"
+        return [_record("outcrop:night_uncorrected:ratio", ratio)]
+
+    def _night_alerts(self) -> list[Rule]:
+        median = 'outcrop_night_noise_variance_ratio{statistic="median"}'
+        low, high = NOISE_MEDIAN
+        noise = self._alert(
+            "OutcropNightNoise",
+            10,
+            "warning",
+            f"outcrop:night_uncorrected:ratio > {UNCORRECTED_RATIO}\n"
+            f"or ({median} > {high} or {median} < {low})\n"
+            "  and on (night) outcrop:night_uncorrected:ratio",
+            "{{ if $labels.camera }}The median petal of the night {{ $labels.night }} has "
+            "{{ $value | humanize }} times the reported variance in camera {{ $labels.camera }}."
+            "{{ else }}{{ $value | humanizePercentage }} of the petals of the night "
+            "{{ $labels.night }} have sky fibers that do not correct their noise.{{ end }}",
+        )
+
+        set_apart = self._alert(
+            "OutcropNightSetApart",
+            10,
+            "warning",
+            "outcrop_night_set_apart_petals > 0",
+            "{{ $value }} petals of the night {{ $labels.night }} have spectra that are set apart: "
+            "they look like a fault of the instrument or the reductions.",
+        )
+
+        flagged = self._alert(
+            "OutcropNightFlagged",
+            10,
+            "warning",
+            f"outcrop_night_flagged_ratio > {NIGHT_FLAGGED_FACTOR} * outcrop_night_p_level_ratio\n"
+            f"and outcrop_night_eligible_spectra >= {MIN_SPECTRA}",
+            "{{ $value | humanizePercentage }} of the eligible spectra of the night "
+            "{{ $labels.night }} are anomalies, more than twice the model's level.",
+        )
+
+        stale = self._alert(
+            "OutcropNightStale",
+            10,
+            "warning",
+            "time() - max(outcrop_night_written_timestamp_seconds) "
+            f"> {STALE_DAYS * DAY * self.scale:g}",
+            "The last summary of a night was written {{ $value | humanizeDuration }} ago.",
+        )
+
+        return [noise, set_apart, flagged, stale]
 
 
 def _with_bit(bit: str, span: str) -> str:

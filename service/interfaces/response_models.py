@@ -58,6 +58,10 @@ class ModelCard(ModelName):
         description="Versions of the packages that the bundle was made with"
     )
     population: str = Field(description="Targets that the model is fitted on, as `BGS`, or `any`")
+    noise_correction: bool | None = Field(
+        description="Whether the model is fitted on petals whose noise was corrected by their sky "
+        "fibers; spectra have to be like them. null where the bundle does not tell"
+    )
 
 
 class Score(TypedDict):

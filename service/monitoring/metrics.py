@@ -405,6 +405,16 @@ dashboard built on them are in `deploy/prometheus` and `deploy/grafana`; what to
 alert fires is in [the runbook](runbook.md).
 """
 
+_OF_NIGHTS = """
+## Of a night
+
+The service sees no petals: their noise, and those that are set apart, are known to `outcrop night`
+alone. It writes these into `metrics.prom` beside its summary, for the textfile collector of
+node_exporter; needed is prometheus_client (`outcrop[metrics]`). They are of the newest of DESI's
+nights among the petals, or of all petals where none has a night. [The
+runbook](runbook.md#metrics-of-a-night) says how they get to Prometheus.
+"""
+
 
 def documentation() -> str:
     """Return docs/metrics.md."""
@@ -424,9 +434,37 @@ def documentation() -> str:
 
     lines += ["", "| label | values |", "|---|---|"]
     for label, meaning in _LABELS.items():
-        text = meaning if isinstance(meaning, str) else ", ".join(f"`{name}`" for name in meaning)
-        lines.append(f"| `{label}` | {text} |")
+        lines.append(f"| `{label}` | {_values(meaning)} |")
+    return "\n".join(lines) + "\n" + _documentation_of_nights()
+
+
+def _documentation_of_nights() -> str:
+    """Return the part on what `outcrop night` writes."""
+    from outcrop.night.faults import KINDS
+    from outcrop.night.metrics import CORRECTIONS, FAMILIES, STATES, STATISTICS
+
+    lines = [_OF_NIGHTS, "| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for name, (labels, meaning) in FAMILIES.items():
+        named = ", ".join(f"`{label}`" for label in ("night", *labels))
+        lines.append(f"| `{name}` | gauge | {named} | {meaning} |")
+
+    lines += ["", "| label | values |", "|---|---|"]
+    for label, meaning in {
+        "night": "YYYYMMDD; empty where no petal has a night",
+        "state": STATES,
+        "reason": KINDS,
+        "correction": CORRECTIONS,
+        "camera": ("b", "r", "z"),
+        "statistic": tuple(STATISTICS),
+        "name": "the model's name",
+    }.items():
+        lines.append(f"| `{label}` | {_values(meaning)} |")
     return "\n".join(lines) + "\n"
+
+
+def _values(meaning: str | Iterable[str]) -> str:
+    """Return the values of a label."""
+    return meaning if isinstance(meaning, str) else ", ".join(f"`{name}`" for name in meaning)
 
 
 if __name__ == "__main__":

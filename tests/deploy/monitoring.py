@@ -167,10 +167,15 @@ def query(prometheus: str, expr: str) -> list[float]:
 
 
 def without_data(prometheus: str) -> set[str]:
-    """Return the names of the panels' expressions that have no finite value now."""
+    """Return the names of the panels' expressions that have no finite value now.
+
+    Those of a night are left out: `outcrop night` writes them, and not the service.
+    """
     spans = {RATE: "10s", WINDOW: "1m"}
     empty: set[str] = set()
     for name, expr in expressions().items():
+        if name.startswith("The night: "):
+            continue
         for variable, span in spans.items():
             expr = expr.replace(variable, span)
         if not any(math.isfinite(value) for value in query(prometheus, expr)):
@@ -233,7 +238,7 @@ def test_alerts_fire_for_a_tilted_continuum_and_resolve_after_it(
         # The drift is recorded last: the other series exist by then.
         send(inliers, until=lambda: bool(query(monitor, "outcrop:latent_psi:sum")))
         send(inliers, until=lambda: not without_data(monitor))
-        log(f"all {len(expressions())} expressions of the dashboard have data")
+        log("all expressions of the dashboard have data")
         log(f"inliers: {summary(monitor)}")
         assert not hook.names("firing") & ALERTS
 

@@ -65,6 +65,23 @@ def test_what_was_written_is_read(folder: Path) -> None:
     assert set(bundle.manifest.files) == {*FILES, "CARD.md"}
 
 
+@pytest.mark.parametrize(
+    ("configuration", "corrected"),
+    [
+        ({"sample": {"noise_correction": True}}, True),
+        ({"sample": {"noise_correction": False}}, False),
+        ({"sample": {"min_snr": 5.0}}, None),
+        ({"sample": {"noise_correction": "yes"}}, None),
+        ({"sample": []}, None),
+        ({}, None),
+    ],
+)
+def test_it_tells_whether_the_noise_of_its_sample_was_corrected(
+    configuration: dict[str, Any], corrected: bool | None
+) -> None:
+    assert manifest(configuration=configuration).noise_correction is corrected
+
+
 @pytest.mark.parametrize("name", [*FILES, "CARD.md"])
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
 def test_a_damaged_file_is_refused_by_name(folder: Path, name: str, damage: str) -> None:

@@ -1,6 +1,7 @@
 """The command line, called in process."""
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import itertools
 import json
@@ -293,6 +294,39 @@ def test_a_simulated_model_on_real_spectra_is_warned_of_once(
     assert err.count("outcrop: WARNING: ") == warned
     assert err.count("was trained on a simulated sky") == warned
     assert f"sample {sample}" in out
+
+
+@pytest.mark.parametrize(
+    ("fitted", "options", "remedy"),
+    [
+        (True, [], ""),
+        (True, ["--no-noise-correction"], "score without --no-noise-correction"),
+        (False, [], "score with --no-noise-correction"),
+        (False, ["--no-noise-correction"], ""),
+        (None, [], ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["score", "night"])
+def test_a_model_of_other_noise_is_warned_of_once(
+    arguments: list[str],
+    server: FaultInjectingServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    fitted: bool | None,
+    options: list[str],
+    remedy: str,
+) -> None:
+    sha256 = hashlib.sha256(f"{command} {fitted} {options}".encode()).hexdigest()
+    server.model = dataclasses.replace(some_model(), sha256=sha256, noise_correction=fitted)
+    if command == "night":
+        for kind in ("coadd", "redrock"):
+            (tmp_path / f"{kind}.fits").rename(tmp_path / f"{kind}-0.fits")
+        arguments = ["night", str(tmp_path), "-o", str(tmp_path / "out"), "--url", server.url]
+    assert main([*arguments, *options]) == 0
+    err = capsys.readouterr().err
+    assert err.count("outcrop: WARNING: ") == bool(remedy)
+    assert remedy in err
 
 
 def test_health_prints_whether_the_service_is_ready(

@@ -11,8 +11,9 @@ from outcrop import Model, ModelChanged
 from tests.outcrop_sdk.sample import some_model
 
 
-def test_json_gives_the_model_back() -> None:
-    model = some_model()
+@pytest.mark.parametrize("noise_correction", [None, True, False])
+def test_json_gives_the_model_back(noise_correction: bool | None) -> None:
+    model = dataclasses.replace(some_model(), noise_correction=noise_correction)
     again = Model.from_json(json.loads(json.dumps(model.to_json())))
     for field in dataclasses.fields(Model):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(model, field.name))
@@ -20,9 +21,16 @@ def test_json_gives_the_model_back() -> None:
 
 def test_a_service_that_does_not_tell_packages_and_population_of_its_bundle_is_understood() -> None:
     answer = some_model().to_json()
-    del answer["bundle_packages"], answer["population"]
+    del answer["bundle_packages"], answer["population"], answer["noise_correction"]
     model = Model.from_json(answer)
     assert (model.bundle_packages, model.population) == ({}, "any")
+    assert model.noise_correction is None
+
+
+@pytest.mark.parametrize("value", [0, "true", [True]])
+def test_a_noise_correction_that_is_neither_true_nor_false_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="noise_correction is"):
+        Model.from_json(some_model().to_json() | {"noise_correction": value})
 
 
 @pytest.mark.parametrize("change", [{}, {"finest_p": None}])

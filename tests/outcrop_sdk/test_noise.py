@@ -1,5 +1,6 @@
 """The noise of a petal, against skies whose noise is known and against astropy's statistics."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from outcrop import WAVE, Band, PetalNoise, Spectra, Status, correct_noise
 from outcrop.inputs import Inputs
-from outcrop.noise import LEAST_FIBERS, describe_noise
+from outcrop.model import ModelIdentity
+from outcrop.noise import LEAST_FIBERS, describe_noise, warn_of_other_noise
 
 CAMERAS = ("b", "r", "z")
 SIGMA = {"b": 2.0, "r": 1.0, "z": 0.5}
@@ -311,3 +313,27 @@ def test_what_was_done_is_said_in_one_line() -> None:
     text = describe_noise(correct_noise(petal({"b": 0.9, "r": 1.1, "z": 1.2}, sky=40)).inputs.noise)
     assert text.startswith("noise corrected from 40 sky fibers: variance 0.")
     assert describe_noise({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("fitted", "corrected", "remedy"),
+    [
+        (True, False, "score without --no-noise-correction (in Python after"),
+        (False, True, "score with --no-noise-correction (in Python without"),
+        (True, True, ""),
+        (False, False, ""),
+        (None, True, ""),
+        (None, False, ""),
+    ],
+)
+def test_spectra_unlike_the_models_sample_are_warned_of_once(
+    caplog: pytest.LogCaptureFixture, fitted: bool | None, corrected: bool, remedy: str
+) -> None:
+    model = ModelIdentity("outcrop", "1", f"{fitted}-{corrected}")
+    with caplog.at_level(logging.WARNING, "outcrop"):
+        for _ in range(3):
+            warn_of_other_noise(model, fitted, corrected)
+    assert len(caplog.messages) == bool(remedy)
+    if remedy:
+        assert "outcrop 1 (sha256" in caplog.text
+        assert remedy in caplog.text

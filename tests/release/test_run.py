@@ -544,3 +544,13 @@ def test_a_wrong_level_of_the_log_is_an_error_on_stderr(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("outcrop: error: DESI_LOGLEVEL is 'loud'; expected one of debug")
+
+
+def test_a_model_of_other_noise_is_warned_of_once(
+    plan: Plan, bundle: Path, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    plan.write(tmp_path / "plan.ecsv")
+    given = ("-m", "release", "run", tmp_path / "plan.ecsv", "--output", tmp_path / "out")
+    done = command(*given, "--model", bundle, "--executor", "processes:2", "--no-noise-correction")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("score without --no-noise-correction") == 1

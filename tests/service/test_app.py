@@ -141,6 +141,7 @@ def test_the_model_and_the_ready_line_tell_the_versions_of_the_bundle_and_of_the
     answer = httpx2.get(f"{served.url}/model").json()
     assert answer["bundle_packages"] == made_with
     assert answer["population"] == "BGS"
+    assert answer["noise_correction"] is True
     (ready,) = [line for line in served.lines() if line["message"] == "ready"]
     assert ready["packages"] == {
         name: {"bundle": made_with[name], "running": version(name)}

@@ -45,6 +45,7 @@ def test_its_rows_are_the_load_the_scores_and_the_model(panels: list[dict[str, A
         "Latency",
         "Saturation",
         "Scores of eligible spectra",
+        "The night",
         "Model",
     ]
 

@@ -12,7 +12,7 @@ from deploy.prometheus.rules import Rules
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "prometheus"
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-_SPANS = re.compile(r"\b\d+(ms|s|m|h)\b|> 3600|> 60$", re.MULTILINE)
+_SPANS = re.compile(r"\b\d+(ms|s|m|h)\b|> 3600|> 60$|> 172800|> 2880$", re.MULTILINE)
 
 
 def alerts() -> dict[str, dict[str, dict[str, str]]]:
@@ -34,7 +34,13 @@ def test_the_committed_resource_holds_the_same_rules() -> None:
 
 def test_a_scale_changes_every_span_of_time_and_nothing_else() -> None:
     slow, fast = render(1), render(1 / 60)
-    for long, short in (("10m", "10s"), ("1h", "1m"), ("30s", "500ms"), ("> 3600", "> 60")):
+    for long, short in (
+        ("10m", "10s"),
+        ("1h", "1m"),
+        ("30s", "500ms"),
+        ("> 3600", "> 60"),
+        ("> 172800", "> 2880"),
+    ):
         assert long in slow
         assert long not in fast
         assert fast.count(short) == slow.count(long)

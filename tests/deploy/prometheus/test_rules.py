@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -553,3 +554,77 @@ def test_failures_to_explain_are_errors(promtool: Promtool) -> None:
     scenario.requests(30)
     scenario.count('outcrop_requests_total{route="/explain",code="504",pod="a"}', 3, 20)
     promtool(scenario, {20: (), 30: {"OutcropErrors"}})
+
+
+NIGHT = 'night="20210324",instance="node"'
+
+
+def night_metrics(
+    hours: int,
+    *,
+    petals: int = 100,
+    uncorrected: int = 5,
+    variance: float = 1.1,
+    set_apart: int = 0,
+    flagged: float = 0.015,
+    eligible: int = 30_000,
+    night: str = NIGHT,
+) -> Scenario:
+    """Return what node_exporter reports for hours on a night that was summarised at minute 0."""
+    scenario = Scenario(hours * HOUR)
+    for correction, count in (
+        ("corrected", petals - uncorrected),
+        ("few_sky_fibers", uncorrected),
+        ("implausible", 0),
+        ("off", 0),
+    ):
+        scenario.set(f'outcrop_night_noise_petals{{{night},correction="{correction}"}}', count)
+    for statistic, value in (("smallest", 0.5), ("median", variance), ("largest", 3.0)):
+        labels = f'{night},camera="b",statistic="{statistic}"'
+        scenario.set(f"outcrop_night_noise_variance_ratio{{{labels}}}", value)
+    scenario.set(f"outcrop_night_set_apart_petals{{{night}}}", set_apart)
+    scenario.set(f"outcrop_night_flagged_ratio{{{night}}}", flagged)
+    scenario.set(f"outcrop_night_p_level_ratio{{{night}}}", 0.01)
+    scenario.set(f"outcrop_night_eligible_spectra{{{night}}}", eligible)
+    scenario.set(f"outcrop_night_written_timestamp_seconds{{{night}}}", 0)
+    return scenario
+
+
+def test_a_usual_night_does_not_alert(promtool: Promtool) -> None:
+    promtool.quiet(night_metrics(47), every=5)
+
+
+@pytest.mark.parametrize(
+    ("change", "alert"),
+    [
+        ({"uncorrected": 11}, "OutcropNightNoise"),
+        ({"variance": 1.3}, "OutcropNightNoise"),
+        ({"variance": 0.75}, "OutcropNightNoise"),
+        ({"set_apart": 1}, "OutcropNightSetApart"),
+        ({"flagged": 0.021}, "OutcropNightFlagged"),
+    ],
+)
+def test_a_night_that_is_off_alerts(promtool: Promtool, change: dict[str, Any], alert: str) -> None:
+    promtool(night_metrics(1, **change), {5: (), 15: {alert}, HOUR: {alert}})
+
+
+def test_the_first_petals_of_a_night_do_not_alert(promtool: Promtool) -> None:
+    promtool.quiet(
+        night_metrics(1, petals=5, uncorrected=5, variance=2, eligible=1500, flagged=0.05)
+    )
+
+
+def test_a_tree_of_healpixels_needs_no_noise_correction(promtool: Promtool) -> None:
+    promtool.quiet(night_metrics(1, uncorrected=100, night='instance="node"'))
+
+
+def test_a_night_that_was_not_summarised_for_two_days_alerts(promtool: Promtool) -> None:
+    scenario = night_metrics(50)
+    promtool(scenario, {48 * HOUR: (), 49 * HOUR: {"OutcropNightStale"}}, every=5)
+
+
+def test_a_newer_summary_counts_where_an_older_one_is_still_there(promtool: Promtool) -> None:
+    scenario = night_metrics(60)
+    name = 'outcrop_night_written_timestamp_seconds{night="20210325",instance="node"}'
+    scenario.set(name, 24 * HOUR * 60)
+    promtool.quiet(scenario, every=5)

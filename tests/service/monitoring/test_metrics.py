@@ -19,6 +19,7 @@ from tests.service.helpers import INFER, JSON, client_of, encoded, make_spectra,
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
+SERVED, OF_NIGHTS = DOCUMENT.split("\n## Of a night\n")
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_the_documentation_is_that_of_the_code() -> None:
 def test_the_documentation_lists_the_metrics_of_a_served_model(client: TestClient) -> None:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    listed = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", DOCUMENT, re.M))
+    listed = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", SERVED, re.M))
     answered = {
         f"{family.name}_total" if family.type == "counter" else family.name: family.type
         for family in text_string_to_metric_families(answer.text)
@@ -62,7 +63,7 @@ def test_the_documentation_lists_the_metrics_of_a_served_model(client: TestClien
 
 
 def test_every_label_and_every_stage_is_explained(client: TestClient) -> None:
-    explained = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|$", DOCUMENT, re.M))
+    explained = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|$", SERVED, re.M))
     client.get("/livez")  # requests are counted once there are any
     labels = {label for _, pairs in series(client) for label, _ in pairs}
     assert set(explained) == labels - {"le"}
@@ -70,8 +71,16 @@ def test_every_label_and_every_stage_is_explained(client: TestClient) -> None:
         assert f"`{stage}`" in explained["stage"]
 
 
+def test_every_label_of_a_night_is_explained() -> None:
+    explained = set(re.findall(r"^\| `(\w+)` \| [^|]* \|$", DOCUMENT, re.M))
+    listed = re.findall(r"^\| `outcrop_night_\w+` \| gauge \| ([^|]*) \|", OF_NIGHTS, re.M)
+    labels = {label for each in listed for label in re.findall(r"\w+", each)}
+    assert {"night", "camera", "sha256"} < labels <= explained
+
+
 def test_names_end_in_their_unit(client: TestClient) -> None:
     units = ("_seconds", "_bytes", "_ratio", "_max", "_info", "_total", "_requests")
+    units += ("_petals", "_spectra")
     unitless = {"outcrop_ready", "outcrop_requests_in_flight", "outcrop_canary_flags"}
     scores = {f"outcrop_spectra_{name}" for name in ("snr", "wmse", "nof", "p_value")}
     for name in re.findall(r"^\| `(outcrop_\w+)` \| \w+ \|", DOCUMENT, re.M):

@@ -87,6 +87,9 @@ class Model:
     population : str
         Name of the targets that the model is fitted on, as ``BGS``; ``any`` where it is not
         limited, or the service too old to tell.
+    noise_correction : bool or None
+        Whether the model is fitted on petals whose noise was corrected, by `correct_noise`. None
+        where the bundle or the service is too old to tell.
     """
 
     name: str
@@ -102,6 +105,7 @@ class Model:
     packages: Mapping[str, str]
     bundle_packages: Mapping[str, str]
     population: str
+    noise_correction: bool | None = None
 
     @property
     def identity(self) -> ModelIdentity:
@@ -145,6 +149,7 @@ class Model:
             "packages": dict(self.packages),
             "bundle_packages": dict(self.bundle_packages),
             "population": self.population,
+            "noise_correction": self.noise_correction,
         }
 
     @staticmethod
@@ -173,6 +178,7 @@ class Model:
             packages={name: _text(packages, name) for name in packages},
             bundle_packages={name: _text(bundle_packages, name) for name in bundle_packages},
             population=_text({"population": ANY, **fields}, "population"),
+            noise_correction=_choice(fields, "noise_correction"),
         )
 
 
@@ -197,6 +203,13 @@ def _text(owner: Mapping[str, Any], key: str) -> str:
     value = owner.get(key)
     if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= _LONGEST:
         raise ValueError(f"{key} is {reprlib.repr(value)}; expected a printable text")
+    return value
+
+
+def _choice(owner: Mapping[str, Any], key: str) -> bool | None:
+    value = owner.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{key} is {reprlib.repr(value)}; expected true, false or null")
     return value
 
 

@@ -19,8 +19,10 @@ Where cameras disagree on the flux of the petal's targets, that is corrected too
 (`outcrop.camera_offsets`).
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -28,8 +30,11 @@ from numpy.typing import NDArray
 
 from .camera_offsets import CameraOffsets
 from .inputs import NoiseCards
+from .model import ModelIdentity
 from .scores import Status
 from .spectra import Band, Spectra
+
+logger = logging.getLogger(__name__)
 
 LEAST_FIBERS: Final = 10
 """Sky fibers with data that a camera's noise is measured from, and values that a mean needs."""
@@ -179,6 +184,34 @@ def describe_noise(cards: NoiseCards) -> str:
     low, high = VARIANCE_RANGE
     return (
         f"noise as reported: {fibers} show a variance of {variance}, not within {low:g} to {high:g}"
+    )
+
+
+@cache
+def warn_of_other_noise(model: ModelIdentity, fitted: bool | None, corrected: bool) -> None:
+    """Log a warning, once, where spectra and the model's sample differ in the noise correction.
+
+    Parameters
+    ----------
+    model : ModelIdentity
+    fitted : bool or None
+        Whether the model is fitted on corrected petals; None, where that is unknown, never warns.
+    corrected : bool
+        Whether `correct_noise` was applied to the spectra, even where it had nothing to correct.
+    """
+    if fitted is None or fitted == corrected:
+        return
+    if corrected:
+        was, remedy = "as reported, and that of these spectra corrected", "score with"
+    else:
+        was, remedy = "corrected, and that of these spectra as reported", "score without"
+    logger.warning(
+        "the noise of the sample of model %s was %s: the p-values are not valid; "
+        "%s --no-noise-correction (in Python %s outcrop.correct_noise)",
+        model,
+        was,
+        remedy,
+        "without" if corrected else "after",
     )
 
 

@@ -46,6 +46,7 @@ from .explanations import Explanations
 from .fingerprint import header_cards
 from .inputs import Inputs
 from .model import Model
+from .noise import warn_of_other_noise
 from .scores import Scores, Status
 from .spectra import Spectra
 
@@ -145,6 +146,7 @@ def write_scores(
                 "spectra: their TARGETIDs differ; explain the spectra that are written"
             )
 
+    warn_of_other_noise(model.identity, model.noise_correction, bool(spectra.inputs.noise))
     try:
         parts = [_primary(spectra.inputs, explanations)]
         parts.append(_outliers(spectra, scores, model, explanations))

@@ -26,6 +26,12 @@ from numpy.typing import NDArray
 
 from .._constants import FAULT_CHANCE, FAULT_FLAGGED, FAULT_RATIO, NOISE_RANGE
 
+NOISE: Final = "noise"
+FIBERS: Final = "fibers"
+FLAGGED: Final = "flagged"
+KINDS: Final = (NOISE, FIBERS, FLAGGED)
+"""Kinds of faults: the noise of a petal, a bundle of fibers, too many flagged in a petal."""
+
 BUNDLE: Final = 25
 """Fibers that are side by side on the detectors: FIBER // 25 is the same."""
 _BUNDLES: Final = 20  # of a petal
@@ -64,11 +70,14 @@ class Fault:
 
     Attributes
     ----------
+    kind : str
+        One of `KINDS`.
     reason : str
     rows : (n,) bool
         Of the petal's `PetalPValues`.
     """
 
+    kind: str
     reason: str
     rows: NDArray[np.bool_]
 
@@ -101,7 +110,7 @@ def find_faults(petals: Sequence[PetalPValues], level: float) -> list[list[Fault
         if len(found) > 1 and count.exceeds(lowest, FAULT_CHANCE / _BUNDLES):
             for number, rows in found:
                 reason = f"{_fibers(bundle)}: {count} in {len(found)} petals"
-                faults[number].append(Fault(reason, rows))
+                faults[number].append(Fault(FIBERS, reason, rows))
     return faults
 
 
@@ -179,7 +188,7 @@ def _of_petal(petal: PetalPValues, usual: float) -> Iterator[Fault]:
     unusual = {camera: value for camera, value in petal.noise.items() if not low <= value <= high}
     if unusual:
         cameras = ", ".join(f"{value:.3g} in {camera}" for camera, value in unusual.items())
-        yield Fault(f"noise variance over the reported: {cameras}", left)
+        yield Fault(NOISE, f"noise variance over the reported: {cameras}", left)
         return
 
     bundles = _bundles(petal, left)
@@ -189,11 +198,11 @@ def _of_petal(petal: PetalPValues, usual: float) -> Iterator[Fault]:
         rest = _count(petal, left & ~bundles[bundle])
         if counts[bundle].exceeds(max(usual, rest.share), FAULT_CHANCE / _BUNDLES):
             left = left & ~bundles[bundle]
-            yield Fault(f"{_fibers(bundle)}: {counts[bundle]}", bundles[bundle])
+            yield Fault(FIBERS, f"{_fibers(bundle)}: {counts[bundle]}", bundles[bundle])
 
     count = _count(petal, left)
     if count.exceeds(usual, FAULT_CHANCE):
-        yield Fault(f"{count}, usual are {100 * usual:.2g} %", left)
+        yield Fault(FLAGGED, f"{count}, usual are {100 * usual:.2g} %", left)
 
 
 def _bundles(petal: PetalPValues, left: NDArray[np.bool_]) -> dict[int, NDArray[np.bool_]]:

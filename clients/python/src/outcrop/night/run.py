@@ -35,6 +35,7 @@ from ..desi import warn_if_simulated
 from ..errors import InputError, ModelChanged, OutcropError, Unauthorized
 from ..fingerprint import FileFingerprint
 from ..model import Model
+from ..noise import warn_of_other_noise
 from ..petals import Petal, find_coadds_without_redrock, find_petals, require_petals
 from .folder_lock import locked
 from .report import check_report, write_report
@@ -134,6 +135,7 @@ class Night:
         self._failures: dict[Petal, str] = {}
         self._faults: dict[Path, str] = {}
         self._warned = False
+        self._without_metrics = False
         self._lock = threading.Lock()
 
     def table(self, petal: Petal) -> Path:
@@ -245,6 +247,7 @@ class Night:
 
     def _score_due(self, petals: Sequence[Petal], model: Model) -> None:
         """Score the petals without a current table; OutcropError where the night cannot go on."""
+        warn_of_other_noise(model.identity, model.noise_correction, self._noise_correction)
         due = [petal for petal in petals if not self._is_current(petal, model)]
         fatal: OutcropError | None = None
 
@@ -349,7 +352,24 @@ class Night:
 
         self.summary = summary
         self.text = summary.write(self.output)
+        self._write_metrics(summary)
         self._warn_of_faults(summary)
+
+    def _write_metrics(self, summary: Summary) -> None:
+        """Write the night for Prometheus; where prometheus_client is missing, say so once."""
+        try:
+            from .metrics import NightMetrics
+        except ImportError as error:
+            if not self._without_metrics:
+                logger.warning(
+                    "no metrics.prom: it needs prometheus_client (%s); "
+                    "pip install prometheus-client",
+                    error,
+                )
+            self._without_metrics = True
+            return
+        path = NightMetrics(summary.entries, summary.model).write(self.output)
+        self.text = f"{self.text}, {path}"
 
     def _write_report(self, petals: Sequence[Petal]) -> None:
         if self._report:

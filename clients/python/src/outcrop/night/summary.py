@@ -97,6 +97,8 @@ class Entry:
         Eligible rows that are discoveries among all of the night; 0 until that is known.
     set_apart : str
         The faults for which rows are no discoveries; empty where there are none.
+    faults : tuple of str
+        Their kinds.
     error : str
         Why it failed; else empty.
     noise : NoiseCards
@@ -114,6 +116,7 @@ class Entry:
     unknown: int = 0
     discoveries: int = 0
     set_apart: str = ""
+    faults: tuple[str, ...] = ()
     error: str = ""
     noise: NoiseCards = field(default_factory=dict[str, float | int | bool])
     causes: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -301,8 +304,12 @@ class Summary:
         for number, entry in enumerate(self.entries):
             if entry.state == SCORED:
                 count, faults = next(each)
-                reasons = "; ".join(fault.reason for fault in faults)
-                self.entries[number] = replace(entry, discoveries=count, set_apart=reasons)
+                self.entries[number] = replace(
+                    entry,
+                    discoveries=count,
+                    set_apart="; ".join(fault.reason for fault in faults),
+                    faults=tuple(fault.kind for fault in faults),
+                )
 
     def _top(self, found: Discoveries) -> TopList:
         top = TopList(self.selection)
