@@ -31,7 +31,7 @@ def test_a_row_has_the_bytes_of_the_standard(form: str, size: int, shape: tuple[
 
 
 def test_a_column_without_a_format_is_refused() -> None:
-    with pytest.raises(ValueError, match="TFORM2 is $"):
+    with pytest.raises(ValueError, match=r"TFORM2 is $"):
         FitsColumn.of(cards("J"), 2)
 
 
