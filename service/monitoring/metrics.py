@@ -374,8 +374,8 @@ _LABELS = {
     "code": "HTTP status code; 499 where the client disconnected",
     "reason": REASONS,
     "stage": "`read`: the body is decoded; `rest_frame`: coadded and resampled; `infill`: infilled "
-    "and normalised; `encode`, `decode`: the networks; `residual`: wmse and boxcar significance; "
-    "`neighbours`: NOF; `robust`: the robust reconstruction, where one is requested; "
+    "and normalised; `encode`, `decode`: the networks; `residual`: the scores of residual and "
+    "reconstruction; `neighbours`: NOF; `robust`: the robust reconstruction, where one is requested; "
     "`calibrate`: p_value; `explain`: spectra are explained, their scoring "
     "included; `write`: the response is encoded",
     "outcome": OUTCOMES,
