@@ -375,8 +375,8 @@ _LABELS = {
     "reason": REASONS,
     "stage": "`read`: the body is decoded; `rest_frame`: coadded and resampled; `infill`: infilled "
     "and normalised; `encode`, `decode`: the networks; `residual`: the scores of residual and "
-    "reconstruction; `neighbours`: NOF; `robust`: the robust reconstruction, where one is requested; "
-    "`calibrate`: p_value; `explain`: spectra are explained, their scoring "
+    "reconstruction; `neighbours`: NOF; `robust`: the robust reconstruction, where one is "
+    "requested; `calibrate`: p_value; `explain`: spectra are explained, their scoring "
     "included; `write`: the response is encoded",
     "outcome": OUTCOMES,
     "bit": _NAMES,
