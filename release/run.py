@@ -7,8 +7,8 @@ scored, because the disk is full, the run stops.
 
 A petal whose process is killed is tried again after the others; if that happens again, with ever
 fewer others at a time, since in an MPI job one petal ends the processes of all; and it is set apart
-when it was lost three times or more, the last time with two others at the most. The journal counts,
-so that it does not matter whether the run was killed too.
+when it was lost three times or more, the last time alone. The journal counts, so that it does not
+matter whether the run was killed too.
 """
 
 import argparse
@@ -59,8 +59,8 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 logger = logging.getLogger(__name__)
 
 KILLS: Final = 3
-"""A petal that kills so many processes is set apart, unless too many others were lost with it."""
-_COMPANY: Final = 3  # petals that may be set apart after one loss
+"""A petal that kills so many processes is set apart, unless others were in progress with it."""
+_FEW: Final = 4  # petals that may as well wait for each other
 _WINDOW: Final = 64  # petals submitted at a time, where it is not given
 _BARREN: Final = 3  # losses without a petal begun, after which the executor is given up
 _POLL: Final = 0.5  # s, between looks whether the run is to stop
@@ -332,7 +332,7 @@ class _Run:
     def _enqueue(self, task: PetalTask) -> None:
         """Let a petal wait, or set it apart."""
         kills = self._kills(task)
-        if kills < KILLS or _at_a_time(kills - 1, self._records[task.name].window) > _COMPANY:
+        if kills < KILLS or _at_a_time(kills - 1, self._records[task.name].window) > 1:
             self._waiting[kills].append(task)
             return
 
@@ -460,8 +460,11 @@ def _absolute(address: str) -> str:
 def _at_a_time(kills: int, window: int) -> int:
     """Return how many petals may be in progress with one that has killed processes.
 
-    The window of the run for the first two tries, then its square root, the square root of that...
-    Of a window of 2,500 these are 50, 7 and 2: petals that were lost with a node do not wait for
-    each other, and one that kills is found after five losses.
+    The window of the run for the first two tries, then its square root, the square root of that...,
+    and in the end 1. Of a window of 2,500 these are 50, 7 and 1: petals that were lost with a node
+    do not wait for each other, and one that kills is found after five losses, alone.
     """
-    return math.isqrt(_at_a_time(kills - 1, window)) if kills > 1 else window
+    if kills <= 1:
+        return window
+    fewer = math.isqrt(_at_a_time(kills - 1, window))
+    return fewer if fewer > _FEW else 1

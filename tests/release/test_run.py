@@ -387,7 +387,7 @@ def test_petals_that_were_lost_with_two_nodes_do_not_wait_for_each_other(
 
 @pytest.mark.parametrize("windows", [[64], [64, 4, 2], [4, 64, 64, 9]])
 @pytest.mark.parametrize("ends", [False, True])
-def test_a_petal_that_ends_every_job_takes_two_others_with_it_at_the_most(
+def test_a_petal_that_ends_every_job_is_set_apart_alone(
     options: ScoringOptions, tmp_path: Path, ends: bool, windows: list[int]
 ) -> None:
     plan, losses = large_plan(64, tmp_path), 0
@@ -401,8 +401,7 @@ def test_a_petal_that_ends_every_job_takes_two_others_with_it_at_the_most(
     else:
         pytest.fail("it was never found")
 
-    assert deadly in totals.set_apart
-    assert len(totals.set_apart) <= 3
+    assert list(totals.set_apart) == [deadly]
     assert totals.waiting == 0
     assert losses + job.losses <= 5
 
