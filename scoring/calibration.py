@@ -43,6 +43,8 @@ _TRUSTED_MEAN = (0.97, 0.99)
 """The same for the mean of the scores, with all spectra, and once some are left out."""
 _LEFT_OUT = 0.3
 """Share of inliers, at most, among the spectra that are left out of a sample."""
+_GROUPS = 8
+"""Groups of like S/N, of equal numbers of spectra, in which it is decided."""
 _RARE = 20
 """A class of fewer spectra keeps all of them."""
 _ODD = (3e-3, 1e-3, 0.2)
@@ -328,8 +330,9 @@ def _without_outliers(sample: _Sample) -> _Sample:
     """Return the sample without the spectra that are far beyond its inliers.
 
     Of a smaller tail probability p there should be p times the number of spectra. Where there are
-    several times as many, most of them are no inliers (Benjamini & Hochberg 1995). Classes of few
-    spectra keep all of them: what is usual there is not known.
+    several times as many, most of them are no inliers (Benjamini & Hochberg 1995). Spectra are
+    counted with those of like S/N: the anomalies of bright spectra say nothing of faint ones. Classes
+    of few spectra keep all of them: what is usual there is not known.
     """
     trusted, _ = _TRUSTED_MEAN
     within, _ = _out_of_fold(sample, trusted)
@@ -338,12 +341,13 @@ def _without_outliers(sample: _Sample) -> _Sample:
         if np.count_nonzero(sample.own & (spectype == name)) < _RARE:
             within[spectype == name] = 0
 
-    order = np.argsort(-within)
-    number = np.arange(1, len(within) + 1)
-    beyond = np.flatnonzero(np.exp(-within[order]) * len(within) <= _LEFT_OUT * number)
     kept = np.ones(len(within), np.bool_)
-    if len(beyond):
-        kept[order[: beyond[-1] + 1]] = False
+    for group in np.array_split(np.argsort(sample.inputs.snr, kind="stable"), _GROUPS):
+        order = group[np.argsort(-within[group])]
+        number = np.arange(1, len(order) + 1)
+        beyond = np.flatnonzero(np.exp(-within[order]) * len(order) <= _LEFT_OUT * number)
+        if len(beyond):
+            kept[order[: beyond[-1] + 1]] = False
     return sample.rows(kept)
 
 
