@@ -331,8 +331,8 @@ def _without_outliers(sample: _Sample) -> _Sample:
 
     Of a smaller tail probability p there should be p times the number of spectra. Where there are
     several times as many, most of them are no inliers (Benjamini & Hochberg 1995). Spectra are
-    counted with those of like S/N: the anomalies of bright ones say nothing of faint ones. Classes of
-    few spectra keep all of them: what is usual there is not known.
+    counted with those of like S/N: the anomalies of bright ones say nothing of faint ones. Classes
+    of few spectra keep all of them: what is usual there is not known.
     """
     trusted, _ = _TRUSTED_MEAN
     within, _ = _out_of_fold(sample, trusted)
