@@ -432,7 +432,7 @@ def test_a_machine_that_does_not_reproduce_the_canary_ends_the_run(
     source = Bundle.open(bundle)
     files: dict[str, Content] = {name: source.bytes(name) for name in source.manifest.files}
     arrays = source.arrays("canary.npz")
-    files["canary.npz"] = {**arrays, "wmse": 1.01 * arrays["wmse"]}
+    files["canary.npz"] = {**arrays, "wmse": arrays["wmse"].astype(np.float32) * 1.01}
     other = write_bundle(tmp_path / "other", source.manifest, files)
 
     with pytest.raises(OutcropError, match=r"cannot be opened on .*canary \(wmse or nof differ by"):
