@@ -46,6 +46,8 @@ def shapes_of(reconstruction: NDArray[np.float32]) -> GalaxyShapes:
 
 def _components(reconstruction: NDArray[np.float32], number: int) -> GalaxyShapes:
     mean = reconstruction.mean(axis=0, dtype=np.float64)
-    _, vectors = np.linalg.eigh(np.cov(reconstruction.T))
+    # np.cov would make three copies of it.
+    centred = reconstruction - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred)
     axes = np.ascontiguousarray(vectors[:, ::-1][:, :number], dtype=np.float32)
     return GalaxyShapes(mean.astype(np.float32), axes, 1.0)
