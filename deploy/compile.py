@@ -71,6 +71,7 @@ def _bundle() -> Any:
         neighbours=_NEIGHBOURS,
         thresholds=Thresholds(wmse=1.0, nof=-1.0),
         p_level=0.01,
+        configuration={},
         packages={},
     )
 

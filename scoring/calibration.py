@@ -44,7 +44,7 @@ _TRUSTED_MEAN = (0.97, 0.99)
 _LEFT_OUT = 0.3
 """Share of inliers, at most, among the spectra that are left out of a sample."""
 _GROUPS = 8
-"""Groups of like S/N, of equal numbers of spectra, in which it is decided."""
+"""Groups of like S/N, at most, in which it is decided; each has at least `LEAST` spectra."""
 _RARE = 20
 """A class of fewer spectra keeps all of them."""
 _ODD = (3e-3, 1e-3, 0.2)
@@ -342,7 +342,8 @@ def _without_outliers(sample: _Sample) -> _Sample:
             within[spectype == name] = 0
 
     kept = np.ones(len(within), np.bool_)
-    for group in np.array_split(np.argsort(sample.inputs.snr, kind="stable"), _GROUPS):
+    groups = min(_GROUPS, max(len(within) // LEAST, 1))
+    for group in np.array_split(np.argsort(sample.inputs.snr, kind="stable"), groups):
         order = group[np.argsort(-within[group])]
         number = np.arange(1, len(order) + 1)
         beyond = np.flatnonzero(np.exp(-within[order]) * len(order) <= _LEFT_OUT * number)

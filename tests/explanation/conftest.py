@@ -25,7 +25,7 @@ def reconstruct(explainer: Explainer) -> Reconstructor:
 def galaxy(explainer: Explainer, spectra: Spectra) -> Spectra:
     """An inlier that noise, not the small model, limits; its [O III] lies in camera r."""
     scores = explainer.scorer.score(spectra)
-    possible = scores.eligible & (scores.p_value > 0.1) & (spectra.z > 0.17) & (spectra.z < 0.25)
+    possible = scores.eligible & (scores.wmse < 1.5) & (spectra.z > 0.17) & (spectra.z < 0.25)
     rows = np.flatnonzero(possible & (scores.snr < 25))
     return spectra[int(rows[np.argmax(scores.snr[rows])])]
 

@@ -93,7 +93,7 @@ def short_night_retries(monkeypatch: pytest.MonkeyPatch, short_waits: None) -> N
 
 @pytest.fixture(autouse=True, scope="module")
 def one_tls_context() -> Iterator[None]:
-    """Load the certificates once: it takes 50 ms for each client, and no test uses TLS."""
+    """Load the certificates once: it takes 50 ms for each client, and hardly any test uses TLS."""
     context = ssl.create_default_context()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", lambda *_, **__: context)

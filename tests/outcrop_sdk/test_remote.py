@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,11 +108,15 @@ def test_a_copy_has_the_fingerprint_of_its_origin(files: FileServer, petal: Peta
     assert fingerprint(str(petal.coadd)) == FileFingerprint.of(petal.coadd)
 
 
-def test_a_planned_petal_is_fetched(files: FileServer, petal: Petal, tmp_path: Path) -> None:
-    serve(files, petal)
+def test_a_planned_petal_is_fetched(
+    secure: FileServer, trusted: Path, petal: Petal, tmp_path: Path
+) -> None:
+    # The tests of the SDK share one context.
+    ssl.create_default_context().load_verify_locations(trusted)
+    serve(secure, petal)
     planned = PlannedPetal("coadd-1.fits", "redrock-1.fits")
     cache = RemoteCache(tmp_path / "own", 1 << 30)
-    with fetch_petal(Plan(f"{files.url}/dr1", (planned,)), planned, cache) as found:
+    with fetch_petal(Plan(f"{secure.url}/dr1", (planned,)), planned, cache) as found:
         same_spectra(found.coadd, found.redrock, petal)
         assert found.coadd.is_relative_to(tmp_path / "own")
     with fetch_petal(Plan(str(tmp_path), (planned,)), planned) as found:
