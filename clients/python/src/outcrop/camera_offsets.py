@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .scores import Status
-from .spectra import CAMERAS, STEP, WAVE, Band, Spectra
+from .spectra import CAMERAS, STEP, WAVE, Spectra
 
 LEAST_TARGETS: Final = 50
 """Targets with flux on both sides of a join that its offset is measured from."""
@@ -77,12 +77,6 @@ class CameraOffsets:
         return cls({"b": blue, "r": 0.0, "z": 1 / (1 + red) - 1})
 
 
-def _without(flux: NDArray[np.float32], residual: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the flux (N, P) without a residual (P,) or (N, P)."""
-    # A flux of 0 stays: it marks a pixel without information.
-    return np.where(flux == 0, flux, flux - residual.astype(np.float32))
-
-
 def _difference(
     spectra: Spectra,
     targets: NDArray[np.intp],
@@ -92,18 +86,15 @@ def _difference(
 ) -> float:
     """Return by how much the left camera's flux is above the right one's, relative to it."""
     shared = int(np.rint((WAVE[left_name][-1] - WAVE[right_name][0]) / STEP)) + 1
-    left = _part(spectra, targets, left_name, slice(-shared - _BESIDE, None), residual)
-    right = _part(spectra, targets, right_name, slice(shared + _BESIDE), residual)
-    brightness = (
-        _median(left, slice(-shared - _BESIDE, -shared))
-        + _median(right, slice(shared, shared + _BESIDE))
-    ) / 2
+    left, left_ivar = _part(spectra, targets, left_name, slice(-shared - _BESIDE, None), residual)
+    right, right_ivar = _part(spectra, targets, right_name, slice(shared + _BESIDE), residual)
+    brightness = (_median(left[:, :-shared]) + _median(right[:, shared:])) / 2
 
     # The summed difference of each spectrum, weighted, and the sum of the weights.
-    one, other = _informed(left)[:, -shared:], _informed(right)[:, :shared]
+    one, other = left[:, -shared:], right[:, :shared]
     good = np.isfinite(one) & np.isfinite(other)
-    weight = _weight(left.ivar[:, -shared:], right.ivar[:, :shared], good)
-    difference = np.where(good, one - other, 0)
+    weight = _weight(left_ivar[:, -shared:], right_ivar[:, :shared], good)
+    difference = np.where(good, one.astype(np.float64) - other, 0)
     total = weight.sum(axis=1)
     used = (total > 0) & (brightness > 0)
     if np.count_nonzero(used) < LEAST_TARGETS:
@@ -133,20 +124,20 @@ def _part(
     name: str,
     pixels: slice,
     residual: Mapping[str, NDArray[np.float64]],
-) -> Band:
-    """Return some rows and pixels of a band, without its residual and mask."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return flux, without its residual, and ivar of some rows and pixels of a band.
+
+    Flux is NaN and ivar 0 where there is no information.
+    """
     band = spectra.bands[name]
     flux, ivar = band.flux[:, pixels][rows], band.ivar[:, pixels][rows]
     if name in residual:
-        flux = _without(flux, residual[name][pixels])
-    mask = None if band.mask is None else band.mask[:, pixels][rows]
-    return Band(flux, ivar, mask).folded()
-
-
-def _informed(band: Band) -> NDArray[np.float64]:
-    """Return the flux (N, P), NaN where there is no information."""
-    good = (band.ivar > 0) & np.isfinite(band.ivar) & np.isfinite(band.flux)
-    return np.where(good, band.flux.astype(np.float64), np.nan)
+        # A flux of 0 stays: it marks a pixel without information.
+        flux = np.where(flux == 0, flux, flux - residual[name][pixels].astype(np.float32))
+    good = (ivar > 0) & np.isfinite(ivar) & np.isfinite(flux)
+    if band.mask is not None:
+        good &= band.mask[:, pixels][rows] == 0
+    return np.where(good, flux, np.float32(np.nan)), np.where(good, ivar, np.float32(0))
 
 
 def _weight(
@@ -158,9 +149,11 @@ def _weight(
     return np.where(good, one * other / (one + other), 0)
 
 
-def _median(band: Band, pixels: slice) -> NDArray[np.float64]:
-    """Return the lower median flux (N,) of the pixels with information, 0 where there is none."""
-    ascending = np.sort(_informed(band)[:, pixels], axis=1)
+def _median(flux: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the lower median (N,) of flux (N, P) that is not NaN, 0 where all is."""
+    # NaN are sorted to the end.
+    ascending = np.sort(flux, axis=1)
     count = np.count_nonzero(~np.isnan(ascending), axis=1)
     middle = np.maximum(count - 1, 0) // 2
-    return np.nan_to_num(np.take_along_axis(ascending, middle[:, None], axis=1)[:, 0])
+    lower = np.take_along_axis(ascending, middle[:, None], axis=1)[:, 0]
+    return np.nan_to_num(lower.astype(np.float64))

@@ -52,7 +52,6 @@ _REDROCK_NUMBERS: Final = ("ZERR", "DELTACHI2")
 # Of the primary header alone: that of FIBERMAP may be inherited from one of several exposures.
 _OF_COADD: Final = ("TILEID", "PETAL", "NIGHT", "HEALPIX", "HPXPIXEL", "HPXNSIDE", "HPXNEST")
 _OF_SURVEY: Final = ("SPECPROD", "SURVEY", "PROGRAM", "FAPRGRM")
-_DEPENDENCIES: Final = 100
 
 
 def read_spectra(
@@ -135,8 +134,9 @@ def _cards(file: FitsFile) -> dict[str, str | int | float]:
     primary, fibermap = file.header("PRIMARY"), file.header("FIBERMAP")
     # DESI's pipeline records the name of its run among the versions, as desiutil.depend does.
     versions = {
-        primary.get(f"DEPNAM{number:02d}"): primary.get(f"DEPVER{number:02d}")
-        for number in range(_DEPENDENCIES)
+        primary[name]: primary.get(name.replace("DEPNAM", "DEPVER"))
+        for name in primary
+        if name.startswith("DEPNAM")
     }
     found: dict[str, Any] = {"SPECPROD": versions.get("SPECPROD")}
     if "HPXPIXEL" in primary:
@@ -284,6 +284,10 @@ def _join_redrock(spectra: Spectra, coadd: Path, redrock: Path, allow_mismatch: 
 
 def _matches(present: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
     """Return for each wanted id the row of its next unused occurrence, or -1."""
+    # As in most files.
+    if np.array_equal(present, wanted):
+        return np.arange(len(present))
+
     unused: defaultdict[int, deque[int]] = defaultdict(deque)
     for row, one in enumerate(present.tolist()):
         unused[one].append(row)

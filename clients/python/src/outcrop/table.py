@@ -186,7 +186,8 @@ def _primary(inputs: Inputs, explanations: Explanations | None) -> bytes:
         ("DEPNAM00", "outcrop", ""),
         ("DEPVER00", __version__, ""),
     )
-    return _written([primary])
+    primary.add_checksum()
+    return cast(Any, primary.header).tostring().encode("ascii")
 
 
 def _written(hdus: list[Any]) -> bytes:
