@@ -29,6 +29,8 @@ class RequestSizes:
         Spectra per JSON request.
     release_petals : int
         Petals of the release.
+    release_turns : int
+        How often it is run with each number of workers, in turns: a machine is not always as fast.
     seconds : float
         Time for each group of functions that run in turn.
     requests : int
@@ -45,6 +47,7 @@ class RequestSizes:
     petal: int
     json: tuple[int, ...]
     release_petals: int
+    release_turns: int
     seconds: float
     requests: int
 
@@ -60,6 +63,7 @@ FULL = RequestSizes(
     petal=500,
     json=(1, 20),
     release_petals=400,
+    release_turns=3,
     seconds=10.0,
     requests=300,
 )
@@ -74,6 +78,7 @@ QUICK = RequestSizes(
     petal=40,
     json=(1, 2),
     release_petals=4,
+    release_turns=1,
     seconds=0.0,
     requests=3,
 )

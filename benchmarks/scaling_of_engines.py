@@ -1,7 +1,7 @@
 """Scaling of engines: a release on MPI, dask and Parsl, with one worker and with two."""
 
 from .engines import ENGINES
-from .release import LEAST_SCALING, WORKERS, plan_release, run_release
+from .release import LEAST_SCALING, WORKERS, median_run, plan_release, run_workers, scaling
 from .results import ResultTable, Target
 from .timing import rate
 from .workload import Workload
@@ -11,21 +11,26 @@ def measure(workload: Workload) -> list[Target | ResultTable]:
     """Measure ``python -m release run`` on each engine but processes."""
     model = workload.bundle(workload.sizes.reference_latents)
     plan = plan_release(workload)
-    times = {
-        engine: [run_release(workload, model, plan, engine, workers) for workers in WORKERS]
-        for engine in ENGINES
-        if engine != "processes"
-    }
+    engines = [engine for engine in ENGINES if engine != "processes"]
+    turns = [
+        {engine: run_workers(workload, model, plan, engine) for engine in engines}
+        for _ in range(workload.sizes.release_turns)
+    ]
 
     targets = [
         Target(
             f"a release, two workers of {engine} over one",
-            two.rate / one.rate,
+            scaling([turn[engine] for turn in turns]),
             LEAST_SCALING,
             "times",
         )
-        for engine, (one, two) in times.items()
+        for engine in engines
     ]
+    runs = {
+        (engine, workers): median_run([turn[engine][number] for turn in turns])
+        for engine in engines
+        for number, workers in enumerate(WORKERS)
+    }
     return [
         *targets,
         ResultTable(
@@ -33,10 +38,9 @@ def measure(workload: Workload) -> list[Target | ResultTable]:
             ("engine", "workers", "spectra/s", "MB a worker"),
             [
                 (engine, workers, rate(run.spectra, run.seconds), run.memory)
-                for engine, runs in times.items()
-                for workers, run in zip(WORKERS, runs, strict=True)
+                for (engine, workers), run in runs.items()
             ],
             "The first rank of MPI, dask's scheduler and Parsl's interchange run on the same cores "
-            "as the workers.",
+            f"as the workers. Medians of {len(turns)} turns.",
         ),
     ]
