@@ -53,8 +53,8 @@ def measure(workload: Workload) -> list[Target | ResultTable]:
             "Files are read, their noise is corrected, their spectra are scored, and tables are "
             "written: from the first petal that is begun to the last one that is scored. With the "
             f"start of the processes, two of them take {two.command:.0f} s. The scorer alone, with "
-            f"two threads, scores {median(own):.0f} spectra/s of the same petals. All petals are links "
-            f"to {petals}, which the system keeps in memory. Medians of {len(turns)} turns.",
+            f"two threads, scores {median(own):.0f} spectra/s of the same petals. All petals are "
+            f"links to {petals}, which the system keeps in memory. Medians of {len(turns)} turns.",
         ),
     ]
 
