@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
@@ -25,6 +26,14 @@ workers = HighThroughputExecutor(
 )
 config = Config(executors=[workers], run_dir="{folder}", strategy_period=0.2)
 """
+
+
+# As docs/releases.md advises: tasks run beside the worker's own thread.
+_DASK_WORKERS: Final = {
+    "MALLOC_ARENA_MAX": "1",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+}
 
 
 @contextmanager
@@ -54,7 +63,7 @@ def dask(
     )
     with started(scheduler, folder / "scheduler.log", folder_of_code):
         wait_for(file.exists)
-        with started(worker, folder / "worker.log", folder_of_code):
+        with started(worker, folder / "worker.log", folder_of_code, _DASK_WORKERS):
             yield f"dask:{file}"
 
 
@@ -80,14 +89,17 @@ def run_command(executor: str, *arguments: str | Path, workers: int = 2) -> list
 
 @contextmanager
 def started(
-    command: Sequence[str | Path], log: Path, folder: Path = ROOT
+    command: Sequence[str | Path],
+    log: Path,
+    folder: Path = ROOT,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Generator[subprocess.Popen[bytes]]:
     """Start a process in a folder, with the code there; end it with the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             list(map(str, command)),
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(folder)},
+            env={**os.environ, "PYTHONPATH": str(folder), **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -3,6 +3,10 @@
 import functools
 from pathlib import Path
 
+# Files need them: they are imported with the model, not in the midst of the first petal.
+import astropy.io.fits
+import astropy.table  # noqa: F401
+
 from explanation.explainer import Explainer
 from model_store.bundle import Bundle, BundleError
 from outcrop import Scores, Spectra
