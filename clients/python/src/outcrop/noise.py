@@ -244,10 +244,10 @@ def _measure(band: Band) -> tuple[float, NDArray[np.float64], int]:
     if fibers < LEAST_FIBERS:
         return 1.0, np.zeros(pixels), fibers
 
-    # In units of the reported noise, fibers along the last axis; float32 is sorted twice as fast.
+    # In units of the reported noise, fibers along the last axis.
     good = good[half].T
-    root = np.sqrt(np.where(good, band.ivar[half].T, np.float32(np.nan)))
-    pull = np.where(good, band.flux[half].T, np.float32(np.nan)) * root
+    root = np.sqrt(np.where(good, band.ivar[half].T, np.nan).astype(np.float64))
+    pull = np.where(good, band.flux[half].T, np.nan) * root
 
     # Without fibers that see more than the others, such as a star.
     away = np.abs(pull - _median(pull)[:, None])
@@ -260,9 +260,9 @@ def _measure(band: Band) -> tuple[float, NDArray[np.float64], int]:
     # The mean of each pixel, without values far from the median, such as a cosmic ray.
     pull, near = pull[:, used], away[:, used] < _CLIP * np.median(scale[used])
     count = np.count_nonzero(near, axis=1)
-    mean = np.where(near, pull, 0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
+    mean = np.where(near, pull, 0).sum(axis=1) / np.maximum(count, 1)
     # One of n degrees of freedom is spent on the mean.
-    about = float(np.median(_scale(np.abs(pull - mean.astype(np.float32)[:, None]))))
+    about = float(np.median(_scale(np.abs(pull - mean[:, None]))))
     variance = about**2 / (1 - 1 / fibers)
 
     error = np.sqrt(variance / np.maximum(count, 1))
@@ -271,19 +271,19 @@ def _measure(band: Band) -> tuple[float, NDArray[np.float64], int]:
     return variance, _expected(significance) * error * sigma, fibers
 
 
-def _scale(away: NDArray[np.float32]) -> NDArray[np.float64]:
+def _scale(away: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the standard deviation of each fiber (n,), from distances (P, n), robustly."""
-    return _median(away.T).astype(np.float64) / _NORMAL_MAD
+    return _median(away.T) / _NORMAL_MAD
 
 
-def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median along the last axis of what is not NaN; NaN where all is."""
     # NaN are sorted to the end.
     ordered = np.sort(values, axis=-1)
     count = np.count_nonzero(~np.isnan(values), axis=-1)[..., None]
     lower = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=-1)
     upper = np.take_along_axis(ordered, np.minimum(count // 2, values.shape[-1] - 1), axis=-1)
-    return (lower + upper)[..., 0] / np.float32(2)
+    return ((lower + upper) / 2)[..., 0]
 
 
 def _expected(significance: NDArray[np.float64]) -> NDArray[np.float64]:
