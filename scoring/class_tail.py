@@ -4,7 +4,8 @@ Two per cent of the spectra, stars and quasars, would otherwise spend the flags 
 has seen few of them. Within a class, −log of the pooled tail probability follows a generalised
 Pareto distribution (Pickands 1975) whose scale is a power of S/N. For the pooled inliers the shape
 is 0, the scale 1 and the power 0. A small class borrows strength: its parameters have normal
-priors around these.
+priors around these. A few dozen spectra leave them uncertain, and the tail probability is the mean
+over their posterior: the best parameters alone would flag too many of the class.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 _FEWEST = 5
@@ -20,11 +22,61 @@ _MOST = 4000
 _PIVOT = np.log(10.0)
 # Standard deviations of the priors of shape, log scale and power.
 _PRIOR = np.array([0.5, 1.0, 0.5])
-_STEPS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+# The grid of the posterior in standard deviations, along the shape and across it.
+_FARTHEST = 3.0
+_ALONG = (np.arange(9) + 0.5) / 9
+_ACROSS = np.array(list(product((-3.0, -1.5, 0.0, 1.5, 3.0), repeat=2)))
 _ROUNDS = 12
+_LEAST_WEIGHT = 1e-3
 
 
-@dataclass(frozen=True)
+@njit(cache=True, nogil=True)
+def _tail(ratio: float, shape: float) -> float:
+    """Return −log of the tail probability of a generalised Pareto distribution of scale 1."""
+    return ratio if shape < 1e-6 else np.log1p(shape * ratio) / shape
+
+
+@njit(cache=True, nogil=True)
+def _mean_tails(
+    parameters: NDArray[np.float64],
+    log_weights: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    pooled: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    mean = np.empty(len(pooled))
+    tails = np.empty(len(parameters))
+    for row in range(len(pooled)):
+        for k in range(len(parameters)):
+            shape, log_scale, power = parameters[k]
+            ratio = pooled[row] * np.exp(-(log_scale + power * offset[row]))
+            tails[k] = _tail(ratio, shape) - log_weights[k]
+
+        # Factoring out the largest probability prevents that all of them vanish.
+        least = tails.min()
+        mean[row] = least - np.log(np.exp(least - tails).sum())
+    return mean
+
+
+@njit(cache=True, nogil=True)
+def _log_posteriors(
+    parameters: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    values: NDArray[np.float64],
+    inlier: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return the log posterior; the values of those that are not inliers are lower limits."""
+    found = np.empty(len(parameters))
+    for k in range(len(parameters)):
+        shape, log_scale, power = parameters[k]
+        found[k] = -0.5 * np.sum((parameters[k] / _PRIOR) ** 2)
+        for row in range(len(values)):
+            log_scales = log_scale + power * offset[row]
+            tail = _tail(values[row] * np.exp(-log_scales), shape)
+            found[k] -= tail + inlier[row] * (shape * tail + log_scales)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
 class ClassTail:
     """Distribution of −log of the pooled tail probability within a class.
 
@@ -32,18 +84,16 @@ class ClassTail:
     ----------
     size : int
         Spectra that it was fitted to.
-    shape : float
-        Of the generalised Pareto distribution, not negative.
-    scale : float
-        At S/N 10.
-    power : float
-        Of S/N.
+    parameters : (K, 3) float64
+        Points of the posterior: the shape of the generalised Pareto distribution, not negative,
+        the logarithm of its scale at S/N 10, and the power of S/N in the scale.
+    weights : (K,) float64
+        Of the points; their sum is 1.
     """
 
     size: int
-    shape: float
-    scale: float
-    power: float
+    parameters: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
     @staticmethod
     def fit(
@@ -67,49 +117,44 @@ class ClassTail:
         largest = np.quantile(values, trusted)
         inlier, values = values <= largest, np.minimum(values, largest)
 
-        # The highest posterior on a grid around the best so far, which gets finer.
-        best, width = np.zeros(3), 2 * _PRIOR
+        # The grid moves to the posterior and shrinks to its width, by half a round at most. The
+        # shape alone determines the first axis, along which the grid begins at shape 0.
+        centre, covariance = np.zeros(3), np.diag(_PRIOR**2)
         for _ in range(_ROUNDS):
-            grid = best + width * np.array(list(product(_STEPS, repeat=3)))
-            grid = grid[grid[:, 0] >= 0]
-            best = grid[np.argmax([_log_posterior(one, offset, values, inlier) for one in grid])]
-            width = width * 0.6
-        return ClassTail(size, float(best[0]), float(np.exp(best[1])), float(best[2]))
+            axes = np.linalg.cholesky(covariance)
+            least = max(-_FARTHEST, -centre[0] / axes[0, 0])
+            along = np.repeat(least + (_FARTHEST - least) * _ALONG, len(_ACROSS))
+            across = np.tile(_ACROSS, (len(_ALONG), 1))
+            grid = centre + np.column_stack([along, across]) @ axes.T
+            log_posteriors = _log_posteriors(grid, offset, values, inlier)
+            weights = np.exp(log_posteriors - log_posteriors.max())
+            weights /= weights.sum()
+            centre = weights @ grid
+            deviation = grid - centre
+            covariance = (deviation * weights[:, None]).T @ deviation + covariance / 4
+
+        kept = weights >= _LEAST_WEIGHT
+        return ClassTail(size, grid[kept], weights[kept] / weights[kept].sum())
 
     def __call__(
         self, log_snr: NDArray[np.float64], pooled: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return −log of the tail probability (N,) within the class, given the pooled one's."""
-        scale = self.scale * np.exp(self.power * (log_snr - _PIVOT))
-        return _tail(pooled / scale, self.shape)
+        return _mean_tails(self.parameters, np.log(self.weights), log_snr - _PIVOT, pooled)
 
     def to_arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """Return the arrays of an .npz file, their names beginning with a name."""
-        parameters = np.array([self.shape, self.scale, self.power])
-        return {f"{name}_size": np.array(self.size), f"{name}_parameters": parameters}
+        return {
+            f"{name}_size": np.array(self.size),
+            f"{name}_parameters": self.parameters,
+            f"{name}_weights": self.weights,
+        }
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]], name: str) -> "ClassTail | None":
         """Read what `to_arrays` returned; None where there is no such class."""
         if f"{name}_size" not in arrays:
             return None
-        shape, scale, power = (float(one) for one in arrays[f"{name}_parameters"])
-        return ClassTail(int(arrays[f"{name}_size"]), shape, scale, power)
-
-
-def _tail(ratio: NDArray[np.float64], shape: float) -> NDArray[np.float64]:
-    return ratio if shape < 1e-6 else np.log1p(shape * ratio) / shape
-
-
-def _log_posterior(
-    parameters: NDArray[np.float64],
-    offset: NDArray[np.float64],
-    values: NDArray[np.float64],
-    inlier: NDArray[np.bool_],
-) -> float:
-    """Return the log posterior; the values of those that are not inliers are lower limits."""
-    shape, log_scale, power = parameters
-    log_scales = log_scale + power * offset
-    tail = _tail(values * np.exp(-log_scales), shape)
-    likelihood = -(tail + inlier * (shape * tail + log_scales)).sum()
-    return float(likelihood - 0.5 * np.sum((parameters / _PRIOR) ** 2))
+        parameters = np.ascontiguousarray(arrays[f"{name}_parameters"], dtype=np.float64)
+        weights = arrays[f"{name}_weights"].astype(np.float64)
+        return ClassTail(int(arrays[f"{name}_size"]), parameters, weights)
