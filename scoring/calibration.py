@@ -41,7 +41,7 @@ TRUSTED = 0.95
 """Share of a calibration sample, its least anomalous part, that determines a score's tail."""
 _TRUSTED_MEAN = (0.97, 0.99)
 """The same for the mean of the scores, with all spectra, and once some are left out."""
-_LEFT_OUT = 0.3
+_LEFT_OUT = 0.4
 """Share of inliers, at most, among the spectra that are left out of a sample."""
 _GROUPS = 8
 """Groups of like S/N, at most, in which it is decided; each has at least `LEAST` spectra."""
