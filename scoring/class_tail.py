@@ -26,7 +26,7 @@ _PRIOR = np.array([0.5, 1.0, 0.5])
 _FARTHEST = 3.0
 _ALONG = (np.arange(9) + 0.5) / 9
 _ACROSS = np.array(list(product((-3.0, -1.5, 0.0, 1.5, 3.0), repeat=2)))
-_ROUNDS = 12
+_ROUNDS = 11
 _LEAST_WEIGHT = 1e-3
 
 
@@ -117,21 +117,14 @@ class ClassTail:
         largest = np.quantile(values, trusted)
         inlier, values = values <= largest, np.minimum(values, largest)
 
-        # The grid moves to the posterior and shrinks to its width, by half a round at most. The
-        # shape alone determines the first axis, along which the grid begins at shape 0.
-        centre, covariance = np.zeros(3), np.diag(_PRIOR**2)
+        # The grid moves to the posterior and shrinks to its width, by half a round at most.
+        covariance = np.diag(_PRIOR**2)
+        grid, weights = _posterior(np.zeros(3), covariance, offset, values, inlier)
         for _ in range(_ROUNDS):
-            axes = np.linalg.cholesky(covariance)
-            least = max(-_FARTHEST, -centre[0] / axes[0, 0])
-            along = np.repeat(least + (_FARTHEST - least) * _ALONG, len(_ACROSS))
-            across = np.tile(_ACROSS, (len(_ALONG), 1))
-            grid = centre + np.column_stack([along, across]) @ axes.T
-            log_posteriors = _log_posteriors(grid, offset, values, inlier)
-            weights = np.exp(log_posteriors - log_posteriors.max())
-            weights /= weights.sum()
             centre = weights @ grid
             deviation = grid - centre
             covariance = (deviation * weights[:, None]).T @ deviation + covariance / 4
+            grid, weights = _posterior(centre, covariance, offset, values, inlier)
 
         kept = weights >= _LEAST_WEIGHT
         return ClassTail(size, grid[kept], weights[kept] / weights[kept].sum())
@@ -158,3 +151,25 @@ class ClassTail:
         parameters = np.ascontiguousarray(arrays[f"{name}_parameters"], dtype=np.float64)
         weights = arrays[f"{name}_weights"].astype(np.float64)
         return ClassTail(int(arrays[f"{name}_size"]), parameters, weights)
+
+
+def _posterior(
+    centre: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    values: NDArray[np.float64],
+    inlier: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a grid of parameters (K, 3), and the weight (K,) of the posterior at each point.
+
+    The shape alone determines the first axis, along which the grid begins at shape 0 at the least.
+    """
+    axes = np.linalg.cholesky(covariance)
+    least = max(-_FARTHEST, -centre[0] / axes[0, 0])
+    along = np.repeat(least + (_FARTHEST - least) * _ALONG, len(_ACROSS))
+    across = np.tile(_ACROSS, (len(_ALONG), 1))
+    grid = centre + np.column_stack([along, across]) @ axes.T
+
+    log_posteriors = _log_posteriors(grid, offset, values, inlier)
+    weights = np.exp(log_posteriors - log_posteriors.max())
+    return grid, weights / weights.sum()
