@@ -28,12 +28,13 @@ config = Config(executors=[workers], run_dir="{folder}", strategy_period=0.2)
 """
 
 
-# As docs/releases.md advises: tasks run beside the worker's own thread.
-_DASK_WORKERS: Final = {
+DASK_WORKERS: Final = {
     "MALLOC_ARENA_MAX": "1",
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
 }
+"""Environment of dask's workers, as docs/releases.md advises: tasks run beside the worker's own
+thread."""
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def dask(
     )
     with started(scheduler, folder / "scheduler.log", folder_of_code):
         wait_for(file.exists)
-        with started(worker, folder / "worker.log", folder_of_code, _DASK_WORKERS):
+        with started(worker, folder / "worker.log", folder_of_code, DASK_WORKERS):
             yield f"dask:{file}"
 
 

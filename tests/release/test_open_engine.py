@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.engines import ROOT, dask, parsl
+from benchmarks.engines import DASK_WORKERS, ROOT, dask, parsl
 from outcrop import InputError
 from release.executors import ONE_THREAD, open_engine
 
@@ -85,6 +85,11 @@ def test_configuration_that_fails_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_the_advised_environment_of_dask_workers_is_the_one_that_was_measured() -> None:
+    advice = " ".join(f"{name}={value}" for name, value in DASK_WORKERS.items())
+    assert f"export {advice}\n" in (ROOT / "docs" / "releases.md").read_text()
+
+
 def test_ranks_have_one_thread_each() -> None:
     prefix = ("mpiexec", "-n", "3", sys.executable, "-m", "mpi4py.futures")
     assert opened("mpi", *prefix) == "2 1"
