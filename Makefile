@@ -121,6 +121,12 @@ prometheus: ## Unpack Debian's Prometheus and Alertmanager, where the machine ha
 			popd > /dev/null
 		fi
 	done
+	# Debian's Alertmanager looks for its templates there, and nowhere else.
+	templates=/usr/share/prometheus/alertmanager
+	if [ -d $(DEBIAN)$$templates ] && [ ! -e $$templates/default.tmpl ]; then
+		mkdir -p $${templates%/*} && ln -sfn $(DEBIAN)$$templates $$templates \
+			|| echo "link $(DEBIAN)$$templates to $$templates: Alertmanager needs it"
+	fi
 
 test-monitoring: $(STAMP) prometheus ## Service, Prometheus, Alertmanager together: alerts fire and resolve
 	$(RUN) pytest -rsP tests/deploy/monitoring.py
