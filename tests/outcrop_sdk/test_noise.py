@@ -143,6 +143,18 @@ def test_the_input_is_not_changed_and_corrected_only_once() -> None:
     assert correct_noise(corrected) is corrected
 
 
+def test_without_a_copy_the_result_is_the_same_and_in_the_arrays_of_the_input() -> None:
+    spectra = petal(dict.fromkeys(CAMERAS, 1.2), residual=1.0)
+    spectra.bands["r"].flux[:, 100:110] = 0
+    copied, written = correct_noise(spectra), correct_noise(spectra, copy=False)
+    assert written.inputs.noise == copied.inputs.noise
+    for camera, band in written.bands.items():
+        assert band.flux is spectra.bands[camera].flux
+        assert band.ivar is spectra.bands[camera].ivar
+        np.testing.assert_array_equal(band.flux, copied.bands[camera].flux)
+        np.testing.assert_array_equal(band.ivar, copied.bands[camera].ivar)
+
+
 def test_the_order_of_rows_does_not_matter_to_the_last_bit() -> None:
     spectra = petal(dict.fromkeys(CAMERAS, 1.1), residual=1.0)
     order = np.random.default_rng(5).permutation(len(spectra))

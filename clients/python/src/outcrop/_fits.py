@@ -29,7 +29,7 @@ from ._fits_columns import FitsColumn, number_of, read_columns, row_type, scaled
 from ._fits_layout import BLOCK, HduLayout, read_layout
 from .errors import InputError
 
-_BLOCK_BYTES: Final = 1 << 20
+_BLOCK_BYTES: Final = 1 << 18
 _GZIP: Final = b"\x1f\x8b"
 _PIXELS: Final = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 

@@ -109,7 +109,7 @@ class PetalNoise:
         bands = spectra.bands
         if self.corrected:
             petals = np.zeros(len(spectra), np.intp)
-            bands = {n: _corrected(n, band, [self], petals) for n, band in bands.items()}
+            bands = {n: _corrected(n, band, [self], petals, True) for n, band in bands.items()}
         return replace(spectra, bands=bands, inputs=replace(spectra.inputs, noise=self.cards()))
 
     def cards(self) -> NoiseCards:
@@ -131,7 +131,7 @@ class PetalNoise:
         }
 
 
-def correct_noise(spectra: Spectra) -> Spectra:
+def correct_noise(spectra: Spectra, *, copy: bool = True) -> Spectra:
     """Return spectra with the noise that their petal's sky fibers show.
 
     In each band, ivar is divided by the variance, the residual is taken off the flux, and the
@@ -144,7 +144,10 @@ def correct_noise(spectra: Spectra) -> Spectra:
     Parameters
     ----------
     spectra : Spectra
-        All of a petal, sky fibers included; not changed.
+        All of a petal, sky fibers included.
+    copy : bool
+        Leave the given spectra as they are. False overwrites their flux and ivar, which must be
+        writable, and is faster: use only what is returned afterwards.
 
     Examples
     --------
@@ -165,7 +168,9 @@ def correct_noise(spectra: Spectra) -> Spectra:
     ]
     bands = spectra.bands
     if any(noise.corrected for noise in noises):
-        bands = {name: _corrected(name, band, noises, petals) for name, band in bands.items()}
+        bands = {
+            name: _corrected(name, band, noises, petals, copy) for name, band in bands.items()
+        }
 
     cards = max(noises, key=lambda noise: noise.sky_fibers).cards()
     return replace(spectra, bands=bands, inputs=replace(spectra.inputs, noise=cards))
@@ -300,14 +305,17 @@ def _expected(significance: NDArray[np.float64]) -> NDArray[np.float64]:
     share, variance, present = 0.1, 4.0, np.zeros(len(square))
     for _ in range(_STEPS):
         kept = variance / (1 + variance)
-        log_odds = (kept * summed - _NEIGHBOURHOOD * np.log1p(variance)) / 2
-        present = 1 / (1 + (1 - share) / share * np.exp(-log_odds))
-        share = min(max(present.mean(), _SHARES[0]), _SHARES[1])
-        variance = max((present * square).sum() / present.sum() - 1, _LEAST_VARIANCE)
+        log_odds = np.log(share / (1 - share)) - _NEIGHBOURHOOD / 2 * np.log1p(variance)
+        present = 1 / (1 + np.exp(-kept / 2 * summed - log_odds))
+        total = present.sum()
+        share = min(max(total / len(square), _SHARES[0]), _SHARES[1])
+        variance = max((present * square).sum() / total - 1, _LEAST_VARIANCE)
     return significance * present * variance / (1 + variance)
 
 
-def _corrected(name: str, band: Band, noises: list[PetalNoise], petals: NDArray[np.intp]) -> Band:
+def _corrected(
+    name: str, band: Band, noises: list[PetalNoise], petals: NDArray[np.intp], copy: bool
+) -> Band:
     """Return a band with each row corrected for the noise of its petal."""
     pixels = band.flux.shape[1]
     variance = [noise.variance[name] if noise.corrected else 1.0 for noise in noises]
@@ -319,7 +327,9 @@ def _corrected(name: str, band: Band, noises: list[PetalNoise], petals: NDArray[
     )
     factor = 1 + offset[:, None]
     weight = factor**2 / variance[:, None]
-    flux, ivar = np.empty_like(band.flux), np.empty_like(band.ivar)
+    flux, ivar = band.flux, band.ivar
+    if copy:
+        flux, ivar = np.empty_like(flux), np.empty_like(ivar)
 
     # Block by block, so that the numbers stay in the processor's cache.
     for start in range(0, len(flux), _BLOCK):
@@ -327,10 +337,11 @@ def _corrected(name: str, band: Band, noises: list[PetalNoise], petals: NDArray[
         # Of one petal there is nothing to choose.
         petal = petals[block] if len(noises) > 1 else slice(1)
         before, after = band.flux[block], flux[block]
+        # A flux of 0 stays: it marks a pixel without information.
+        empty = before == 0
         with np.errstate(over="ignore", invalid="ignore"):
             np.subtract(before, residual[petal], out=after)
-            # A flux of 0 stays: it marks a pixel without information.
-            np.copyto(after, before, where=before == 0)
+            after[empty] = 0
             after /= factor[petal]
             np.multiply(band.ivar[block], weight[petal], out=ivar[block])
     return Band(flux, ivar, band.mask)

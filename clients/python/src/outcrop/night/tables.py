@@ -118,7 +118,7 @@ def make_table(
         raise InputError(f"{petal.coadd} or {petal.redrock} changed while it was read; run again")
 
     if noise_correction:
-        spectra = correct_noise(spectra)
+        spectra = correct_noise(spectra, copy=False)
     scores = scorer.score(spectra)
     explanations = None
     if explained:
