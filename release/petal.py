@@ -26,6 +26,7 @@ import numpy as np
 from model_store.bundle import Bundle, BundleError
 from outcrop import OutcropError, Petal
 from outcrop._fits import FitsFile
+from outcrop.errors import ConnectionFailed, StatusError, Timeout
 from outcrop.night.tables import is_table_of, make_table
 from outcrop.remote import fetch, fingerprint
 
@@ -125,6 +126,8 @@ class PetalResult:
         Why it was not scored.
     foreign : bool
         Whether the model is of a simulated sky, and the petal, the first of its process, is not.
+    unreachable : bool
+        Whether it failed because the server with its files did not answer, or failed.
     """
 
     name: str
@@ -135,6 +138,7 @@ class PetalResult:
     seconds: float = 0.0
     message: str = ""
     foreign: bool = False
+    unreachable: bool = False
 
 
 def score_planned(task: PetalTask) -> PetalResult:
@@ -187,7 +191,9 @@ def _score(task: PetalTask, model: "ReleaseModel", begun: float) -> PetalResult:
         cause = error if isinstance(error, OSError) else error.__cause__
         if isinstance(cause, OSError) and cause.errno in _FULL:
             return _unusable(task, error)
-        return PetalResult(task.name, FAILED, message=str(error) or type(error).__name__)
+        unreachable = isinstance(error, ConnectionFailed | Timeout | StatusError)
+        message = str(error) or type(error).__name__
+        return PetalResult(task.name, FAILED, message=message, unreachable=unreachable)
     except Exception as error:
         logger.exception("unexpected")
         return PetalResult(

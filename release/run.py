@@ -3,7 +3,7 @@
 Petals are submitted largest first, a few more at a time than there are workers. A run that was
 stopped, killed or lost continues when it is run again: petals with a current table are not scored
 again. A petal that cannot be scored is recorded and the run continues; where no petal can be
-scored, because the disk is full, the run stops.
+scored, because the disk is full or the server with the files does not answer, the run stops.
 
 A petal whose process is killed is tried again after the others; if that happens again, with ever
 fewer others at a time, since in an MPI job one petal ends the processes of all; and it is set apart
@@ -63,6 +63,7 @@ KILLS: Final = 3
 _FEW: Final = 4  # petals that may as well wait for each other
 _WINDOW: Final = 64  # petals submitted at a time, where it is not given
 _BARREN: Final = 3  # losses without a petal begun, after which the executor is given up
+_SILENT: Final = 2  # windows of petals in a row that a server did not give, after which it is down
 _POLL: Final = 0.5  # s, between looks whether the run is to stop
 
 _EXAMPLE: Final = """example:
@@ -156,8 +157,8 @@ def score_release(
     FolderInUse
         Where another run works on `output`.
     OutcropError
-        Where the run cannot continue: the disk is full, the model cannot be opened, or the
-        executor begins no petal.
+        Where the run cannot continue: the disk is full, the model cannot be opened, the server
+        with the files does not answer, or the executor begins no petal.
     """
     if not is_remote(plan.root) and not Path(plan.root).is_dir():
         raise InputError(
@@ -205,7 +206,7 @@ class _Run:
         self._waiting: defaultdict[int, deque[PetalTask]] = defaultdict(deque)
         self._in_progress: dict[Future[PetalResult], PetalTask] = {}
         self._ended: queue.SimpleQueue[Future[PetalResult]] = queue.SimpleQueue()
-        self._barren = 0
+        self._barren = self._unreachable = 0
         self._warned = False
 
         self._plan, self._options = plan, options
@@ -308,6 +309,13 @@ class _Run:
             totals.failures[result.name] = result.message
             logger.error("%s: %s", result.name, result.message)
         self._progress.ended(result)
+
+        self._unreachable = self._unreachable + 1 if result.unreachable else 0
+        if self._unreachable >= _SILENT * self._window:
+            self._fatal = (
+                f"{self._unreachable} petals in a row could not be fetched; the last time: "
+                f"{result.message}; run again when the server answers"
+            )
 
     def _recover(self, lost: Sequence[tuple[PetalTask, BaseException]]) -> None:
         """Submit again what was lost with a process, or set it apart."""

@@ -16,6 +16,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from release.journal import (
 )
 from release.petal import PetalResult, PetalTask, ScoringOptions
 from release.run import Totals, score_release
-from tests.outcrop_sdk.file_server import FileServer
+from tests.outcrop_sdk.file_server import FileServer, send, works
 from tests.release.conftest import SPECTRA, TILE, content, tables
 
 Score = Callable[..., Totals]
@@ -163,19 +164,51 @@ def test_a_full_disk_stops_the_run_with_one_sentence(
     assert score(plan, output, options).complete
 
 
-def test_a_full_disk_of_the_cache_is_named(
-    plan: Plan,
-    options: ScoringOptions,
-    score: Score,
-    secure: FileServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def afar(
+    plan: Plan, secure: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Plan:
+    """A plan of the same files on a server."""
     monkeypatch.setenv("OUTCROP_REMOTE_CACHE", str(tmp_path / "cache"))
     for petal in plan.petals:
         for name in (petal.coadd, petal.redrock):
             secure.add(f"/iron/{name}", Path(plan.address(name)).read_bytes())
-    afar = Plan(f"{secure.url}/iron", plan.petals)
+    return Plan(f"{secure.url}/iron", plan.petals)
+
+
+def busy(handler: BaseHTTPRequestHandler) -> bool:
+    """Answer as a server that is not worth waiting for."""
+    return send(handler, 503, b"", Retry_After="3600")
+
+
+def test_a_server_that_is_down_ends_the_run_with_one_sentence(
+    afar: Plan, options: ScoringOptions, score: Score, secure: FileServer, tmp_path: Path
+) -> None:
+    secure.faults = [busy] * 100
+    down = r"^2 petals in a row could not be fetched; .*redrock-1-.*: 503 .*; run again when"
+    with ThreadPoolExecutor(1) as executor, pytest.raises(OutcropError, match=down):
+        score_release(afar, executor, tmp_path / "out", options, window=1)
+    assert len(read_records(read_events(tmp_path / "out"))) == 2
+
+    secure.faults.clear()
+    assert score(afar, tmp_path / "out", options).complete
+
+
+def test_a_server_that_gives_some_petals_is_not_down(
+    afar: Plan, options: ScoringOptions, secure: FileServer, tmp_path: Path
+) -> None:
+    # Every second petal is not there, or is answered for when it is too late.
+    for petal in afar.petals[::2]:
+        del secure.files[f"/iron/{petal.redrock}"]
+    secure.faults = [works, busy, works, busy]
+    with ThreadPoolExecutor(1) as executor:
+        totals = score_release(afar, executor, tmp_path / "out", options, window=1)
+    assert (totals.scored, totals.waiting, len(totals.failures)) == (1, 0, 5)
+
+
+def test_a_full_disk_of_the_cache_is_named(
+    afar: Plan, options: ScoringOptions, score: Score, tmp_path: Path
+) -> None:
     # Tables would be smaller.
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
