@@ -165,9 +165,7 @@ def test_a_full_disk_stops_the_run_with_one_sentence(
 
 
 @pytest.fixture
-def afar(
-    plan: Plan, secure: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Plan:
+def afar(plan: Plan, secure: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """A plan of the same files on a server."""
     monkeypatch.setenv("OUTCROP_REMOTE_CACHE", str(tmp_path / "cache"))
     for petal in plan.petals:

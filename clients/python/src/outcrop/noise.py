@@ -168,9 +168,7 @@ def correct_noise(spectra: Spectra, *, copy: bool = True) -> Spectra:
     ]
     bands = spectra.bands
     if any(noise.corrected for noise in noises):
-        bands = {
-            name: _corrected(name, band, noises, petals, copy) for name, band in bands.items()
-        }
+        bands = {name: _corrected(name, band, noises, petals, copy) for name, band in bands.items()}
 
     cards = max(noises, key=lambda noise: noise.sky_fibers).cards()
     return replace(spectra, bands=bands, inputs=replace(spectra.inputs, noise=cards))
