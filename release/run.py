@@ -312,7 +312,7 @@ class _Run:
 
         self._unreachable = self._unreachable + 1 if result.unreachable else 0
         if self._unreachable >= _SILENT * self._window:
-            self._fatal = (
+            self._fatal = self._fatal or (
                 f"{self._unreachable} petals in a row could not be fetched; the last time: "
                 f"{result.message}; run again when the server answers"
             )
