@@ -7,6 +7,7 @@ import pytest
 
 from outcrop import Band, Spectra, correct_noise
 from outcrop.camera_offsets import CameraOffsets
+from outcrop.noise import describe_noise
 from outcrop.scores import Status
 from outcrop.spectra import CAMERAS, WAVE
 
@@ -94,15 +95,33 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     "spectra",
     [
         petal(count=40),
-        petal(off={"b": 0.4, "r": 0.0, "z": 0.0}),
         replace(petal(), bands={name: petal().bands[name] for name in ("b", "r")}),
         petal()[:0],
     ],
-    ids=["few targets", "implausible", "no camera z", "empty"],
+    ids=["few targets", "no camera z", "empty"],
 )
 def test_otherwise_nothing_is_measured(spectra: Spectra) -> None:
     assert set(CameraOffsets.measure(spectra).offset.values()) == {0.0}
     assert spectra.bands.keys() == correct_noise(spectra).bands.keys()
+
+
+@pytest.mark.parametrize("off", [{"b": 0.4, "z": 0.0}, {"b": 0.0, "z": -0.3}])
+def test_a_large_offset_is_reported_and_the_petal_left_as_it_is(off: dict[str, float]) -> None:
+    spectra = petal(off={"r": 0.0, **off})
+    left = correct_noise(spectra)
+    cards = left.inputs.noise
+    assert (cards["NSKY"], cards["SKYCORR"]) == (SKY, False)
+    assert (cards["OFFSET_B"], cards["OFFSET_Z"]) == pytest.approx((off["b"], off["z"]), abs=0.1)
+    assert "not within 0.25 to 4 and ±0.2" in describe_noise(cards)
+    for name in CAMERAS:
+        np.testing.assert_array_equal(left.bands[name].flux, spectra.bands[name].flux)
+
+
+@pytest.mark.parametrize("off", [{"b": 99.0}, {"b": -1.0}, {"z": -1.0}, {"z": -3.0}, {"z": 99.0}])
+def test_offsets_are_within_one(off: dict[str, float]) -> None:
+    # Flux that a camera has not, or with the wrong sign.
+    found = CameraOffsets.measure(petal(off=dict.fromkeys(CAMERAS, 0.0) | off)).offset
+    assert all(-1 <= value <= 1 for value in found.values())
 
 
 def test_without_sky_fibers_nothing_is_corrected() -> None:

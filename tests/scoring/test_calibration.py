@@ -72,6 +72,14 @@ def test_one_in_a_hundred_inliers_has_p_below_one_percent(
         assert share == pytest.approx(0.01, abs=0.004)
 
 
+@pytest.mark.parametrize("count", [1000, 2500])
+def test_so_it_is_with_a_small_calibration_sample(count: int) -> None:
+    sample = inliers(20000, 2)
+    found = [p_value(Calibration.fit(inliers(count, 20 + seed)), sample) for seed in range(5)]
+    assert np.mean([(one < 0.01).mean() for one in found]) == pytest.approx(0.01, abs=0.004)
+    assert np.mean([(one < 0.1).mean() for one in found]) == pytest.approx(0.1, abs=0.02)
+
+
 @pytest.mark.parametrize("spectype", ["GALAXY", "STAR", "QSO"])
 def test_so_it_is_within_each_class(several: list[NDArray[np.float64]], spectype: str) -> None:
     inside = inliers(20000, 2).spectype == spectype

@@ -29,6 +29,7 @@ def test_the_table_has_redrocks_rows(
     done = command("-m", "scoring", *files, "--model", bundle, "--reconstruction")
     assert done.returncode == 0, done.stderr
     assert "simulated" in done.stdout
+    assert "noise corrected from " in done.stdout
     table = data(output, "OUTLIERS")
     np.testing.assert_array_equal(table["TARGETID"], data(petal.redrock, "REDSHIFTS")["TARGETID"])
     assert data(output, "MODEL").shape == (500, 250)

@@ -157,6 +157,19 @@ def test_beyond_the_calibrated_range_there_are_scores_but_no_p_value(
     assert ((scored.snr[inside] >= low) & (scored.snr[inside] <= high)).all()
 
 
+def test_a_spectrum_that_fits_too_well_gets_its_bit_and_stays_eligible(
+    scorer: Scorer, spectra: Spectra, scores: Scores
+) -> None:
+    # Errors four times as large as the noise.
+    bands = {name: replace(band, ivar=band.ivar / 16) for name, band in spectra.bands.items()}
+    found = scorer.score(replace(spectra, bands=bands))
+    fits = found.eligible & (found.wmse < 0.5 * found.coverage)
+    assert fits.sum() > 100
+    too_good = int(Status.TOO_GOOD)
+    assert (found.status[fits] & too_good != 0).all()
+    assert not (scores.status[scores.eligible] & too_good).any()
+
+
 def test_outside_the_population_there_are_scores_but_no_p_value(
     scorer: Scorer, spectra: Spectra
 ) -> None:

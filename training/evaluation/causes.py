@@ -21,7 +21,6 @@ from explanation.competition import UNEXPLAINED, WEIGHTS, Candidates, Weights
 from explanation.explainer import Explainer
 from outcrop import INSTRUMENTAL, Spectra, find_petals
 
-from ..model.config import Cuts
 from ..model.cuts import read_corrected
 from ..truth import CONTROL, UNKNOWN, Truth
 from .cause_weights import LabelledCandidates, fit_weights
@@ -118,7 +117,7 @@ def explain_sky(explainer: Explainer, folder: Path, inliers: int) -> list[Explai
     truth, rng = Truth.below(folder), np.random.default_rng(1)
     found: list[Explained] = []
     for petal in tqdm(find_petals(folder), desc="explain", unit="petal"):
-        spectra = read_corrected(petal, Cuts())
+        spectra = read_corrected(petal, explainer.scorer.model.noise_correction)
         scores = explainer.scorer.score(spectra)
         kind = truth.kinds(spectra.targetid)
         injected = scores.anomaly & ~np.isin(kind, ["", CONTROL, UNKNOWN])

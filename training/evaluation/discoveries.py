@@ -3,7 +3,8 @@
 `NIGHTS` nights are drawn from the evaluated petals. Each takes all eligible inliers of a random
 half of the petals, and so many of their injected spectra, of all kinds, that they are 1 to 2 % of
 the night, a share that differs from night to night. Controls are left out. The discoveries are
-those that `outcrop night` would report: by the same functions, with what looks faulty set apart.
+those that `outcrop night` would report: by the same functions, with petals set apart that are
+flagged far too often. Fibers and noise are not looked at here.
 
 The nights share petals: the standard error of the mean over them is that of the draws, and not of
 other skies.

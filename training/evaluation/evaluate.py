@@ -31,7 +31,6 @@ from scoring.preprocess import LOW_SNR
 from scoring.scorer import Scorer
 
 from .. import TrainingError
-from ..model.config import config_of
 from ..truth import CONTROL, Truth
 from ..truth import FILE as TRUTH
 from .baselines import SAMPLES, AnomalyScores, fit_baselines
@@ -121,7 +120,6 @@ def evaluate(
         Scorer(opened),
         fit_baselines(opened, train) if train else None,
         None if paper is None else Scorer.open(paper),
-        config_of(opened.manifest).sample,
     )
     scored = _score(scorers, petals, folder)
 

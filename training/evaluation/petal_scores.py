@@ -16,7 +16,6 @@ from scoring.preprocess import Prepared
 from scoring.residual import weighted_mse
 from scoring.scorer import Scorer
 
-from ..model.config import Cuts
 from ..model.cuts import read_corrected
 from .baselines import (
     COMPONENTS,
@@ -102,15 +101,11 @@ class PetalScores:
 
 @dataclass(frozen=True, eq=False)
 class Scorers:
-    """Everything that scores a petal: the model, the fitted baselines, the paper's model.
-
-    `limits` are the cuts of the model, which also say whether petals are corrected for their noise.
-    """
+    """Everything that scores a petal: the model, the fitted baselines, the paper's model."""
 
     scorer: Scorer
     baselines: FittedBaselines | None
     paper: Scorer | None
-    limits: Cuts
 
     def score_petal(
         self, petal: Petal, number: int, wanted: NDArray[np.int64] | None = None
@@ -125,7 +120,7 @@ class Scorers:
         wanted : (n,) int64, optional
             TARGETIDs.
         """
-        spectra = read_corrected(petal, self.limits)
+        spectra = read_corrected(petal, self.scorer.model.noise_correction)
         served = self.scorer.score(spectra, reconstruction=True)
         chosen = served.eligible
         if wanted is not None:

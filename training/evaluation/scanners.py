@@ -40,7 +40,6 @@ from explanation.interest import (
 from outcrop import find_petals
 from outcrop.explanations import CAUSES
 
-from ..model.config import Cuts
 from ..model.cuts import read_corrected
 from ..truth import CONTROL, UNKNOWN, Truth
 
@@ -139,14 +138,14 @@ def explain_sky(explainer: Explainer, folder: Path, inliers: int) -> FlaggedSky:
     truth, petals = Truth.below(folder), list(find_petals(folder))
     inlier_p: list[NDArray[np.float64]] = []
     for petal in tqdm(petals, desc="score", unit="petal"):
-        spectra = read_corrected(petal, Cuts())
+        spectra = read_corrected(petal, explainer.scorer.model.noise_correction)
         scores = explainer.scorer.score(spectra)
         inlier_p.append(scores.p_value[scores.eligible & (truth.kinds(spectra.targetid) == "")])
     highest = np.sort(np.concatenate(inlier_p))[:inliers].max()
 
     parts: list[FlaggedSky] = []
     for petal in tqdm(petals, desc="explain", unit="petal"):
-        spectra = read_corrected(petal, Cuts())
+        spectra = read_corrected(petal, explainer.scorer.model.noise_correction)
         scores, kind = explainer.scorer.score(spectra), truth.kinds(spectra.targetid)
         possible = scores.anomaly | (scores.p_value <= highest)
         rows = np.flatnonzero(scores.eligible & possible & ~np.isin(kind, [CONTROL, UNKNOWN]))

@@ -60,7 +60,7 @@ class PetalSample:
 
 def read_petal(petal: Petal, config: Config) -> PetalSample:
     """Read a petal, resample it to the rest frame and apply the cuts."""
-    spectra = read_corrected(petal, config.sample)
+    spectra = read_corrected(petal, config.sample.noise_correction)
     rest = to_rest_frame(spectra, config.grid, config.sample.redshift_range)
 
     kept = np.ones(len(spectra), np.bool_)
@@ -86,10 +86,14 @@ def read_petal(petal: Petal, config: Config) -> PetalSample:
     )
 
 
-def read_corrected(petal: Petal, limits: Cuts) -> Spectra:
-    """Read the spectra of a petal, with its noise corrected unless that is switched off."""
+def read_corrected(petal: Petal, noise_correction: bool | None) -> Spectra:
+    """Read the spectra of a petal with their noise corrected, or as reported where False.
+
+    `noise_correction` is that of a recipe, or of a model's description: None is of a model too old
+    to tell.
+    """
     spectra = read_spectra(petal.coadd, petal.redrock)
-    return correct_noise(spectra) if limits.noise_correction else spectra
+    return spectra if noise_correction is False else correct_noise(spectra)
 
 
 def _cuts(

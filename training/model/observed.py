@@ -72,7 +72,7 @@ def _keep(sample: RestSample, rows: NDArray[np.void], config: Config) -> None:
     """Read spectra of one petal and keep them."""
     source = sample.petals[rows["petal"][0]]
     with opened(source) as petal:
-        spectra = read_corrected(petal, config.sample)
+        spectra = read_corrected(petal, config.sample.noise_correction)
 
     place = {int(target): row for row, target in enumerate(spectra.targetid)}
     for row in rows:

@@ -64,7 +64,7 @@ def reproduce(plan: Path, output: Path, recipes: Sequence[str] = RECIPES) -> Pat
 
     (paper, *_), last = fitted, list(fitted)[-1]
     draw(fitted[paper], output / FIGURES)
-    summary = write_top(planned, fitted[last], configs[last].sample, output / TOP)
+    summary = write_top(planned, fitted[last], output / TOP)
 
     agreement = Agreement.of(published(), list(fitted.values()))
     numbers = json.dumps(_json(agreement, list(fitted)), indent=1, allow_nan=False)

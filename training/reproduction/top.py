@@ -20,7 +20,6 @@ from outcrop.plan import Plan
 from outcrop.remote import fetch_petal, is_remote
 from outcrop.table import write_scores
 
-from ..model.config import Cuts
 from ..model.cuts import read_corrected
 from .recipe_scores import RecipeScores
 
@@ -30,7 +29,7 @@ LISTED: Final = 200
 """Spectra in the list."""
 
 
-def write_top(plan: Plan, recipe: RecipeScores, limits: Cuts, output: Path) -> str:
+def write_top(plan: Plan, recipe: RecipeScores, output: Path) -> str:
     """Score the petals of a plan into a folder; return the summary's text.
 
     A petal whose table is there is not scored again. One that cannot be read is named in the
@@ -40,9 +39,7 @@ def write_top(plan: Plan, recipe: RecipeScores, limits: Cuts, output: Path) -> s
     ----------
     plan : Plan
     recipe : RecipeScores
-        The model that scores.
-    limits : Cuts
-        The cuts of its recipe, which say whether the noise of petals is corrected.
+        The model that scores, petals with their noise corrected if those of its sample were.
     output : Path
         Made if missing. Tables are in the same subfolders as the coadds below the plan's root.
     """
@@ -60,7 +57,7 @@ def write_top(plan: Plan, recipe: RecipeScores, limits: Cuts, output: Path) -> s
             continue
         try:
             with fetch_petal(plan, planned) as petal:
-                _score(petal, table, explainer, limits)
+                _score(petal, table, explainer)
             now += 1
         except InputError as error:
             _log.warning("petal left out: %s", error)
@@ -78,9 +75,9 @@ def write_top(plan: Plan, recipe: RecipeScores, limits: Cuts, output: Path) -> s
     return summary.write(output)
 
 
-def _score(petal: Petal, table: Path, explainer: Explainer, limits: Cuts) -> None:
+def _score(petal: Petal, table: Path, explainer: Explainer) -> None:
     """Write the score table of a petal, complete or not at all."""
-    spectra = read_corrected(petal, limits)
+    spectra = read_corrected(petal, explainer.scorer.model.noise_correction)
     scores = explainer.scorer.score(spectra)
     explanations = explain_flagged(explainer.explain, spectra, scores)
     table.parent.mkdir(parents=True, exist_ok=True)

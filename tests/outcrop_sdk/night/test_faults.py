@@ -68,7 +68,8 @@ def test_the_usual_share_is_the_quantile_of_the_others(
         assert len(taken) <= 4
         for number, usual in enumerate(found):
             others = [one for one in np.delete(shares, number) if one >= 0]
-            assert usual == max(LEVEL, quantile(others, 0.75) if others else 0.0)
+            quarter = quantile(others, 0.75) if others else 0.0
+            assert usual == min(max(LEVEL, quarter), 5 * LEVEL)
 
 
 @pytest.mark.parametrize("share", [LEVEL, 0.05])
@@ -98,6 +99,16 @@ def test_a_quarter_of_the_petals_may_be_faulty() -> None:
     for petal in made[::4]:
         flag(petal, 0, 5000, 0.2)
     assert set(reasons(made)) == set(range(0, 40, 4))
+
+
+@pytest.mark.parametrize(("petals", "faulty"), [(2, 2), (4, 2), (40, 40)])
+def test_where_most_petals_are_faulty_these_are_set_apart(petals: int, faulty: int) -> None:
+    made = night(petals)
+    for petal in made[:faulty]:
+        petal.flagged[::3] = True
+    found = reasons(made)
+    assert set(found) == set(range(faulty))
+    assert "usual are 5 %" in found[0][0]
 
 
 def test_a_night_of_one_petal_is_compared_with_the_level() -> None:

@@ -174,7 +174,7 @@ def test_of_a_plan_that_is_elsewhere_the_report_says_how_to_see_the_spectra(
 
     # Its tables are there: nothing is fetched.
     root = "https://data.example/iron"
-    summary = write_top(Plan.read(plan, root=root), recipe, config.sample, tmp_path / "top")
+    summary = write_top(Plan.read(plan, root=root), recipe, tmp_path / "top")
     assert Table.read(tmp_path / "top" / "summary.ecsv").meta["root"] == root
 
     found = Agreement.of(published(), [recipe])

@@ -56,6 +56,19 @@ def test_sky_fibers_show_the_variance_and_the_residuals() -> None:
         assert ((high - low) / 2) ** 2 == pytest.approx(systematics[camera].variance, rel=0.05)
 
 
+def test_a_camera_has_the_offset_of_its_petal_and_each_fiber_its_own() -> None:
+    rng = np.random.default_rng(5)
+    systematics = draw_systematics(rng, 1.0)
+    # So bright that neither the noise nor the sky matter.
+    frames = observe(rng, np.full((400, 7781), 1e4), np.ones(400), systematics)
+    for camera, frame in frames.items():
+        good = (frame.ivar > 0) & (frame.mask == 0)
+        ratio = np.nanmedian(np.where(good, frame.flux / 1e4, np.nan), axis=1)
+        shared = systematics[camera]
+        assert np.median(ratio) == pytest.approx(1 + shared.offset, abs=0.005)
+        assert ratio.std() > 0.5 * shared.fiber > 0
+
+
 def test_a_petal_has_the_targets_of_a_night(night: tuple[SimulatedPetal, Targets]) -> None:
     petal, targets = night
     assert 0.25 < np.mean(targets.survey == "MWS") < 0.42

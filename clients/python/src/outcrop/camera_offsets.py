@@ -19,7 +19,7 @@ from .spectra import CAMERAS, STEP, WAVE, Spectra
 LEAST_TARGETS: Final = 50
 """Targets with flux on both sides of a join that its offset is measured from."""
 LARGEST_OFFSET: Final = 0.2
-"""Offsets up to which the flux is corrected; a petal beyond it has another fault."""
+"""Offset up to which a petal is corrected; beyond it, it has another fault."""
 
 _UNUSABLE: Final = Status.NOT_TARGET | Status.BAD_FIBER | Status.NO_SPECTRUM
 # Pixels on either side of an overlap that tell how bright a spectrum is there.
@@ -38,11 +38,16 @@ class CameraOffsets:
     Attributes
     ----------
     offset : mapping of str to float
-        Relative error of the flux of b, r and z; that of r is 0 by definition, and so is one that
-        cannot be measured.
+        Relative error of the flux of b, r and z, within ±1; that of r is 0 by definition, and so is
+        one that cannot be measured.
     """
 
     offset: Mapping[str, float]
+
+    @property
+    def plausible(self) -> bool:
+        """Whether all offsets are up to `LARGEST_OFFSET`."""
+        return all(abs(offset) <= LARGEST_OFFSET for offset in self.offset.values())
 
     @classmethod
     def measure(
@@ -50,8 +55,7 @@ class CameraOffsets:
     ) -> "CameraOffsets":
         """Measure the offsets of one petal from its targets.
 
-        Without all three cameras, without 50 targets at a join, and beyond an offset of 0.2,
-        all are 0.
+        Without all three cameras all are 0, and so is one without 50 targets at its join.
 
         Parameters
         ----------
@@ -70,11 +74,9 @@ class CameraOffsets:
         residual = residual or {}
         blue = _difference(spectra, targets, "b", "r", residual)
         red = _difference(spectra, targets, "r", "z", residual)
-        if max(abs(blue), abs(red)) > LARGEST_OFFSET:
-            return cls(offset)
 
         # r is 1 + red times z.
-        return cls({"b": blue, "r": 0.0, "z": 1 / (1 + red) - 1})
+        return cls({"b": min(max(blue, -1.0), 1.0), "r": 0.0, "z": 1 / (1 + max(red, -0.5)) - 1})
 
 
 def _difference(

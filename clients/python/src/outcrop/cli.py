@@ -527,8 +527,6 @@ def _score_petal(
     if explanations is not None:
         causes = count_causes(one.cause for one in explanations)
         print(f"causes of the anomalies: {describe_causes(causes) or 'none'}")
-    if spectra.inputs.noise:
-        print(describe_noise(spectra.inputs.noise))
     _print(f"written to {output}")
 
 
@@ -629,14 +627,16 @@ def _bar(total: int, what: str) -> "tqdm[Any]":
 
 
 def describe_scores(spectra: Spectra, scores: Scores, model: Model) -> str:
-    """Return one line with the counts of the scores, and the model."""
+    """Return the counts of the scores, the model, and what was done about the noise, in lines."""
     outside, unknown = count_outside(scores.status, scores.snr, spectra.desi_target)
-    return (
+    counts = (
         f"{len(scores)} spectra, {np.count_nonzero(scores.eligible)} eligible, "
         f"{np.count_nonzero(scores.anomaly)} anomalies (p < {model.p_level:g}); "
         f"{model.describe(outside, unknown)}; "
         f"status: {count_status(scores.status)}"
     )
+    noise = describe_noise(spectra.inputs.noise)
+    return f"{counts}\n{noise}" if noise else counts
 
 
 def _night(options: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera_offsets import CameraOffsets
+from .camera_offsets import LARGEST_OFFSET, CameraOffsets
 from .inputs import NoiseCards
 from .model import ModelIdentity
 from .scores import Status
@@ -95,9 +95,10 @@ class PetalNoise:
 
     @property
     def plausible(self) -> bool:
-        """Whether the variances of all bands are in `VARIANCE_RANGE`."""
+        """Whether all variances are in `VARIANCE_RANGE`, and all offsets up to `LARGEST_OFFSET`."""
         low, high = VARIANCE_RANGE
-        return all(low <= variance <= high for variance in self.variance.values())
+        inside = all(low <= variance <= high for variance in self.variance.values())
+        return inside and self.offsets.plausible
 
     @property
     def corrected(self) -> bool:
@@ -137,7 +138,8 @@ def correct_noise(spectra: Spectra, *, copy: bool = True) -> Spectra:
     In each band, ivar is divided by the variance, the residual is taken off the flux, and the
     offset of the camera is divided out. Rows with the same `tileid` and `petal` are one petal.
     Nothing is changed in a petal without ten sky
-    fibers, nor in a healpixel, which mixes petals, nor where a variance is beyond `VARIANCE_RANGE`.
+    fibers, nor in a healpixel, which mixes petals, nor where a variance is beyond `VARIANCE_RANGE`
+    or an offset beyond `LARGEST_OFFSET`.
     ``inputs.noise`` of the result says what was done; where it is of several petals, of the one
     with most sky fibers. Spectra that were corrected before are returned as they are.
 
@@ -186,7 +188,9 @@ def describe_noise(cards: NoiseCards) -> str:
         return f"noise as reported: {fibers}, {LEAST_FIBERS} are needed to correct it"
     low, high = VARIANCE_RANGE
     return (
-        f"noise as reported: {fibers} show a variance of {variance}, not within {low:g} to {high:g}"
+        f"noise as reported: {fibers} show a variance of {variance}, and cameras an offset of "
+        f"{cards['OFFSET_B']:.3g} b, {cards['OFFSET_Z']:.3g} z; not within {low:g} to {high:g} and "
+        f"±{LARGEST_OFFSET:g}"
     )
 
 

@@ -5,7 +5,8 @@ far more are flagged, or the noise is not the reported one, there is a fault, an
 are no discoveries.
 
 The usual share is the larger one of the model's level and the 75th percentile of the shares in the
-other petals: a quarter of them may be faulty. Far more is more than twice the usual share, in at
+other petals: a quarter of them may be faulty. It is at most five times the level: where more is
+flagged in all petals, the p-values of none hold. Far more is more than twice the usual share, in at
 least 5 spectra, where chance gives so many in fewer than 1 of 10,000 petals (exact binomial tail).
 The same holds for bundles of fibers, of which a petal has 20, at a twentieth of that probability:
 within a petal, against the rest of it too, and over all petals, for a bundle that is a little
@@ -24,7 +25,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .._constants import FAULT_CHANCE, FAULT_FLAGGED, FAULT_RATIO, NOISE_RANGE
+from .._constants import FAULT_CHANCE, FAULT_FLAGGED, FAULT_RATIO, FAULT_USUAL, NOISE_RANGE
 
 NOISE: Final = "noise"
 FIBERS: Final = "fibers"
@@ -170,7 +171,7 @@ def _usual_shares(petals: Sequence[PetalPValues], level: float) -> list[float]:
     def without(*places: int) -> float:
         others = np.delete(known, places)
         quantile = float(np.quantile(others, 1 - _FAULTY)) if len(others) else 0.0
-        return max(level, quantile)
+        return min(max(level, quantile), FAULT_USUAL * level)
 
     # The quantile lies between two neighbours of the others, and so among three of all: of one's
     # own share it only matters whether it is below them, above them, or the middle one.
