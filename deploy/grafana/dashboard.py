@@ -335,8 +335,8 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "Noise not corrected",
-            f"Share of the petals, if there are at least {rules.MIN_PETALS}, whose sky fibers are "
-            "too few or show an implausible variance.",
+            f"Share of the petals, if there are at least {rules.MIN_PETALS}, with too few sky "
+            "fibers, or with an implausible variance or offset.",
             "percentunit",
             {"{{night}}": "outcrop:night_uncorrected:ratio"},
             rules.UNCORRECTED_RATIO,

@@ -436,7 +436,7 @@ def _corrections(noises: list[NoiseCards]) -> str:
     if few:
         text += f"; {few} have fewer than {LEAST_FIBERS} sky fibers"
     if implausible := len(noises) - corrected - few:
-        text += f"; {implausible} have an implausible variance"
+        text += f"; {implausible} have an implausible variance or offset"
     return text
 
 
