@@ -129,7 +129,8 @@ def _rescored(canary: Canary, scorer: Scorer) -> Canary:
     """Return the canary with the scores of another reference sample."""
     scores = scorer.score(canary.spectra)
     flags = {name: getattr(scores, name) for name in canary.flags}
-    return Canary(canary.spectra, scores.wmse, scores.nof, flags)
+    p_values = scores.p_value, scores.p_value_pooled
+    return Canary(canary.spectra, scores.wmse, scores.nof, *p_values, flags)
 
 
 def _resized(

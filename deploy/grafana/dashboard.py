@@ -389,10 +389,10 @@ ROWS: dict[str, tuple[Chart, ...]] = {
             rules.CANARY_TOLERANCE,
         ),
         Chart(
-            "Canary: flags that differ",
+            "Canary: flags and p-values that differ",
             "By pod; 0 is expected.",
             "short",
-            {"{{instance}}": "outcrop_canary_flags"},
+            {"{{instance}}": "outcrop_canary_flags + outcrop_canary_p_values"},
             1,
         ),
         Chart(

@@ -205,6 +205,7 @@ class Rules:
             "critical",
             f"outcrop_canary_difference_ratio > {CANARY_TOLERANCE}\n"
             "or outcrop_canary_flags > 0\n"
+            "or outcrop_canary_p_values > 0\n"
             f"or time() - outcrop_canary_checked_timestamp_seconds > {HOUR * self.scale:g}",
             "A pod's scores of the canary differ from those in the bundle, or the pod has not "
             "checked them for an hour.",

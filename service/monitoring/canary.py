@@ -56,7 +56,7 @@ class CanaryMonitor:
             found = self._canary.check(self._scorer)
         except Exception:  # noqa: BLE001 (any error is logged and counted; the thread must go on)
             _log.exception("the canary could not be scored")
-            found = Disagreement(float("inf"), 0)
+            found = Disagreement(float("inf"), 0, 0)
 
         self._metrics.observe_canary(found)
         if not found:

@@ -246,6 +246,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._canary_p_values = Gauge(
+            "outcrop_canary_p_values",
+            "P-values of the canary that differed by more than a tenth from those stored in the "
+            "model, at the last check.",
+            registry=self.registry,
+        )
+
         self._canary_checked = Gauge(
             "outcrop_canary_checked_timestamp_seconds",
             "When the canary was last checked, seconds since 1970.",
@@ -312,6 +319,7 @@ class Metrics:
         """Report the result of a check of the canary, just made."""
         self._canary_difference.set(found.relative)
         self._canary_flags.set(found.flags)
+        self._canary_p_values.set(found.p_values)
         self._canary_checked.set_to_current_time()
 
     def observe_scores(self, spectra: Spectra, scores: Scores) -> None:

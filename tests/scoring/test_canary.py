@@ -27,6 +27,7 @@ def test_its_own_model_agrees(canary: Canary, scorer: Scorer) -> None:
     difference = canary.check(scorer)
     assert not difference
     assert difference.relative < TOLERANCE
+    assert difference.p_values == 0
 
 
 def test_it_holds_inliers_and_anomalies(canary: Canary, scores: Scores) -> None:
@@ -51,6 +52,16 @@ def test_other_scores_disagree(canary: Canary, scores: Scores, name: str, factor
     changed = getattr(scores, name).copy()
     changed[-1] *= factor
     assert canary.compare(replace(scores, **{name: changed}))
+
+
+@pytest.mark.parametrize("name", ["p_value", "p_value_pooled"])
+@pytest.mark.parametrize("value", [0.0, 1.2, np.nan])
+def test_another_p_value_disagrees(canary: Canary, scores: Scores, name: str, value: float) -> None:
+    changed = getattr(scores, name).copy()
+    changed[0] *= value
+    difference = canary.compare(replace(scores, **{name: changed}))
+    assert difference
+    assert (difference.flags, difference.p_values) == (0, 1)
 
 
 def test_a_changed_flag_disagrees(canary: Canary, scores: Scores) -> None:

@@ -88,14 +88,17 @@ def _canary(
     canary = scored.choose(np.sort(np.concatenate(chosen)))
 
     bright = canary.rows["snr"] >= LOW_SNR
+    found = calibration.p_values(canary.inputs())
     return Canary(
         read_observed(sample, canary.rows, config),
         canary.wmse,
         canary.nof,
+        found.within_class,
+        found.pooled,
         {
             "wmse_anomaly": bright & (canary.wmse > thresholds.wmse),
             "nof_anomaly": bright & (canary.nof < thresholds.nof),
-            "anomaly": canary.p_value(calibration) < p_level,
+            "anomaly": found.within_class < p_level,
         },
     )
 

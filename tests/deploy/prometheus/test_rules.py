@@ -51,6 +51,7 @@ class Scenario:
             self.set(f'outcrop_body_held_bytes{{pod="{pod}"}}', 0)
             self.set(f'outcrop_canary_difference_ratio{{pod="{pod}"}}', 1e-6)
             self.set(f'outcrop_canary_flags{{pod="{pod}"}}', 0)
+            self.set(f'outcrop_canary_p_values{{pod="{pod}"}}', 0)
             self.count(f'outcrop_canary_checked_timestamp_seconds{{pod="{pod}"}}', 60)
 
             self.requests(0, pod=pod)
@@ -315,7 +316,8 @@ def test_slow_requests_alert(promtool: Promtool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gauge", "value"), [("difference_ratio", 0.002), ("flags", 1), ("difference_ratio", 1e999)]
+    ("gauge", "value"),
+    [("difference_ratio", 0.002), ("flags", 1), ("p_values", 1), ("difference_ratio", 1e999)],
 )
 def test_a_canary_that_differs_alerts_at_once(promtool: Promtool, gauge: str, value: float) -> None:
     scenario = Scenario(30)

@@ -18,6 +18,7 @@ def test_a_canary_that_agrees_is_reported(make_application: Callable[..., Applic
     application = make_application()
     assert value(application, "canary_difference_ratio") < 1e-3
     assert value(application, "canary_flags") == 0
+    assert value(application, "canary_p_values") == 0
     assert value(application, "canary_checked_timestamp_seconds") > 1.7e9
     assert value(application, "ready") == 1
 

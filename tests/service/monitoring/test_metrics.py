@@ -81,7 +81,12 @@ def test_every_label_of_a_night_is_explained() -> None:
 def test_names_end_in_their_unit(client: TestClient) -> None:
     units = ("_seconds", "_bytes", "_ratio", "_max", "_info", "_total", "_requests")
     units += ("_petals", "_spectra")
-    unitless = {"outcrop_ready", "outcrop_requests_in_flight", "outcrop_canary_flags"}
+    unitless = {
+        "outcrop_ready",
+        "outcrop_requests_in_flight",
+        "outcrop_canary_flags",
+        "outcrop_canary_p_values",
+    }
     scores = {f"outcrop_spectra_{name}" for name in ("snr", "wmse", "nof", "p_value")}
     for name in re.findall(r"^\| `(outcrop_\w+)` \| \w+ \|", DOCUMENT, re.M):
         assert name.endswith(units) or name in unitless | scores, name
