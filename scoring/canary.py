@@ -81,9 +81,10 @@ class Canary:
         relative = float(np.max(np.abs(new / old - 1)))
         flags = sum(int((getattr(scores, n) != old).sum()) for n, old in self.flags.items())
 
-        ratio = [scores.p_value / self.p_value, scores.p_value_pooled / self.p_value_pooled]
+        before = np.array([self.p_value, self.p_value_pooled])
+        after = np.array([scores.p_value, scores.p_value_pooled])
         with np.errstate(divide="ignore", invalid="ignore"):
-            near = np.abs(np.log(ratio)) <= P_TOLERANCE
+            near = np.abs(np.log(after / before)) <= P_TOLERANCE
         p_values = int(np.count_nonzero(~near))
         return Disagreement(relative if np.isfinite(relative) else np.inf, flags, p_values)
 

@@ -376,7 +376,7 @@ class Rules:
             "{{ if $labels.camera }}The median petal of the night {{ $labels.night }} has "
             "{{ $value | humanize }} times the reported variance in camera {{ $labels.camera }}."
             "{{ else }}{{ $value | humanizePercentage }} of the petals of the night "
-            "{{ $labels.night }} have sky fibers that do not correct their noise.{{ end }}",
+            "{{ $labels.night }} have a noise that is not corrected.{{ end }}",
         )
 
         set_apart = self._alert(

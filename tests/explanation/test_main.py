@@ -29,9 +29,10 @@ def test_each_flagged_spectrum_has_a_line_and_its_row_of_the_table(
 
     done = command("-m", "explanation", *files, "--labels", labels, "--output", output)
     assert done.returncode == 0, done.stderr
-    header, *rows, described = done.stdout.splitlines()
+    header, *rows, described, noise = done.stdout.splitlines()
     assert header.split() == ["TARGETID", "p", "cause", "probability", "neighbours", "sentence"]
     assert "simulated" in described
+    assert noise.startswith("noise corrected from ")
     assert "5/5 elliptical" in done.stdout
 
     table: Any = fits.getdata(output, "OUTLIERS")

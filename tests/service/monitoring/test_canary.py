@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from scoring.canary import Disagreement
 from service.application import Application
 from tests.service.helpers import FaultyScorer, assert_error, client_of, wait_for
 
@@ -21,6 +22,13 @@ def test_a_canary_that_agrees_is_reported(make_application: Callable[..., Applic
     assert value(application, "canary_p_values") == 0
     assert value(application, "canary_checked_timestamp_seconds") > 1.7e9
     assert value(application, "ready") == 1
+
+
+def test_what_differs_is_counted(make_application: Callable[..., Application]) -> None:
+    application = make_application()
+    application.metrics.observe_canary(Disagreement(0.5, 2, 3))
+    found = [value(application, f"canary_{n}") for n in ("difference_ratio", "flags", "p_values")]
+    assert found == [0.5, 2, 3]
 
 
 def test_a_canary_that_differs_at_the_start_keeps_the_service_unready(

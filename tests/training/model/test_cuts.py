@@ -11,7 +11,7 @@ from astropy.io import fits
 from model_store.population import BGS_ANY
 from outcrop import Petal, PetalNoise, find_petals, read_spectra
 from training.model.config import load_config
-from training.model.cuts import PetalSample, read_petal, tile_of
+from training.model.cuts import PetalSample, read_corrected, read_petal, tile_of
 
 OTHERS = 100
 """The first rows of the edited petal are no targets of the Bright Galaxy Survey."""
@@ -94,6 +94,11 @@ def test_the_noise_is_corrected_unless_that_is_switched_off(
     # Flux is divided by the camera's offset, and so is its noise.
     expected = noise.variance["z"] / (1 + noise.offsets.offset["z"]) ** 2
     assert np.median(before[good] / after[good]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_model_too_old_to_tell_gets_corrected_petals(petal: Petal) -> None:
+    found = [read_corrected(petal, known).inputs.noise for known in (True, None, False)]
+    assert [noise.get("SKYCORR") for noise in found] == [True, True, None]
 
 
 def test_header_names_release_and_simulation(kept: PetalSample) -> None:

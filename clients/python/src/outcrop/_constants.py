@@ -27,7 +27,7 @@ TOP: Final = 100  # targets in a night's top list: an evening of visual inspecti
 Q_LEVEL: Final = 0.1  # false discovery rate of a night's discoveries
 FAULT_CHANCE: Final = 1e-4  # that a petal without a fault is set apart
 FAULT_RATIO: Final = 2.0  # flagged share over the usual one, beyond which a petal may be set apart
-FAULT_USUAL: Final = 5.0  # times the level: the usual share at most
+FAULT_SHARE: Final = 10.0  # times the level, beyond which a petal is always set apart
 FAULT_FLAGGED: Final = 5  # at least, where anything is set apart
 NOISE_RANGE: Final = (0.7, 1.5)  # variance over the reported one of a petal that is not set apart
 

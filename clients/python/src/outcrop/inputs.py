@@ -7,7 +7,7 @@ from typing import TypeAlias
 from .fingerprint import FileFingerprint
 
 NoiseCards: TypeAlias = Mapping[str, float | int | bool]
-"""NOISE_B, NOISE_R, NOISE_Z, NSKY and SKYCORR of a petal; empty where it was not measured."""
+"""NOISE_B, NOISE_R, NOISE_Z, OFFSET_B, OFFSET_Z, NSKY, SKYCORR of a petal; empty if unmeasured."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ far more are flagged, or the noise is not the reported one, there is a fault, an
 are no discoveries.
 
 The usual share is the larger one of the model's level and the 75th percentile of the shares in the
-other petals: a quarter of them may be faulty. It is at most five times the level: where more is
-flagged in all petals, the p-values of none hold. Far more is more than twice the usual share, in at
+other petals: a quarter of them may be faulty. Far more is more than twice the usual share, in at
 least 5 spectra, where chance gives so many in fewer than 1 of 10,000 petals (exact binomial tail).
+More than ten times the level is far more whatever the other petals have: then p-values do not hold.
 The same holds for bundles of fibers, of which a petal has 20, at a twentieth of that probability:
 within a petal, against the rest of it too, and over all petals, for a bundle that is a little
 faulty in every exposure of the night.
@@ -25,7 +25,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .._constants import FAULT_CHANCE, FAULT_FLAGGED, FAULT_RATIO, FAULT_USUAL, NOISE_RANGE
+from .._constants import FAULT_CHANCE, FAULT_FLAGGED, FAULT_RATIO, FAULT_SHARE, NOISE_RANGE
 
 NOISE: Final = "noise"
 FIBERS: Final = "fibers"
@@ -94,7 +94,7 @@ def find_faults(petals: Sequence[PetalPValues], level: float) -> list[list[Fault
         Share of the inliers that the model flags.
     """
     usual = _usual_shares(petals, level)
-    faults = [list(_of_petal(*each)) for each in zip(petals, usual, strict=True)]
+    faults = [list(_of_petal(*each, level)) for each in zip(petals, usual, strict=True)]
 
     # A bundle that is faulty in one petal only does not count in the others.
     left = [
@@ -171,7 +171,7 @@ def _usual_shares(petals: Sequence[PetalPValues], level: float) -> list[float]:
     def without(*places: int) -> float:
         others = np.delete(known, places)
         quantile = float(np.quantile(others, 1 - _FAULTY)) if len(others) else 0.0
-        return min(max(level, quantile), FAULT_USUAL * level)
+        return max(level, quantile)
 
     # The quantile lies between two neighbours of the others, and so among three of all: of one's
     # own share it only matters whether it is below them, above them, or the middle one.
@@ -183,7 +183,7 @@ def _usual_shares(petals: Sequence[PetalPValues], level: float) -> list[float]:
     ]
 
 
-def _of_petal(petal: PetalPValues, usual: float) -> Iterator[Fault]:
+def _of_petal(petal: PetalPValues, usual: float, level: float) -> Iterator[Fault]:
     left = petal.tested
     low, high = NOISE_RANGE
     unusual = {camera: value for camera, value in petal.noise.items() if not low <= value <= high}
@@ -204,6 +204,8 @@ def _of_petal(petal: PetalPValues, usual: float) -> Iterator[Fault]:
     count = _count(petal, left)
     if count.exceeds(usual, FAULT_CHANCE):
         yield Fault(FLAGGED, f"{count}, usual are {100 * usual:.2g} %", left)
+    elif count.exceeds(FAULT_SHARE / FAULT_RATIO * level, FAULT_CHANCE):
+        yield Fault(FLAGGED, f"{count}, more than {FAULT_SHARE:g} times the model's level", left)
 
 
 def _bundles(petal: PetalPValues, left: NDArray[np.bool_]) -> dict[int, NDArray[np.bool_]]:
