@@ -101,6 +101,8 @@ class Fit(_Section):
     """Fit of the networks with Adam."""
 
     epochs: Count = 50
+    max_steps: Count | None = None
+    """A large sample gets as many whole epochs as have so many steps: it needs fewer of them."""
     batch_size: Count = 512
     learning_rate: Rate = 1e-3
     schedule: Literal["plateau", "cosine"] = "plateau"

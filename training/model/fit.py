@@ -108,10 +108,14 @@ def fit(
         history, kept = _restore(checkpoint, state)
 
     steps = -(-len(training.index) // settings.batch_size)
-    trim_at = {round(share * settings.epochs) for share in _TRIM_AFTER} - {0}
-    total = settings.epochs * steps
+    epochs = settings.epochs
+    if settings.max_steps is not None:
+        epochs = max(min(epochs, settings.max_steps // steps), 1)
+
+    trim_at = {round(share * epochs) for share in _TRIM_AFTER} - {0}
+    total = epochs * steps
     with tqdm(total=total, initial=len(history) * steps, desc="fit", unit="step") as progress:
-        for epoch in range(len(history), settings.epochs):
+        for epoch in range(len(history), epochs):
             if settings.trim > 0 and epoch in trim_at:
                 kept = _well_reconstructed(vae, training, alike, settings.trim)
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(training.index))
@@ -130,8 +134,7 @@ def fit(
             history.append(Epoch(rate, loss, wmse, *validated))
             _save(checkpoint, state, history, kept)
             progress.set_postfix_str(
-                f"epoch {epoch + 1}/{settings.epochs}, "
-                f"validation wmse {history[-1].validation_wmse:.3f}"
+                f"epoch {epoch + 1}/{epochs}, validation wmse {history[-1].validation_wmse:.3f}"
             )
 
     return history

@@ -112,6 +112,18 @@ def test_a_finished_fit_is_not_repeated(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize(("epochs", "expected"), [(0.5, 1), (1, 1), (2.9, 2), (9, 3)])
+def test_a_fit_takes_whole_epochs_of_the_most_steps(
+    tmp_path: Path, epochs: float, expected: int
+) -> None:
+    steps = -(-len(TRAINING.index) // SETTINGS.batch_size)
+    settings = SETTINGS.model_copy(update={"epochs": 3, "max_steps": int(epochs * steps)})
+    history = fit(new(), TRAINING, ALIKE, VALIDATION, settings, tmp_path / "state.npz")
+    assert len(history) == expected
+    # The cosine is that of the steps taken.
+    assert history[-1].learning_rate < 1e-4
+
+
 def test_the_worst_of_each_group_are_left_out(tmp_path: Path) -> None:
     # One in fifty has a second line.
     flux, odd = FLUX.copy(), np.arange(0, 400, 50)
