@@ -14,9 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from explanation.explainer import Explainer
-from outcrop import Explanation, Spectra, find_petals
+from outcrop import Explanation, Spectra, correct_noise, find_petals, read_spectra
 
-from ..model.cuts import read_corrected
 from .style import save
 
 _SNR = (7.0, 30.0)
@@ -48,7 +47,9 @@ def _examples(
     """Return the clearest example of each cause that occurs."""
     best: dict[str, tuple[Spectra, Explanation]] = {}
     for petal in tqdm(find_petals(folder)[:petals], desc="explain", unit="petal"):
-        spectra = read_corrected(petal, explainer.scorer.model.noise_correction)
+        spectra = read_spectra(petal.coadd, petal.redrock)
+        if explainer.scorer.model.noise_correction is not False:
+            spectra = correct_noise(spectra)
         scores = explainer.scorer.score(spectra)
         low, high = _SNR
         rows = np.flatnonzero(scores.anomaly & (scores.snr > low) & (scores.snr < high))
