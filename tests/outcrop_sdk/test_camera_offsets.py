@@ -117,9 +117,9 @@ def test_a_large_offset_is_reported_and_the_petal_left_as_it_is(off: dict[str, f
         np.testing.assert_array_equal(left.bands[name].flux, spectra.bands[name].flux)
 
 
-@pytest.mark.parametrize("off", [{"b": 99.0}, {"b": -1.0}, {"z": -1.0}, {"z": -3.0}, {"z": 99.0}])
+@pytest.mark.parametrize("off", [{"b": 99.0}, {"b": -1.0}, {"z": -1.0}, {"z": 99.0}])
 def test_offsets_are_within_one(off: dict[str, float]) -> None:
-    # Flux that a camera has not, or with the wrong sign.
+    # A camera without flux, or with far too much.
     found = CameraOffsets.measure(petal(off=dict.fromkeys(CAMERAS, 0.0) | off)).offset
     assert all(-1 <= value <= 1 for value in found.values())
 

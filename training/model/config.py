@@ -102,7 +102,7 @@ class Fit(_Section):
 
     epochs: Count = 50
     max_steps: Count | None = None
-    """A large sample gets as many whole epochs as have so many steps: it needs fewer of them."""
+    """Steps at most, in whole epochs: a large sample needs fewer epochs. Default: any number."""
     batch_size: Count = 512
     learning_rate: Rate = 1e-3
     schedule: Literal["plateau", "cosine"] = "plateau"

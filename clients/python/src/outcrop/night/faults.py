@@ -7,10 +7,12 @@ are no discoveries.
 The usual share is the larger one of the model's level and the 75th percentile of the shares in the
 other petals: a quarter of them may be faulty. Far more is more than twice the usual share, in at
 least 5 spectra, where chance gives so many in fewer than 1 of 10,000 petals (exact binomial tail).
-More than ten times the level is far more whatever the other petals have: then p-values do not hold.
 The same holds for bundles of fibers, of which a petal has 20, at a twentieth of that probability:
 within a petal, against the rest of it too, and over all petals, for a bundle that is a little
 faulty in every exposure of the night.
+
+In a petal, more than ten times the level is far more whatever the other petals have: its p-values
+do not hold.
 
 Rows are set apart for having too many small p-values, never too few: among those that remain,
 the p-values of inliers are not smaller than before.
