@@ -18,10 +18,28 @@ def sample(count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float
 def test_nodes_and_windows_are_fixed_shares_of_the_sample(count: int) -> None:
     log_snr, scores = sample(count, 1)
     tail = ConditionalTail.fit(log_snr, scores, 0.95)
-    shares = np.linspace(0.002, 0.998, 24)
+    shares = 0.5 - 0.498 * np.cos(np.linspace(0, np.pi, 24))
     expected = np.quantile(log_snr, shares, method="nearest")
     np.testing.assert_allclose(tail.log_snr, expected)
-    assert tail.size == np.ceil(count / 8)
+    assert tail.size == np.ceil(count / 4)
+
+
+def test_scores_that_rise_and_widen_with_snr_are_as_rare_at_both_ends() -> None:
+    """Median and spread of a score follow S/N to the ends of the sample, where it changes most."""
+    rng = np.random.default_rng(5)
+    log_snr = np.sort(rng.normal(2.5, 0.8, 20_000))
+    steep = np.exp(log_snr - 2.5)
+    calibrating, scores = rng.exponential(size=(2, 20_000)) * steep + steep
+
+    found = ConditionalTail.fit(log_snr, calibrating, 0.95)(log_snr, scores)
+    for end in (slice(100, 900), slice(-900, -100)):
+        np.testing.assert_allclose(np.mean(found[end] > -np.log(0.1)), 0.1, atol=0.035)
+
+
+def test_scores_that_are_all_equal_have_finite_tails() -> None:
+    log_snr, _ = sample(600, 2)
+    tail = ConditionalTail.fit(log_snr, np.zeros(600), 0.95)
+    assert np.isfinite(tail(log_snr, np.array([-1.0, 0.0, 1.0] * 200))).all()
 
 
 def test_what_is_beyond_the_trusted_part_does_not_matter() -> None:

@@ -208,10 +208,10 @@ def test_a_bundle_of_an_earlier_format_is_refused_with_the_remedy(
 ) -> None:
     old = tmp_path / "old"
     shutil.copytree(bundle, old)
-    manifest = json.loads((old / "manifest.json").read_text()) | {"format_version": 6}
+    manifest = json.loads((old / "manifest.json").read_text()) | {"format_version": 7}
     (old / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(
-        BundleError, match=r"format_version 6; this software reads 7: .* train again"
+        BundleError, match=r"format_version 7; this software reads 8: .* train again"
     ):
         calibrate_bundle(old, [own_sky], tmp_path / "new")
     assert not (tmp_path / "new").exists()
