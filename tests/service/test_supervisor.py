@@ -83,7 +83,9 @@ def test_a_port_in_use_is_named(bundle: Path, tmp_path: Path) -> None:
 def test_a_sigterm_while_the_model_is_tried_is_obeyed(bundle: Path, tmp_path: Path) -> None:
     with starting(tmp_path, port=free_port(), OUTCROP_MODEL=str(bundle)) as served:
         supervisor = psutil.Process(served.process.pid)
-        wait_for(lambda: bool(supervisor.children()))
+        # Until the child has become the trial, its parent cannot end it.
+        own = supervisor.cmdline()
+        wait_for(lambda: any(child.cmdline() != own for child in supervisor.children()))
         (trial,) = supervisor.children()
         assert served.stop() == 128 + signal.SIGTERM
         assert not trial.is_running()
