@@ -24,12 +24,13 @@ def test_nodes_and_windows_are_fixed_shares_of_the_sample(count: int) -> None:
     assert tail.size == np.ceil(count / 4)
 
 
-def test_scores_that_rise_and_widen_with_snr_are_as_rare_at_both_ends() -> None:
-    """Median and spread of a score follow S/N to the ends of the sample, where it changes most."""
+@pytest.mark.parametrize(("rise", "widen"), [(0.0, 1.0), (2.0, 0.0)])
+def test_scores_that_change_with_snr_are_as_rare_at_both_ends(rise: float, widen: float) -> None:
+    """Median and spread of a score follow S/N to the ends of the sample."""
     rng = np.random.default_rng(5)
     log_snr = np.sort(rng.normal(2.5, 0.8, 20_000))
-    steep = np.exp(log_snr - 2.5)
-    calibrating, scores = rng.exponential(size=(2, 20_000)) * steep + steep
+    noise = rng.exponential(size=(2, 20_000)) * np.exp(widen * log_snr)
+    calibrating, scores = noise + rise * log_snr
 
     found = ConditionalTail.fit(log_snr, calibrating, 0.95)(log_snr, scores)
     for end in (slice(100, 900), slice(-900, -100)):
