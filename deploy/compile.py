@@ -82,7 +82,7 @@ def _bundle() -> Any:
     many = np.linspace(1, 2, LEAST, dtype=np.float32)
     boxcar = np.stack([many] * 3, axis=1)
     classes = np.full(LEAST, "GALAXY")
-    inputs = PValueInputs(many, many, many, -many, boxcar, boxcar, many, many, classes)
+    inputs = PValueInputs(many, many, many, -many, boxcar, boxcar, many, many, many, classes)
     calibration = Calibration.fit(inputs)
 
     reference = Reference(
@@ -94,10 +94,11 @@ def _bundle() -> Any:
     )
     ones = np.ones((LEAST, _BINS), np.float32)
     scan = SegmentScan.fit(ones, ones, ones, np.full(LEAST, 0.1), many, RestGrid(bins=_BINS))
+    galaxies = GalaxyShapes(flat, flat[:, None], 1.0, np.ones((2, _BINS), np.float32))
     arrays = {
         "eigenspectra.npz": Eigenspectra(flat, flat[None, :]).to_arrays(),
         "density.npz": density.to_arrays(),
-        "galaxies.npz": GalaxyShapes(flat, flat[:, None], 1.0).to_arrays(),
+        "galaxies.npz": galaxies.to_arrays(),
         "training_targetids.npz": TrainingTargetids(np.arange(_REFERENCE)).to_arrays(),
         "calibration.npz": calibration.to_arrays(),
         "explanation.npz": reference.to_arrays() | scan.to_arrays(),

@@ -17,8 +17,8 @@ from .case import Case, Reconstructor
 from .competition import Candidates
 from .hypotheses.proposal import Proposal
 
-INLIER_NOF, INLIER_OFFSET, INLIER_DISTANCE = -1.0, 1.0, 1.0
-"""In place of those of a spectrum that no latent describes."""
+INLIER_NOF, INLIER_OFFSET, INLIER_SECOND, INLIER_DISTANCE = -1.0, 1.0, 9.0, 1.0
+"""In place of those of a spectrum that no latent describes. Those of bright inliers are larger."""
 _RARE = 10.0
 """How many times larger the p-value of a rare spectrum would be with an inlier's NOF and distance
 from galaxies."""
@@ -67,6 +67,7 @@ class Rescoring:
             raw.boxcar_significance[rows],
             raw.boxcar_power[rows],
             raw.camera_offset[rows],
+            raw.second_galaxy[rows],
             distance,
             np.array([*spectype, case.spectype]),
         )
@@ -93,6 +94,7 @@ class Rescoring:
         significance, power = boxcar_scores(flux, ivar, model)
         raw.boxcar_significance[k], raw.boxcar_power[k] = significance[0], power[0]
         raw.camera_offset[k] = INLIER_OFFSET
+        raw.second_galaxy[k] = INLIER_SECOND
         raw.galaxy_distance[k] = INLIER_DISTANCE
         raw.nof[k] = INLIER_NOF
 

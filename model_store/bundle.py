@@ -38,7 +38,7 @@ FILES = (
     "drift.npz",
     "canary.npz",
 )
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 """The version that is written and read."""
 
 
@@ -87,7 +87,7 @@ class FileEntry(_ManifestSection):
 class Manifest(_ManifestSection):
     """manifest.json: what scoring needs to know of a model, and its provenance."""
 
-    format_version: Literal[8] = FORMAT_VERSION
+    format_version: Literal[9] = FORMAT_VERSION
     name: str = Field(default="outcrop", pattern=r"^[a-z0-9][a-z0-9_-]*$")
     version: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     created: datetime

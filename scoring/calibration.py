@@ -34,7 +34,7 @@ SCORES = (
     *("wmse", "nof"),
     *(f"coherence_{width}" for width in WIDTHS),
     *(f"power_{width}" for width in WIDTHS),
-    *("offset", "galaxy_distance"),
+    *("offset", "second_galaxy", "galaxy_distance"),
 )
 _FOLDS = 5
 TRUSTED = 0.95
@@ -62,7 +62,7 @@ class PValueInputs:
     ----------
     snr, coverage, wmse, nof : (N,) float32
     boxcar_significance, boxcar_power : (N, W) float32
-    camera_offset, galaxy_distance : (N,) float32
+    camera_offset, second_galaxy, galaxy_distance : (N,) float32
         As in `scoring.raw_scorer.RawScores`.
     spectype : (N,) str
         redrock's class; empty where unknown.
@@ -75,6 +75,7 @@ class PValueInputs:
     boxcar_significance: NDArray[np.float32]
     boxcar_power: NDArray[np.float32]
     camera_offset: NDArray[np.float32]
+    second_galaxy: NDArray[np.float32]
     galaxy_distance: NDArray[np.float32]
     spectype: NDArray[np.str_]
 
@@ -108,7 +109,8 @@ class PValueInputs:
         distance = np.where(self.spectype == "GALAXY", self.galaxy_distance, 1.0)
         boxcars = self.boxcar_significance.T, self.boxcar_power.T
         nof = -self.nof.astype(np.float64)
-        scores = np.vstack([wmse, nof, *boxcars, self.camera_offset, distance])
+        residuals = self.camera_offset, self.second_galaxy
+        scores = np.vstack([wmse, nof, *boxcars, *residuals, distance])
         # In this order, so that each score is contiguous whatever the number of spectra.
         return np.ascontiguousarray(np.log(np.maximum(scores, np.finfo(np.float64).tiny)))
 

@@ -12,29 +12,36 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .residual import ANY_ORDER
+
+
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+def _square_beyond(difference: NDArray[np.float64], axes: NDArray[np.float64]) -> float:
+    """Return the square of what a difference (M,) has beyond orthonormal axes (K, M)."""
+    square = 0.0
+    for j in range(len(difference)):
+        square += difference[j] * difference[j]
+
+    # Squares of orthonormal parts add up.
+    for k in range(len(axes)):
+        axis = axes[k]
+        along = 0.0
+        for j in range(len(difference)):
+            along += difference[j] * axis[j]
+        square -= along * along
+    return square
+
 
 @njit(cache=True, nogil=True)
 def _distance(
     reconstruction: NDArray[np.float32],
-    mean: NDArray[np.float32],
-    axes: NDArray[np.float32],
+    mean: NDArray[np.float64],
+    axes: NDArray[np.float64],
     typical: float,
 ) -> NDArray[np.float32]:
-    rows, bins = reconstruction.shape
-    distance = np.empty(rows, np.float32)
-    along = np.empty(axes.shape[1])
-    for row in range(rows):
-        # The rest of what is left after the axes: squares of orthonormal parts add up.
-        along[:] = 0.0
-        square = 0.0
-        for j in range(bins):
-            difference = np.float64(reconstruction[row, j]) - np.float64(mean[j])
-            square += difference * difference
-            for k in range(len(along)):
-                along[k] += difference * axes[j, k]
-
-        for k in range(len(along)):
-            square -= along[k] * along[k]
+    distance = np.empty(len(reconstruction), np.float32)
+    for row in range(len(reconstruction)):
+        square = _square_beyond(reconstruction[row] - mean, axes)
         distance[row] = np.sqrt(max(square, 0.0)) / typical
     return distance
 
@@ -50,22 +57,33 @@ class GalaxyShapes:
         Orthonormal columns.
     typical : float
         Median distance of galaxies.
+    features : (2, P) float32
+        Lines and breaks of young and of old galaxies, without their continuum, as
+        `scoring.second_galaxy` takes them.
     """
 
     mean: NDArray[np.float32]
     axes: NDArray[np.float32]
     typical: float
+    features: NDArray[np.float32]
 
     def distance(self, reconstruction: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the distance (N,) float32 of reconstructions (N, M) from the axes.
 
         In units of the typical one; larger is more anomalous, galaxies have about 1.
         """
-        return _distance(reconstruction, self.mean, self.axes, self.typical)
+        mean, axes = self.mean.astype(np.float64), self.axes.T.astype(np.float64, order="C")
+        return _distance(reconstruction, mean, axes, self.typical)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays of galaxies.npz."""
-        return {"mean": self.mean, "axes": self.axes, "typical": np.array(self.typical)}
+        typical = np.array(self.typical)
+        return {
+            "mean": self.mean,
+            "axes": self.axes,
+            "typical": typical,
+            "features": self.features,
+        }
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> "GalaxyShapes":
@@ -74,4 +92,5 @@ class GalaxyShapes:
             arrays["mean"].astype(np.float32),
             np.ascontiguousarray(arrays["axes"], dtype=np.float32),
             float(arrays["typical"]),
+            np.ascontiguousarray(arrays["features"], dtype=np.float32),
         )

@@ -12,6 +12,7 @@ from .density import LocalOutlierFactor
 from .galaxy_shapes import GalaxyShapes
 from .network import OnnxVAE
 from .residual import boxcar_scores, camera_offset, weighted_mse
+from .second_galaxy import second_galaxy
 from .stage_timer import StageTimer
 
 
@@ -35,6 +36,8 @@ class RawScores:
         For each width; larger is more anomalous, noise alone gives 1.
     camera_offset : (N,) float32
         Larger is more anomalous, noise alone gives about 1.
+    second_galaxy : (N,) float32
+        Larger is more anomalous, noise alone gives about 9.
     galaxy_distance : (N,) float32
         Of the reconstruction from those of galaxies; these have about 1.
     """
@@ -46,12 +49,14 @@ class RawScores:
     boxcar_significance: NDArray[np.float32]
     boxcar_power: NDArray[np.float32]
     camera_offset: NDArray[np.float32]
+    second_galaxy: NDArray[np.float32]
     galaxy_distance: NDArray[np.float32]
 
     @property
     def finite(self) -> NDArray[np.bool_]:
         """(N,) bool: the rows whose latent and scores all are finite."""
-        scores = self.wmse, self.nof, self.camera_offset, self.galaxy_distance
+        residuals = self.wmse, self.camera_offset, self.second_galaxy
+        scores = *residuals, self.nof, self.galaxy_distance
         boxcars = self.boxcar_significance, self.boxcar_power
         columns = self.latent, *boxcars, np.stack(scores, axis=1)
         return np.all(np.isfinite(np.hstack(columns)), axis=1)
@@ -69,7 +74,8 @@ class RawScorer:
     density : LocalOutlierFactor, optional
         None while a model is fitted and its density is not known yet: nof is then NaN.
     galaxies : GalaxyShapes, optional
-        None while they are not known yet: galaxy_distance is then NaN.
+        None while they are not known yet: camera_offset, second_galaxy and galaxy_distance are
+        then NaN.
     """
 
     vae: OnnxVAE
@@ -104,12 +110,16 @@ class RawScorer:
 
         wmse = weighted_mse(flux, ivar, reconstruction)
         boxcars = boxcar_scores(flux, ivar, reconstruction)
-        offset = camera_offset(flux, ivar, reconstruction, z, self.wave)
         unknown = np.full(len(flux), np.nan, np.float32)
-        distance = unknown if self.galaxies is None else self.galaxies.distance(reconstruction)
+        offset = second = distance = unknown
+        if self.galaxies is not None:
+            axes, features = self.galaxies.axes, self.galaxies.features
+            offset = camera_offset(flux, ivar, reconstruction, z, self.wave, axes)
+            second = second_galaxy(flux, ivar, reconstruction, z, self.wave, features)
+            distance = self.galaxies.distance(reconstruction)
         timer.lap("residual")
 
         nof = unknown if self.density is None else self.density.nof(latent)
         timer.lap("neighbours")
 
-        return RawScores(latent, reconstruction, wmse, nof, *boxcars, offset, distance)
+        return RawScores(latent, reconstruction, wmse, nof, *boxcars, offset, second, distance)

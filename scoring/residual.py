@@ -19,11 +19,16 @@ large parts of a camera."""
 
 # A camera's flux is uncertain by about this much even where the noise is small.
 _OFFSET_ERROR = 0.01
+# Share of a template's square beyond the axes. With less, the networks reproduce the offset.
+_LEAST_LEFT = 1e-4
 
 _LARGEST = float(np.finfo(np.float32).max)
 
+ANY_ORDER = {"reassoc", "contract", "nsz"}
+"""For numba: sums may be taken in any order, so that several terms are added at once."""
 
-@njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def weighted_mse(
     flux: NDArray[np.float32], ivar: NDArray[np.float32], reconstruction: NDArray[np.float32]
 ) -> NDArray[np.float32]:
@@ -56,11 +61,15 @@ def _boxcar_scores(
     residual = np.zeros(bins + 1)
     good = np.zeros(bins + 1)
     for row in range(rows):
-        # Cumulative sums: those of a window are the difference of two of them.
         for j in range(bins):
             difference = np.float64(flux[row, j]) - np.float64(reconstruction[row, j])
-            residual[j + 1] = residual[j] + difference * np.sqrt(np.float64(ivar[row, j]))
-            good[j + 1] = good[j] + (ivar[row, j] > 0.0)
+            residual[j + 1] = difference * np.sqrt(np.float64(ivar[row, j]))
+            good[j + 1] = ivar[row, j] > 0.0
+
+        # Cumulative sums: those of a window are the difference of two of them.
+        for j in range(bins):
+            residual[j + 1] += residual[j]
+            good[j + 1] += good[j]
 
         for i in range(len(widths)):
             width = min(widths[i], bins)
@@ -93,7 +102,22 @@ def _squares(
         if good_after[j] > good_before[j]:
             total += squares[j]
             count += 1
-    return squares.max(), total / max(count, 1)
+    return _largest(squares), total / max(count, 1)
+
+
+@njit(cache=True, nogil=True)
+def _largest(squares: NDArray[np.float64]) -> float:
+    """Return the largest; four at a time, because each comparison waits for the one before."""
+    a = b = c = d = 0.0
+    fours = len(squares) // 4 * 4
+    for j in range(0, fours, 4):
+        a = max(a, squares[j])
+        b = max(b, squares[j + 1])
+        c = max(c, squares[j + 2])
+        d = max(d, squares[j + 3])
+    for j in range(fours, len(squares)):
+        a = max(a, squares[j])
+    return max(max(a, b), max(c, d))
 
 
 def boxcar_scores(
@@ -118,6 +142,34 @@ def boxcar_scores(
     return _boxcar_scores(flux, ivar, reconstruction, WIDTHS)
 
 
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, error_model="numpy")
+def _beyond_axes(
+    template: NDArray[np.float32], axes: NDArray[np.float32], first: int, end: int
+) -> float:
+    """Take off a template (M,), which is 0 outside first:end, its parts along axes (K, M).
+
+    Returns the share of its square that is left.
+    """
+    whole, taken = 0.0, 0.0
+    for j in range(first, end):
+        whole += np.float64(template[j] * template[j])
+
+    along = np.empty(len(axes), np.float32)
+    for k in range(len(axes)):
+        axis, inside = axes[k, first:end], template[first:end]
+        product = np.float32(0)
+        for j in range(len(inside)):
+            product += axis[j] * inside[j]
+        along[k] = product
+        taken += np.float64(product * product)
+
+    for k in range(len(axes)):
+        axis, part = axes[k], along[k]
+        for j in range(len(template)):
+            template[j] -= part * axis[j]
+    return 1.0 - taken / whole if whole > 0 else 0.0
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _camera_offset(
     flux: NDArray[np.float32],
@@ -125,11 +177,13 @@ def _camera_offset(
     reconstruction: NDArray[np.float32],
     z: NDArray[np.float64],
     wave: NDArray[np.float64],
+    axes: NDArray[np.float32],
     joins: tuple[float, float],
     error: float,
 ) -> NDArray[np.float32]:
     rows, bins = flux.shape
     largest = np.zeros(rows, np.float32)
+    template = np.empty(bins, np.float32)
     for row in range(rows):
         first = 0
         for camera in range(3):
@@ -137,19 +191,33 @@ def _camera_offset(
             end = bins
             if camera < 2:
                 end = np.searchsorted(wave, joins[camera] / (1.0 + z[row]))
-
-            product = 0.0
-            square = 0.0
-            for j in range(first, end):
-                model = np.float64(reconstruction[row, j])
-                product += ivar[row, j] * (flux[row, j] - model) * model
-                square += ivar[row, j] * model * model
+            template[:] = 0
+            template[first:end] = reconstruction[row, first:end]
+            left = _beyond_axes(template, axes, first, end)
             first = end
 
-            if square > 0.0:
+            product, square = _products(flux[row], ivar[row], reconstruction[row], template)
+            if left > _LEAST_LEFT and square > 0.0:
                 offset = abs(product / square) / np.sqrt(1.0 / square + error * error)
                 largest[row] = min(max(largest[row], offset), _LARGEST)
     return largest
+
+
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, error_model="numpy")
+def _products(
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
+    reconstruction: NDArray[np.float32],
+    template: NDArray[np.float32],
+) -> tuple[float, float]:
+    """Return the weighted products of a template with the residual and with itself."""
+    product = 0.0
+    square = 0.0
+    for j in range(len(flux)):
+        weighted = np.float64(ivar[j] * template[j])
+        product += weighted * (flux[j] - reconstruction[j])
+        square += weighted * template[j]
+    return product, square
 
 
 def camera_offset(
@@ -158,8 +226,12 @@ def camera_offset(
     reconstruction: NDArray[np.float32],
     z: NDArray[np.float64],
     wave: NDArray[np.float64],
+    axes: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Return the significance of the largest offset of a camera from the reconstruction.
+
+    The networks reproduce a part of an offset: what is like a galaxy of another colour. Only the
+    rest, beyond the axes of galaxies, can be seen in the residual, and is fitted to it.
 
     Parameters
     ----------
@@ -168,11 +240,14 @@ def camera_offset(
     z : (N,) float64
     wave : (M,) float64
         Centres of the rest-frame bins, Å.
+    axes : (M, K) float32
+        Orthonormal columns, as in `scoring.galaxy_shapes.GalaxyShapes`.
 
     Returns
     -------
     (N,) float32
-        |a| / √(σ_a² + 0.01²) of the factor 1 + a that fits the reconstruction to the flux in a
-        camera, the largest of the three; larger is more anomalous.
+        |a| / √(σ_a² + 0.01²) of the factor 1 + a of a camera, the largest of the three; larger is
+        more anomalous. Noise alone gives about 1.
     """
-    return _camera_offset(flux, ivar, reconstruction, z, wave, MIDDLES, _OFFSET_ERROR)
+    along = np.ascontiguousarray(axes.T)
+    return _camera_offset(flux, ivar, reconstruction, z, wave, along, MIDDLES, _OFFSET_ERROR)

@@ -191,6 +191,7 @@ class Scorer:
             scattered(raw.boxcar_significance),
             scattered(raw.boxcar_power),
             scattered(raw.camera_offset),
+            scattered(raw.second_galaxy),
             scattered(raw.galaxy_distance),
             np.full(len(rest), "") if spectra.spectype is None else spectra.spectype,
         ).rows(counted)

@@ -160,7 +160,7 @@ def test_a_pickle_is_never_executed(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda m: m.update(format_version=7), "format_version 7; this software reads 8"),
+        (lambda m: m.update(format_version=7), "format_version 7; this software reads 9"),
         (lambda m: m.pop("format_version"), "format_version None"),
         (lambda m: m.update(p_level=2), "p_level"),
         (lambda m: m.update(finest_p=0), "finest_p"),

@@ -26,12 +26,12 @@ def inliers(count: int, seed: int) -> PValueInputs:
     # The distance of other classes from galaxies says nothing, however large it is.
     power, distance = 1 + 0.1 * boxcar, rng.lognormal(0, 0.3, count)
     distance[spectype != "GALAXY"] *= 20
-    boxcars, offset = (boxcar, power), rng.rayleigh(size=count)
-    columns = (snr, coverage, misfit * coverage, nof, *boxcars, offset, distance)
-    snr, coverage, wmse, nof, boxcar, power, offset, distance = (
+    others = rng.rayleigh(size=count), 9 * rng.lognormal(0, 0.25, count), distance
+    columns = (snr, coverage, misfit * coverage, nof, boxcar, power, *others)
+    snr, coverage, wmse, nof, boxcar, power, offset, second, distance = (
         x.astype(np.float32) for x in columns
     )
-    return PValueInputs(snr, coverage, wmse, nof, boxcar, power, offset, distance, spectype)
+    return PValueInputs(snr, coverage, wmse, nof, boxcar, power, offset, second, distance, spectype)
 
 
 def anomalies(count: int, seed: int) -> PValueInputs:
@@ -133,7 +133,8 @@ def one(count: int, **values: float) -> PValueInputs:
     snr, coverage, wmse, nof = (np.full(count, v, np.float32) for v in default.values())
     boxcar, one = np.full((count, 3), 3.5, np.float32), np.ones(count, np.float32)
     power, spectype = np.full((count, 3), 1.35, np.float32), np.full(count, "GALAXY")
-    return PValueInputs(snr, coverage, wmse, nof, boxcar, power, one, one, spectype)
+    second = np.full(count, 9, np.float32)
+    return PValueInputs(snr, coverage, wmse, nof, boxcar, power, one, second, one, spectype)
 
 
 def test_only_a_galaxy_is_anomalous_because_it_is_unlike_galaxies(
@@ -163,6 +164,7 @@ def test_p_falls_strictly_with_every_score_and_never_reaches_zero(
         replace(same, nof=-rising),
         replace(same, boxcar_significance=longer),
         replace(same, boxcar_power=stronger),
+        replace(same, second_galaxy=10 * rising),
         replace(same, galaxy_distance=rising),
     ):
         found = calibration.p_values(changed)
@@ -243,7 +245,8 @@ def test_anomalies_in_the_calibration_sample_do_not_hide_others(
     contaminated = Calibration.fit(mixed)
     flagged = p_value(contaminated, anomalies(2000, 8)) < 0.01
     clean = p_value(calibration, anomalies(2000, 8)) < 0.01
-    assert flagged.mean() > 0.85 * clean.mean() > 0.6
+    # Most scores say nothing of these anomalies.
+    assert flagged.mean() > 0.8 * clean.mean() > 0.6
     assert (p_value(contaminated, inliers(20000, 3)) < 0.01).mean() > 0.005
 
 

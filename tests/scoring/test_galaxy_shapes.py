@@ -11,7 +11,8 @@ def shapes() -> GalaxyShapes:
     rng = np.random.default_rng(1)
     axes, _ = np.linalg.qr(rng.normal(size=(200, 5)))
     mean = rng.normal(size=200).astype(np.float32)
-    return GalaxyShapes(mean, axes.astype(np.float32), 0.2)
+    features = rng.normal(size=(2, 32)).astype(np.float32)
+    return GalaxyShapes(mean, axes.astype(np.float32), 0.2, features)
 
 
 def test_the_distance_is_that_from_the_nearest_point_of_the_axes(shapes: GalaxyShapes) -> None:
@@ -42,3 +43,4 @@ def test_a_bundle_keeps_them(shapes: GalaxyShapes) -> None:
     again = GalaxyShapes.from_arrays(shapes.to_arrays())
     points = np.random.default_rng(5).normal(size=(9, 200)).astype(np.float32)
     np.testing.assert_array_equal(again.distance(points), shapes.distance(points))
+    np.testing.assert_array_equal(again.features, shapes.features)

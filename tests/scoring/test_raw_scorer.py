@@ -8,6 +8,7 @@ from scoring.preprocess import Prepared
 from scoring.raw_scorer import RawScorer
 from scoring.residual import boxcar_scores, camera_offset, weighted_mse
 from scoring.scorer import MIN_COVERAGE, Scorer
+from scoring.second_galaxy import second_galaxy
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,11 @@ def test_each_score_is_that_of_its_part(scorer: Scorer, prepared: Prepared) -> N
     significance, power = boxcar_scores(prepared.flux, prepared.ivar, decoded)
     np.testing.assert_array_equal(raw.boxcar_significance, significance)
     np.testing.assert_array_equal(raw.boxcar_power, power)
-    np.testing.assert_array_equal(
-        raw.camera_offset,
-        camera_offset(prepared.flux, prepared.ivar, decoded, z, scorer.model.wave),
-    )
+    residual = (prepared.flux, prepared.ivar, decoded, z, scorer.model.wave)
+    offset = camera_offset(*residual, scorer.galaxies.axes)
+    np.testing.assert_array_equal(raw.camera_offset, offset)
+    second = second_galaxy(*residual, scorer.galaxies.features)
+    np.testing.assert_array_equal(raw.second_galaxy, second)
 
 
 def test_what_is_not_known_yet_gives_nan_and_nothing_else_changes(
@@ -42,7 +44,8 @@ def test_what_is_not_known_yet_gives_nan_and_nothing_else_changes(
     whole = scorer.raw_scorer.score(prepared.flux, prepared.ivar, z)
     raw = RawScorer(scorer.vae, wave, None, None).score(prepared.flux, prepared.ivar, z)
     assert np.isnan(raw.nof).all()
-    assert np.isnan(raw.galaxy_distance).all()
+    for unknown in (raw.camera_offset, raw.second_galaxy, raw.galaxy_distance):
+        assert np.isnan(unknown).all()
     np.testing.assert_array_equal(raw.wmse, whole.wmse)
 
 

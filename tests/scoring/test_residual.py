@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from outcrop.spectra import MIDDLES
 from scoring.residual import WIDTHS, boxcar_scores, camera_offset, weighted_mse
 
 
@@ -110,7 +111,7 @@ def test_camera_offset_is_that_of_the_camera_that_is_off() -> None:
     observed = wave * (1 + z[:, None])
     flux[1, (observed[1] >= 5780) & (observed[1] < 7570)] *= 1.08
     flux[2, observed[2] < 5780] *= 0.9
-    none, red, blue = camera_offset(flux, ivar, model, z, wave)
+    none, red, blue = camera_offset(flux, ivar, model, z, wave, np.zeros((1000, 1), np.float32))
 
     def expected(offset: float, bins: int) -> float:
         return offset / np.sqrt(1 / (bins * 1e6 / 1000) + 0.01**2)
@@ -126,4 +127,41 @@ def test_a_camera_without_a_good_bin_has_no_offset() -> None:
     wave = np.linspace(3602, 7554, 50)
     flux = np.ones((1, 50), np.float32)
     ivar = np.zeros((1, 50), np.float32)
-    assert camera_offset(flux, ivar, 2 * flux, np.zeros(1), wave)[0] == 0
+    axes = np.zeros((50, 1), np.float32)
+    assert camera_offset(flux, ivar, 2 * flux, np.zeros(1), wave, axes)[0] == 0
+
+
+def test_camera_offset_is_that_of_what_axes_do_not_reproduce() -> None:
+    rng = np.random.default_rng(5)
+    wave = np.linspace(3602, 7554, 1000)
+    axes = np.linalg.qr(rng.normal(size=(1000, 3)).cumsum(axis=0))[0].astype(np.float32)
+    model = rng.uniform(0.5, 1.5, (20, 1000)).astype(np.float32)
+    ivar = rng.uniform(0, 400, (20, 1000)).astype(np.float32)
+    z = rng.uniform(0, 0.3, 20)
+    flux = (model + rng.normal(size=(20, 1000)) * 0.1).astype(np.float32)
+
+    expected = np.zeros((20, 3))
+    for row in range(20):
+        camera = np.digitize(wave * (1 + z[row]), MIDDLES)
+        for k in range(3):
+            template = np.where(camera == k, model[row].astype(np.float64), 0)
+            template -= axes @ (axes.T.astype(np.float64) @ template)
+            square = np.sum(ivar[row] * template**2)
+            offset = np.sum(ivar[row] * template * (flux[row] - model[row])) / square
+            expected[row, k] = abs(offset) / np.sqrt(1 / square + 0.01**2)
+    found = camera_offset(flux, ivar, model, z, wave, axes)
+    np.testing.assert_allclose(found, expected.max(axis=1), rtol=1e-4)
+
+
+def test_an_offset_that_axes_reproduce_is_none() -> None:
+    wave = np.linspace(3602, 7554, 1000)
+    model = np.full((1, 1000), 1000**-0.5, np.float32)
+    blue = np.where(wave < MIDDLES[0], model[0], 0)
+    others = np.where((wave >= MIDDLES[0]) & (wave < MIDDLES[1]), model[0], 0)
+    axes = np.stack([blue / np.linalg.norm(blue), others / np.linalg.norm(others)], axis=1)
+    noise = np.random.default_rng(6).normal(size=(1, 1000)) * 1e-3
+    flux = (model * np.where(wave < MIDDLES[0], 1.1, 1) + noise).astype(np.float32)
+    ivar = np.full((1, 1000), 1e6, np.float32)
+    assert camera_offset(flux, ivar, model, np.zeros(1), wave, axes.astype(np.float32))[0] < 3
+    none = np.zeros((1000, 1), np.float32)
+    assert camera_offset(flux, ivar, model, np.zeros(1), wave, none)[0] > 8

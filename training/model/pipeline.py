@@ -142,7 +142,7 @@ def fit_sample(sample: RestSample, output: str | Path, config: Config) -> Path:
 
     networks = fit_networks(sample, parts, config, work)
     density, training, members = fit_density(networks, sample, parts, config)
-    galaxies = fit_galaxy_shapes(networks.vae, training)
+    galaxies = fit_galaxy_shapes(networks.vae, training, config.grid.wave)
     give_back()
     edges = decile_edges(training.latent)
     calibrated, held_out = calibrate(networks, density, galaxies, edges, sample, parts, config)

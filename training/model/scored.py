@@ -25,7 +25,7 @@ class Scored:
     latent : (n, L) float32
     nof, wmse : (n,) float32
     boxcar_significance, boxcar_power : (n, 3) float32
-    camera_offset, galaxy_distance : (n,) float32
+    camera_offset, second_galaxy, galaxy_distance : (n,) float32
     """
 
     index: NDArray[np.intp]
@@ -36,6 +36,7 @@ class Scored:
     boxcar_significance: NDArray[np.float32]
     boxcar_power: NDArray[np.float32]
     camera_offset: NDArray[np.float32]
+    second_galaxy: NDArray[np.float32]
     galaxy_distance: NDArray[np.float32]
 
     def inputs(self) -> PValueInputs:
@@ -48,6 +49,7 @@ class Scored:
             self.boxcar_significance,
             self.boxcar_power,
             self.camera_offset,
+            self.second_galaxy,
             self.galaxy_distance,
             self.rows["spectype"],
         )
@@ -75,7 +77,8 @@ def score_rows(
     Parameters
     ----------
     scorer : RawScorer
-        Without a density, nof is NaN; without galaxies, galaxy_distance.
+        Without a density, nof is NaN; without galaxies, camera_offset, second_galaxy and
+        galaxy_distance are.
     prepared : (flux, ivar)
         (N, M) float32 each, as the encoder takes them; may be memory-mapped.
     rows : (N,) structured
@@ -89,7 +92,8 @@ def score_rows(
         raw = scorer.score(flux[block], ivar[block], rows["z"][block])
         # Not the reconstructions, which would fill the memory.
         boxcars = raw.boxcar_significance, raw.boxcar_power
-        columns = raw.latent, raw.nof, raw.wmse, *boxcars, raw.camera_offset, raw.galaxy_distance
+        others = raw.camera_offset, raw.second_galaxy, raw.galaxy_distance
+        columns = raw.latent, raw.nof, raw.wmse, *boxcars, *others
         found.append(columns)
 
     return Scored(index, rows[index], *map(np.concatenate, zip(*found, strict=True)))

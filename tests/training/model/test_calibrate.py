@@ -211,7 +211,7 @@ def test_a_bundle_of_an_earlier_format_is_refused_with_the_remedy(
     manifest = json.loads((old / "manifest.json").read_text()) | {"format_version": 7}
     (old / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(
-        BundleError, match=r"format_version 7; this software reads 8: .* train again"
+        BundleError, match=r"format_version 7; this software reads 9: .* train again"
     ):
         calibrate_bundle(old, [own_sky], tmp_path / "new")
     assert not (tmp_path / "new").exists()

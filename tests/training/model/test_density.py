@@ -65,7 +65,7 @@ def test_the_worst_reconstructed_at_like_snr_are_left_out() -> None:
     # Misfit grows with S/N: the worst of the faint are better than any of the bright.
     wmse = (rows["snr"] + np.tile(np.arange(1000) / 1000, 4)).astype(np.float32)
     none = np.zeros((4000, 0), np.float32)
-    scored = Scored(np.arange(4000), rows, none, wmse, wmse, none, none, wmse, wmse)
+    scored = Scored(np.arange(4000), rows, none, wmse, wmse, none, none, wmse, wmse, wmse)
     kept = well_reconstructed(scored, 0.01)
     np.testing.assert_array_equal(np.flatnonzero(~kept) % 1000, np.tile(np.arange(990, 1000), 4))
     assert well_reconstructed(scored, 0.0).all()

@@ -38,6 +38,7 @@ def scored(spectype: list[str], wmse: list[float], snr: list[float]) -> Scored:
         boxcar_significance=np.zeros((count, 3), np.float32),
         boxcar_power=np.ones((count, 3), np.float32),
         camera_offset=np.zeros(count, np.float32),
+        second_galaxy=np.full(count, 9, np.float32),
         galaxy_distance=np.ones(count, np.float32),
     )
 
