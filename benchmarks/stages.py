@@ -14,7 +14,7 @@ _TITLES = {
     "infill": "infill, normalise",
     "encode": "encode",
     "decode": "decode",
-    "residual": "wmse, boxcar significance",
+    "residual": "scores of the residual",
     "neighbours": "neighbours, nof",
     "calibrate": "calibrate, status",
 }
