@@ -101,10 +101,10 @@ def test_a_screen_reader_is_not_told_every_step(looking: Looking) -> None:
 
 
 def test_a_change_of_theme_draws_the_spectrum_anew(looking: Looking) -> None:
-    before = looking.page.locator("#flux-plot canvas").screenshot()
+    canvas = looking.page.locator("#flux-plot canvas")
+    before = looking.picture(canvas)
     looking.page.emulate_media(color_scheme="dark")
-    looking.page.wait_for_timeout(300)
-    assert looking.page.locator("#flux-plot canvas").screenshot() != before
+    looking.expect_redrawn(canvas, before)
 
 
 def test_nothing_is_fetched_from_elsewhere(looking: Looking) -> None:

@@ -124,8 +124,6 @@ class ReviewProcess:
 def server(
     made: Path, exposures: list[int], bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ReviewProcess]:
-    if not PACKAGES.is_dir():
-        pytest.skip(f"{PACKAGES} is absent; run make review-packages")
     server = ReviewProcess(made, bundle, tmp_path_factory.mktemp("labels") / "labels.sqlite")
     yield server
     server.kill()
@@ -146,6 +144,8 @@ def browser() -> Iterator[Browser]:
     path = find_chromium()
     if path is None:
         pytest.skip("there is no Chromium; apt-get install chromium-headless-shell")
+    if not PACKAGES.is_dir():
+        pytest.skip(f"{PACKAGES} is absent; run make review-packages")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
         yield browser

@@ -40,11 +40,28 @@ def test_a_scanner_logs_in_labels_and_logs_out(page: Page, guarded: str) -> None
     expect(page.locator("#night")).to_contain_text("scanner XYZ")
 
     looking.press("4")
-    page.wait_for_function("document.querySelector('#progress').innerText.includes('1 labelled')")
+    looking.expect_labels_sent()
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url(re.compile("/login$"))
     page.goto(guarded)
     assert page.url == f"{guarded}/login"
+
+
+def test_who_logs_out_stays_until_all_labels_are_sent(page: Page, guarded: str) -> None:
+    page.goto(guarded)
+    log_in(page, TOKEN)
+    looking = Looking(page, guarded)
+    looking.wait()
+    first = looking.row
+    looking.answer("/api/labels", lambda route: route.abort())
+    looking.press("4")
+    page.get_by_role("button", name="Log out").click()
+    looking.expect_notice("Some labels wait to be sent")
+
+    looking.mend()
+    assert looking.stored()[first]["interest"] == 4
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url(re.compile("/login$"))
 
 
 def test_whoever_guesses_waits(page: Page, guarded: str) -> None:

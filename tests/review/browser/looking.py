@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 WAIT: Final = 15.0
 """Seconds that the page may take; two cores may be busy."""
@@ -106,6 +106,17 @@ class Looking:
     def expect_notice(self, text: str) -> None:
         """Wait for a message that contains a text."""
         expect(self.page.locator("#notice")).to_contain_text(text)
+
+    def picture(self, canvas: Locator) -> str:
+        """Return what is drawn on a canvas; its background is not."""
+        return canvas.evaluate("canvas => canvas.toDataURL()")
+
+    def expect_redrawn(self, canvas: Locator, before: str) -> None:
+        """Wait until another picture is drawn on a canvas."""
+        end = time.monotonic() + WAIT
+        while self.picture(canvas) == before:
+            assert time.monotonic() < end, f"not drawn anew within {WAIT} s"
+            self.page.wait_for_timeout(20)
 
     def expect_drawn(self, row: int) -> None:
         """Wait until a row is looked at and drawn."""

@@ -132,10 +132,9 @@ def test_e_shows_the_exposures_over_the_shown_wavelengths(looking: Looking) -> N
     looking.press("e")
     expect(drawn).to_have_count(2)
     expect(panel.locator("figcaption").first).to_contain_text("Exposure")
-    whole = drawn.first.screenshot()
+    whole = looking.picture(drawn.first)
     looking.press("+", "+")
-    looking.page.wait_for_timeout(300)
-    assert drawn.first.screenshot() != whole
+    looking.expect_redrawn(drawn.first, whole)
 
     looking.open(f"?row={looking.rows[-1]}")
     looking.press("e")
@@ -201,7 +200,8 @@ def test_a_coadd_that_moved_is_said_and_no_other_spectrum_is_in_its_place(
     looking: Looking,
 ) -> None:
     first, second, third = looking.rows[:3]
-    drawn = looking.page.locator("#flux-plot canvas").screenshot()
+    canvas = looking.page.locator("#flux-plot canvas")
+    drawn = looking.picture(canvas)
     moved = {"error": "coadd-0.fits is not there any more", "request_id": "1"}
     looking.open(f"?row={first}")
     looking.answer(f"/api/spectrum/{second}", lambda route: route.fulfill(status=409, json=moved))
@@ -215,7 +215,7 @@ def test_a_coadd_that_moved_is_said_and_no_other_spectrum_is_in_its_place(
     expect(looking.page.locator("#title")).to_contain_text(targetid)
     expect(looking.page.locator("#segments tr")).to_have_count(0)
     expect(looking.page.locator("#sentence")).to_have_text("")
-    assert looking.page.locator("#flux-plot canvas").screenshot() != drawn
+    looking.expect_redrawn(canvas, drawn)
     z = looking.state("state.shownZ")
     looking.press("a", "ArrowRight", "t")
     assert looking.state("state.shownZ") == z
