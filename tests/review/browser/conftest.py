@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from review.app import PACKAGES
 from tests.conftest import ROOT
@@ -23,7 +23,7 @@ from tests.review.browser.looking import Looking
 from tests.service.conftest import free_port
 
 ACTION = 15_000
-"""Milliseconds that an action may take; two cores may be busy."""
+"""Milliseconds that an action and what is expected of it may take; two cores may be busy."""
 START = 60
 """Seconds within which the review answers."""
 # Violations of the policy are kept where the page cannot lose them.
@@ -146,6 +146,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("there is no Chromium; apt-get install chromium-headless-shell")
     if not PACKAGES.is_dir():
         pytest.skip(f"{PACKAGES} is absent; run make review-packages")
+    expect.set_options(timeout=ACTION)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
         yield browser
