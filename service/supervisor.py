@@ -16,6 +16,7 @@ from typing import Any
 import click
 from bentoml._internal.utils import circus
 from bentoml.exceptions import BentoMLException
+from circus.process import Process
 from circus.watcher import Watcher
 from tornado.ioloop import IOLoop
 
@@ -66,6 +67,7 @@ class Supervisor(circus.Arbiter):
         options["pubsub_endpoint"] = "inproc://events"
         options["check_delay"] = _CHECK_SECONDS
         super().__init__(watchers, **options)
+        self._workers: dict[int, Process] = {}
         for watcher in watchers:
             watcher.graceful_timeout = Settings.read().deadline_seconds + _MARGIN_SECONDS
             watcher.hooks["after_reap"] = self._reaped
@@ -98,6 +100,7 @@ class Supervisor(circus.Arbiter):
         try:
             super().start(cb)
         except RuntimeError as error:
+            self._wait_for_forgotten()
             raise BentoMLException(
                 "the service ends, because its worker has ended, and BENTOML_CONTAINERIZED leaves "
                 "the restart to the container's engine"
@@ -119,6 +122,11 @@ class Supervisor(circus.Arbiter):
     def reap_processes(self) -> None:
         """Reap the workers that have ended, and log how."""
         watchers = {pid: watcher for watcher in self.watchers for pid in watcher.processes}
+        # circus forgets a worker that ends while it counts them. Python reaps what nothing refers
+        # to when it starts the next, and how it ended would be lost.
+        for watcher in self.watchers:
+            self._workers.update(watcher.processes)
+
         with suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -127,13 +135,19 @@ class Supervisor(circus.Arbiter):
                 if pid in watchers:
                     watchers[pid].reap_process(pid, status)
                 else:
-                    # circus forgets a worker that ends while it counts them.
                     self._log_end(pid, os.waitstatus_to_exitcode(status))
+
+    def _wait_for_forgotten(self) -> None:
+        for pid in tuple(self._workers):
+            with suppress(ChildProcessError):
+                _, status = os.waitpid(pid, 0)
+                self._log_end(pid, os.waitstatus_to_exitcode(status))
 
     def _reaped(self, process_pid: int, exit_code: int | None, **_: object) -> None:
         self._log_end(process_pid, exit_code)
 
     def _log_end(self, pid: int, exit_code: int | None) -> None:
+        self._workers.pop(pid, None)
         # uvicorn finishes its requests after SIGTERM, and then dies of it.
         if self._stopping and exit_code in (0, -signal.SIGTERM):
             return

@@ -1,7 +1,11 @@
 """The process of `bentoml serve` has one port, restarts its worker, and ends when it is asked."""
 
+import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,10 +13,43 @@ import psutil
 import pytest
 
 from service.supervisor import signal_name
+from tests.conftest import ROOT
 from tests.service.conftest import ServedProcess, free_port, serving, starting
 from tests.service.helpers import wait_for
 
 pytestmark = pytest.mark.long
+
+# A worker whose first thread has ended is a zombie that cannot be reaped yet. Here it ends between
+# circus's count of the workers and the start of the next.
+_FORGOTTEN = """
+import os, signal, sys
+from circus.watcher import Watcher
+from service.monitoring import logs
+from service.supervisor import Supervisor
+
+def end(**_):
+    while spawned:
+        pid = spawned.pop()
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return True
+
+def keep(pid, **_):
+    spawned.append(pid)
+    return True
+
+logs.configure("INFO")
+spawned = []
+watcher = Watcher("worker", sys.executable, args=["-c", sys.argv[1]], copy_env=True)
+supervisor = Supervisor([watcher])
+watcher.hooks |= {"before_spawn": end, "after_spawn": keep}
+supervisor.start()
+"""
+_END_OF_FIRST_THREAD = """
+import ctypes, platform, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
+"""
 
 
 def test_it_listens_on_the_port_of_http_and_on_nothing_else(served: ServedProcess) -> None:
@@ -43,6 +80,23 @@ def test_a_worker_that_dies_is_logged_with_its_signal_and_replaced(
             assert (line["pid"], line["signal"]) == (worker.pid, number.name)
             served.wait_until_ready()
         assert served.stop() == 0
+
+
+@pytest.mark.timeout(60)
+def test_the_end_of_a_worker_is_logged_though_circus_has_forgotten_it() -> None:
+    command = [sys.executable, "-c", _FORGOTTEN, _END_OF_FIRST_THREAD]
+    variables = os.environ | {"OUTCROP_MODEL": "none"}
+    supervisor = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE)
+    assert supervisor.stdout is not None
+    try:
+        line = json.loads(supervisor.stdout.readline())
+        assert (line["message"], line["signal"]) == ("the worker died", "SIGKILL")
+    finally:
+        processes = psutil.Process(supervisor.pid).children()
+        supervisor.kill()
+        for worker in processes:
+            worker.kill()
+        supervisor.communicate()
 
 
 def test_a_worker_that_cannot_start_is_logged_each_time_with_the_reason(
