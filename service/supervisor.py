@@ -138,6 +138,7 @@ class Supervisor(circus.Arbiter):
                     self._log_end(pid, os.waitstatus_to_exitcode(status))
 
     def _wait_for_forgotten(self) -> None:
+        # circus may end while threads of the worker still do.
         for pid in tuple(self._workers):
             with suppress(ChildProcessError):
                 _, status = os.waitpid(pid, 0)

@@ -92,10 +92,11 @@ def test_the_end_of_a_worker_is_logged_though_circus_has_forgotten_it() -> None:
         line = json.loads(supervisor.stdout.readline())
         assert (line["message"], line["signal"]) == ("the worker died", "SIGKILL")
     finally:
-        processes = psutil.Process(supervisor.pid).children()
-        supervisor.kill()
-        for worker in processes:
+        # It must neither start nor reap a worker meanwhile.
+        supervisor.send_signal(signal.SIGSTOP)
+        for worker in psutil.Process(supervisor.pid).children():
             worker.kill()
+        supervisor.kill()
         supervisor.communicate()
 
 
